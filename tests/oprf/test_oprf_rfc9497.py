@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tocsin.oprf import dleq, group, rfc9497
 from tocsin.oprf.dleq import BadBatch, InvalidProof, Proof
 from tocsin.oprf.group import BadElement, BatchMismatch, Element, Random

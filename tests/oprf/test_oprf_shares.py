@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tocsin.oprf import group, shares
 from tocsin.oprf.group import GROUP_ORDER, Scalar
 from tocsin.oprf.shares import BadQuorum, BadShare

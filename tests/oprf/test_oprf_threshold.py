@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tocsin.oprf import dleq, group, rfc9497, shares, threshold
 from tocsin.oprf.dleq import BadBatch
 from tocsin.oprf.group import BadElement, BatchMismatch, Element
