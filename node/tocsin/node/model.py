@@ -11,8 +11,8 @@ from typing import NewType
 
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import PartialEvaluation
-from tocsin.tlog.entry import Entry
-from tocsin.tlog.merkle import Frontier, Hash
+from tocsin.tlog.entry import Entry, Header, SealedBody
+from tocsin.tlog.merkle import Frontier, Hash, leaf_hash
 
 MemberId = NewType("MemberId", bytes)
 """16 random bytes, never reused."""
@@ -118,13 +118,28 @@ class LogTip:
         return self.frontier.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is left of an entry: its header for ever, its body until it expires or is retracted.
+
+    A whole `Entry` can stand wherever a `Kept` can; a SEALED entry without its body is only ever a `Kept`.
+    """
+
+    header: Header
+    body: SealedBody | None
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """An entry at its place. `body_hash` stays when the body is erased (`entry.body is None`)."""
 
     index: int
-    entry: Entry
+    entry: Entry | Kept
     body_hash: bytes
+
+    def leaf_hash(self) -> Hash:
+        """Return the hash of the leaf in the tree, which does not change when the body is erased."""
+        return leaf_hash(self.entry.header.encode() + self.body_hash)
 
 
 @dataclass(frozen=True)
