@@ -6,13 +6,17 @@ Rules
 3. It says: at time t this was the largest consistent tree that the cosigner knew of this log. Freshness is
    read from it; whether t is too old or in the future is for the caller, who has a clock.
 4. Every line of a known cosigner must verify; the latest time counts. Cosigning again replaces the line.
-5. A member's cosigner is named `tocsin/<federation>/<member id in hex>/cosigner`.
+5. Notes of one text from two sources are merged line by line: a known cosigner's latest line that verifies is
+   kept, its others are dropped, and nothing that a stranger added to the second note is taken over.
+6. A member's cosigner is named `tocsin/<federation>/<member id in hex>/cosigner`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tocsin.tlog.checkpoint import log_origin
-from tocsin.tlog.ed25519 import SIGNATURE_BYTES, verify_signature
+from tocsin.tlog.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.note import (
     MAX_SIGNATURES,
@@ -36,7 +40,7 @@ class BadCosignature(TlogError):
 
 
 def cosigner_name(federation: str, member_id: bytes) -> str:
-    """Name a member's cosigner (rule 5); `member_id` is 16 bytes. Raises `BadCheckpoint`."""
+    """Name a member's cosigner (rule 6); `member_id` is 16 bytes. Raises `BadCheckpoint`."""
     return f"{log_origin(federation, member_id)}/cosigner"
 
 
@@ -75,6 +79,37 @@ def cosigned_at(note: Note, verifier: Verifier) -> int:
     """Do what `verify_cosignature` does for a note that is parsed already."""
     require_kind(verifier, SignatureType.COSIGNATURE_V1)
     return max(_verify_line(note, line, verifier) for line in signatures_of(note, verifier))
+
+
+def merge_cosignatures(note_bytes: bytes, other_bytes: bytes, cosigners: Iterable[Verifier]) -> bytes:
+    """Return the first note with what the second knows of these cosigners (rule 5).
+
+    Raises `BadNote`, or `BadCosignature` if the two notes have different texts.
+    """
+    note, other = parse_note(note_bytes), parse_note(other_bytes)
+    if note.text != other.text:
+        raise BadCosignature("cosignatures are merged between notes of one text only")
+    known = tuple(cosigners)
+    kept = [line for line in note.signatures if not any(line.by(cosigner) for cosigner in known)]
+    for cosigner in known:
+        require_kind(cosigner, SignatureType.COSIGNATURE_V1)
+        latest = _latest(note, (*note.signatures, *other.signatures), cosigner)
+        if latest is not None:
+            kept.append(latest)
+    if len(kept) > MAX_SIGNATURES:
+        raise BadNote(f"a note has at most {MAX_SIGNATURES} signatures; the merged one has {len(kept)}")
+    return Note(note.text, tuple(kept)).encode()
+
+
+def _latest(note: Note, lines: Iterable[Signature], cosigner: Verifier) -> Signature | None:
+    times: dict[Signature, int] = {}
+    for line in lines:
+        if line.by(cosigner) and line not in times:
+            try:
+                times[line] = _verify_line(note, line, cosigner)
+            except (BadCosignature, BadSignature):
+                continue  # a relay may have damaged it; the line is dropped, not the note
+    return max(times, key=times.__getitem__, default=None)
 
 
 def _verify_line(note: Note, line: Signature, verifier: Verifier) -> int:

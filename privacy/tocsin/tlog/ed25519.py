@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
+
 from tocsin.tlog.errors import TlogError
 
 Sign = Callable[[bytes], bytes]
