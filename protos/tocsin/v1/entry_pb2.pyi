@@ -28,7 +28,7 @@ class Entry(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     BODY_HASH_FIELD_NUMBER: _builtins.int
     header: _builtins.bytes
-    """52 bytes, the fixed binary header."""
+    """48 bytes, the fixed binary header."""
     body: _builtins.bytes
     """568 bytes for a live sealed entry; empty for RETRACT and CHARTER entries and where the body was erased."""
     body_hash: _builtins.bytes
