@@ -1,0 +1,1 @@
+"""The demonstration: a federation on this machine, with generated accounts that belong to nobody."""

@@ -1,0 +1,1 @@
+"""Detection inside a member, over its own accounts."""

@@ -1,0 +1,1 @@
+"""Adapters: what a provider already logs, read as exchanges."""
