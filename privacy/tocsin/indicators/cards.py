@@ -1,7 +1,7 @@
 """Payment card numbers are never accepted: within one issuer only ten million exist, within anybody's budget.
 
-1. A run is digits (of any script) with at most one space, dash, dot, underscore or slash between two of
-   them.
+1. A run is digits (of any script) with at most three spaces, dashes, dots, underscores, slashes or invisible
+   characters between two of them.
 2. Consecutive groups of a run that hold 13 to 19 digits together and pass the Luhn check (ISO/IEC 7812-1,
    annex B) are taken for a card number.
 3. A group of more than 19 digits is searched for such a number at every place.
@@ -13,7 +13,7 @@ import re
 
 from tocsin.indicators.refusal import Refused
 
-_RUN = re.compile(r"\d+(?:[\s\-‐‑‒–—._/]\d+)*")
+_RUN = re.compile(r"\d+(?:[\s\-‐‑‒–—._/\u00ad\u200b-\u200d\u2060\ufeff]{1,3}\d+)*")
 _GROUP = re.compile(r"\d+")
 _SHORTEST = 13
 _LONGEST = 19

@@ -101,7 +101,7 @@ class IndicatorType:
 
 def _registered() -> Mapping[str, IndicatorType]:
     types = (
-        IndicatorType("payment.par", KeyClass.PAYMENT, 129),  # 25 characters of 36 behind a known controller
+        IndicatorType("payment.par", KeyClass.PAYMENT, 83),  # 25 digits behind a known controller
         IndicatorType("payment.iban", KeyClass.PAYMENT, 19),  # six free digits within one Norwegian bank
         IndicatorType("payment.wallet", KeyClass.PAYMENT, 160),  # the shortest hash of a key
         IndicatorType("payment.composite", KeyClass.PAYMENT_WEAK, 19),  # last four and 60 months of one BIN

@@ -1,0 +1,107 @@
+"""Published snapshots never change, and are what their sources say."""
+
+import gzip
+import hashlib
+import json
+import runpy
+import sys
+import unicodedata
+from importlib.resources import files
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from tocsin.indicators.cards import luhn_valid
+from tocsin.indicators.registry import Mode, Refused, observable
+from tocsin.indicators.snapshot_files import CURRENT, SNAPSHOT_NAMES, table
+from tocsin.indicators.text import drop_unassigned, fold
+
+SNAPSHOTS = files("tocsin.indicators") / "snapshots"
+DIGESTS: dict[str, str] = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "indicators_snapshots.json").read_text()
+)
+GENERATOR = Path(__file__).parent / "regenerate_snapshots.py"
+
+
+def test_published_snapshots_are_unchanged() -> None:
+    shipped = {
+        each.name: hashlib.sha256(each.read_bytes()).hexdigest()
+        for each in SNAPSHOTS.iterdir()
+        if each.name != "README.md"
+    }
+    assert shipped == DIGESTS
+    assert {name.removesuffix(".json").removesuffix(".dat.gz") for name in shipped} == set(SNAPSHOT_NAMES)
+
+
+@pytest.mark.skipif(unicodedata.unidata_version != "14.0.0", reason="only Python 3.11 carries Unicode 14")
+def test_unicode_table_is_what_its_script_makes() -> None:
+    made = runpy.run_path(str(GENERATOR))["unicode_table"]()
+    assert made == (SNAPSHOTS / "unicode-14.0.0.json").read_bytes()
+
+
+def test_every_code_point_is_judged_as_unicode_14_does() -> None:
+    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    kept = drop_unassigned(everything, CURRENT)
+    # 144,697 characters, 137,468 private-use, 2,048 surrogates, 65 controls (Unicode 14.0, appendix D).
+    assert len(kept) == 144_697 + 137_468 + 2_048 + 65
+    if unicodedata.unidata_version == "14.0.0":
+        assert kept == "".join(c for c in everything if unicodedata.category(c) != "Cn")
+
+
+def test_folding_every_single_code_point_is_stable_or_refused() -> None:
+    unstable = 0
+    for code in range(0x80, 0x30000):
+        try:
+            once = fold("contact.email", chr(code), CURRENT)
+        except Refused:
+            unstable += 1
+            continue
+        assert fold("contact.email", once, CURRENT) == once
+    assert unstable < 10
+
+
+def test_public_suffix_list_keeps_its_licence() -> None:
+    packed = (SNAPSHOTS / f"{CURRENT.public_suffix}.dat.gz").read_bytes()
+    assert b"Mozilla Public" in gzip.decompress(packed)[:200]
+
+
+def test_special_blocks_do_not_overlap() -> None:
+    for family in ("ipv4", "ipv6"):
+        blocks = [ip_network(entry["block"]) for entry in table(CURRENT.special_purpose_ip)[family]]
+        for one in blocks:
+            assert not any(one is not two and one.overlaps(two) for two in blocks)
+
+
+def test_reserved_values_are_accepted_under_test_and_refused_live() -> None:
+    reserved = table(CURRENT.reserved)
+    values = [("payment.iban", iban, "iban.test") for iban in reserved["ibans"]]
+    values += [("payment.composite", f"{card}|2712", "composite.test") for card in reserved["cards"]]
+    for entry in reserved["phones"]:
+        for pattern in entry["e164"]:
+            digits = pattern.replace("[2-9]xx", "202")
+            while "[" in digits:
+                start, end = digits.index("["), digits.index("]")
+                digits = digits[:start] + digits[start + 1] + digits[end + 1 :]
+            values.append(("contact.phone", digits.replace("x", "1"), "phone.test"))
+    assert len(values) > 150
+    for name, value, rule in values:
+        assert observable(name, value, mode=Mode.TEST).canonical == value.encode()
+        with pytest.raises(Refused) as caught:
+            observable(name, value)
+        assert caught.value.rule == rule
+
+
+def test_email_rules_are_in_their_own_canonical_form() -> None:
+    free_mail = set(table(CURRENT.free_mail)["domains"])
+    seen: set[str] = set()
+    for rule in table(CURRENT.email_rules)["rules"]:
+        assert rule.get("canonical_domain", rule["domains"][0]) in rule["domains"]
+        assert not seen & set(rule["domains"])
+        seen |= set(rule["domains"])
+    assert seen <= free_mail
+
+
+def test_luhn() -> None:
+    assert luhn_valid("79927398713")
+    assert not any(luhn_valid(f"7992739871{digit}") for digit in "012456789")
