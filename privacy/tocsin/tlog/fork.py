@@ -3,13 +3,14 @@
 Rules
 1. Two checkpoints of one origin, both signed by its log key, prove a fork if they have the same size and
    different roots (SAME_SIZE), or if inclusion proofs show two different leaves at one index, one under each
-   root (SAME_LEAF). No honest log can produce either.
+   root (SAME_LEAF), or if a consistency proof shows that the larger tree begins with a tree of the smaller
+   checkpoint's size and another root (PREFIX). No honest log can produce any of them.
 2. A consistency proof that fails proves nothing to a third party: anybody can break a proof. What a follower
    saw in that case is kept as an `Inconsistency`: a reason to stop following and to ask other members for the
    checkpoint they hold of the same size. It is never passed on as a proof.
 3. On the wire and on disk a fork is `tocsin/1 fork\\n` ‖ u8 kind ‖ u32be length ‖ note, twice, and for
    SAME_LEAF u64be index ‖ two of (32-byte leaf hash ‖ u8 count ‖ count hashes). For an inconsistency the
-   kind is 3 and one u8 count ‖ count hashes follows.
+   kind is 3 and one u8 count ‖ count hashes follows; for PREFIX, kind 4, the 32-byte root and then the same.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tocsin.tlog.note import MAX_NOTE_BYTES
 FORK_MAGIC = b"tocsin/1 fork\n"
 MAX_PATH = 64  # the longest consistency proof below 2^63 leaves: 63 splits and the first subtree
 
-_SAME_SIZE, _SAME_LEAF, _INCONSISTENT = 1, 2, 3
+_SAME_SIZE, _SAME_LEAF, _INCONSISTENT, _PREFIX = 1, 2, 3, 4
 
 
 class BadForkFile(TlogError):
@@ -62,7 +63,17 @@ class SameLeafFork:
     second_leaf: PlacedLeaf
 
 
-ForkProof = SameSizeFork | SameLeafFork
+@dataclass(frozen=True, slots=True)
+class PrefixFork:
+    """Two signed notes, the smaller tree first, and another root for its size that the larger tree begins with."""
+
+    first: bytes
+    second: bytes
+    root: Hash
+    proof: tuple[Hash, ...]
+
+
+ForkProof = SameSizeFork | SameLeafFork | PrefixFork
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +94,32 @@ def fork_of(first: SignedCheckpoint, second: SignedCheckpoint) -> SameSizeFork:
     return proof
 
 
+def prefix_fork_of(
+    smaller: SignedCheckpoint, larger: SignedCheckpoint, root: Hash, proof: tuple[Hash, ...]
+) -> PrefixFork:
+    """Make the proof of a fork from checkpoints of two sizes and the root that the larger has for the smaller size.
+
+    Raises `NotProven` or `BadConsistency` if they prove none.
+    """
+    if smaller.checkpoint.origin != larger.checkpoint.origin:
+        raise NotProven("the checkpoints are of two logs")
+    _check_prefix(smaller.checkpoint, larger.checkpoint, root, proof)
+    return PrefixFork(smaller.raw, larger.raw, root, proof)
+
+
 def verify_fork(proof: ForkProof, origin: str, log_key: bytes) -> None:
     """Check that the log of `origin` forked (rule 1); `log_key` is its 32-byte key of a verified charter.
 
     Raises `BadNote`, `UnknownSignature`, `BadSignature`, `BadCheckpoint` if it did not sign both checkpoints,
-    `BadInclusion` for a leaf that is not there, `NotProven` if nothing contradicts.
+    `BadInclusion` or `BadConsistency` for a leaf or a prefix that is not there, `NotProven` if nothing contradicts.
     """
     first = open_checkpoint(proof.first, origin, log_key).checkpoint
     second = open_checkpoint(proof.second, origin, log_key).checkpoint
     if isinstance(proof, SameSizeFork):
         _check_same_size(first, second)
+        return
+    if isinstance(proof, PrefixFork):
+        _check_prefix(first, second, proof.root, proof.proof)
         return
     for head, placed in ((first, proof.first_leaf), (second, proof.second_leaf)):
         verify_inclusion(proof.index, head.size, placed.leaf, placed.proof, head.root)
@@ -136,8 +163,10 @@ def parse_fork(data: bytes) -> ForkProof | Inconsistency:
         fork = SameLeafFork(first, second, index, reader.placed_leaf(), reader.placed_leaf())
     elif kind == _INCONSISTENT:
         fork = Inconsistency(first, second, reader.path())
+    elif kind == _PREFIX:
+        fork = PrefixFork(first, second, Hash(reader.take(HASH_BYTES)), reader.path())
     else:
-        raise BadForkFile(f"kind {kind} of a fork is none of 1, 2, 3")
+        raise BadForkFile(f"kind {kind} of a fork is none of 1, 2, 3, 4")
     reader.end()
     return fork
 
@@ -149,11 +178,21 @@ def _check_same_size(first: Checkpoint, second: Checkpoint) -> None:
         raise NotProven("the two checkpoints have the same size and the same root")
 
 
+def _check_prefix(smaller: Checkpoint, larger: Checkpoint, root: Hash, proof: tuple[Hash, ...]) -> None:
+    if not smaller.size < larger.size:
+        raise NotProven("the first checkpoint of such a proof is the smaller one")
+    verify_consistency(smaller.size, larger.size, root, larger.root, proof)
+    if root == smaller.root:
+        raise NotProven("the larger tree extends the smaller")
+
+
 def _kind_and_rest(fork: ForkProof | Inconsistency) -> tuple[int, bytes]:
     if isinstance(fork, SameSizeFork):
         return _SAME_SIZE, b""
     if isinstance(fork, Inconsistency):
         return _INCONSISTENT, _encode_path(fork.proof)
+    if isinstance(fork, PrefixFork):
+        return _PREFIX, fork.root + _encode_path(fork.proof)
     leaves = (placed.leaf + _encode_path(placed.proof) for placed in (fork.first_leaf, fork.second_leaf))
     return _SAME_LEAF, fork.index.to_bytes(8, "big") + b"".join(leaves)
 

@@ -239,6 +239,46 @@ def verify_consistency(
         raise BadConsistency(f"the proof does not lead to the root of the larger tree ({new_size} leaves)")
 
 
+def claimed_root(old_size: int, new_size: int, proof: Sequence[Hash]) -> Hash:
+    """Return the root that a consistency proof claims for the first `old_size` leaves; it proves nothing alone.
+
+    Followed by `verify_consistency` with that root, it tells the root of the smaller tree to whoever trusts the
+    larger one only. A proof from a power of two leaves that root out: raises `BadConsistency` for one, and for a
+    proof of another length than the sizes call for. Use `claimed_power_root` there.
+    """
+    if not 0 < old_size < new_size <= MAX_SIZE or old_size & (old_size - 1) == 0:
+        raise BadConsistency(
+            f"a proof from {old_size} to {new_size} leaves claims no root for the smaller tree"
+        )
+    if len(proof) != len(_consistency_spans(old_size, new_size)):
+        raise BadConsistency(f"a proof from {old_size} to {new_size} leaves has another number of hashes")
+    at, last = old_size - 1, new_size - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    root = proof[0]
+    for step in proof[1:]:
+        if at & 1 or at == last:
+            root = node_hash(step, root)
+            while at and not at & 1:
+                at, last = at >> 1, last >> 1
+        at, last = at >> 1, last >> 1
+    return root
+
+
+def claimed_power_root(old_size: int, first_leaf: Hash, proof_from_one: Sequence[Hash]) -> Hash:
+    """Return the root of the first `old_size` leaves, a power of two, as a consistency proof from size 1 claims it.
+
+    Raises `BadConsistency` if the proof is too short or `old_size` is no power of two.
+    """
+    levels = old_size.bit_length() - 1
+    if old_size != 1 << levels or len(proof_from_one) < levels:
+        raise BadConsistency(f"this proof from one leaf claims no root for {old_size} leaves")
+    root = first_leaf
+    for step in proof_from_one[:levels]:
+        root = node_hash(root, step)
+    return root
+
+
 Span = tuple[int, int]
 
 
