@@ -1,0 +1,353 @@
+"""The charter's document: what it says, its RFC 8785 JSON, and what one document alone must satisfy.
+
+1. The JSON has exactly the keys of the dataclasses below. Bytes are lower-case hexadecimal, times unix seconds,
+   `smallest_space` a decimal string (it exceeds what JSON keeps exact), `period.sealed` an object from member id.
+2. Members stand in ascending order of id, class keys in ascending order of class, then epoch. Seat i of a
+   committee is its i-th item, from 1; a member may hold several seats.
+3. Whatever has been constructed or parsed satisfies `checks`. Signatures and succession are `rules`' matter, CA
+   certificates `authority`'s.
+4. At most 1 MiB.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from types import MappingProxyType
+from typing import Literal
+
+from tocsin.charter import checks
+from tocsin.charter.errors import BadCharter, NotAMember, UnknownClass, UnknownEpoch
+from tocsin.charter.reading import Field, JsonValue, canonical, check_canonical, read_json, unhex
+from tocsin.oprf import threshold
+from tocsin.oprf.group import BadElement, Element, decode_elements
+
+__all__ = [
+    "LOOK_BACK_SECONDS",
+    "MAX_DOCUMENT_BYTES",
+    "PERIOD_SECONDS",
+    "BadCharter",
+    "Charter",
+    "ClassKey",
+    "Member",
+    "Mode",
+    "NotAMember",
+    "Period",
+    "Policy",
+    "UnknownClass",
+    "UnknownEpoch",
+    "parse_charter",
+    "read_member",
+]
+
+PERIOD_SECONDS = 30 * 86_400
+LOOK_BACK_SECONDS = 60 * 86_400
+"""How far back look-ups go: no entry lives longer."""
+MAX_DOCUMENT_BYTES = 1 << 20
+
+Mode = Literal["live", "test"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member: 16-byte id, name, endpoints "host:port", CA certificate (DER), six 32-byte public keys."""
+
+    id: bytes
+    name: str
+    endpoints: tuple[str, ...]
+    ca: bytes
+    identity: bytes
+    log: bytes
+    cosigner: bytes
+    node: bytes
+    node_hpke: bytes
+    client_hpke: bytes
+
+    def json(self) -> dict[str, JsonValue]:
+        """Return the member as the document's JSON writes it."""
+        return {
+            "id": self.id.hex(),
+            "name": self.name,
+            "endpoints": self.endpoints,
+            "ca": self.ca.hex(),
+            **{name: getattr(self, name).hex() for name in checks.MEMBER_KEYS},
+        }
+
+
+@dataclass(frozen=True)
+class Period:
+    """The charter's own period: u32 number, start, pepper commitment (32 bytes), pepper sealed per member id."""
+
+    number: int
+    start: int
+    commitment: bytes
+    sealed: Mapping[bytes, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sealed", MappingProxyType(dict(self.sealed)))
+
+
+@dataclass(frozen=True)
+class ClassKey:
+    """One key epoch of one class: t Feldman commitments, the committee by seat, its budget and its entries' life.
+
+    `budget` is evaluations per member, per seat. `overlap_until` is None for the newest epoch of its class, for an
+    older one the time until which it is still evaluated.
+    """
+
+    key_class: int
+    name: str
+    epoch: int
+    threshold: int
+    committee: tuple[bytes, ...]
+    commitments: tuple[Element, ...]
+    budget: int
+    smallest_space: int
+    retention_days: int
+    overlap_until: int | None
+
+    @cached_property
+    def committee_hash(self) -> bytes:
+        """`threshold.committee_hash` of the committee and its commitments, 32 bytes."""
+        return threshold.committee_hash(self.committee, self.commitments)
+
+    def seats_of(self, member: bytes) -> tuple[int, ...]:
+        """Return the seats that a member holds, ascending, from 1; none for a member off the committee."""
+        return tuple(seat for seat, holder in enumerate(self.committee, start=1) if holder == member)
+
+    def is_live(self, now: int) -> bool:
+        """Say whether this epoch is evaluated at `now`."""
+        return self.overlap_until is None or now < self.overlap_until
+
+    def coverage(self, corrupted: int) -> Fraction | None:
+        """Return how much of the smallest space a member that corrupted f seats can search in this epoch.
+
+        Q·(c − f)/(t − f) ÷ smallest space; None where f ≥ t, for then there is no bound.
+        """
+        if corrupted >= self.threshold:
+            return None
+        bound = Fraction(self.budget * (len(self.committee) - corrupted), self.threshold - corrupted)
+        return bound / self.smallest_space
+
+    def json(self) -> dict[str, JsonValue]:
+        """Return the class key as the document's JSON writes it."""
+        return {
+            "key_class": self.key_class,
+            "name": self.name,
+            "epoch": self.epoch,
+            "threshold": self.threshold,
+            "committee": [member.hex() for member in self.committee],
+            "commitments": [commitment.hex() for commitment in self.commitments],
+            "budget": self.budget,
+            "smallest_space": str(self.smallest_space),
+            "retention_days": self.retention_days,
+            "overlap_until": self.overlap_until,
+        }
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What members agreed on beyond keys: entries a member may append per day, and hops a report may have come."""
+
+    entries_per_day: int
+    max_hops: int
+
+
+@dataclass(frozen=True)
+class Charter:
+    """A charter that satisfies every rule that it can satisfy by itself. Raises `BadCharter`."""
+
+    federation: str
+    version: int
+    mode: Mode
+    issued: int
+    expires: int
+    period: Period
+    members: tuple[Member, ...]
+    classes: tuple[ClassKey, ...]
+    tick_seconds: int
+    snapshots: tuple[str, ...]
+    policy: Policy
+
+    def __post_init__(self) -> None:
+        checks.check_charter(self)
+        if len(self._encoded) > MAX_DOCUMENT_BYTES:
+            raise BadCharter("size", "$", f"a charter is at most {MAX_DOCUMENT_BYTES} bytes")
+
+    @cached_property
+    def _by_id(self) -> Mapping[bytes, Member]:
+        return {member.id: member for member in self.members}
+
+    @cached_property
+    def _by_epoch(self) -> Mapping[tuple[int, int], ClassKey]:
+        return {(key.key_class, key.epoch): key for key in self.classes}
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        return canonical(
+            {
+                "federation": self.federation,
+                "version": self.version,
+                "mode": self.mode,
+                "issued": self.issued,
+                "expires": self.expires,
+                "period": {
+                    "number": self.period.number,
+                    "start": self.period.start,
+                    "commitment": self.period.commitment.hex(),
+                    "sealed": {member.hex(): pepper.hex() for member, pepper in self.period.sealed.items()},
+                },
+                "members": [member.json() for member in self.members],
+                "classes": [key.json() for key in self.classes],
+                "tick_seconds": self.tick_seconds,
+                "snapshots": self.snapshots,
+                "policy": {
+                    "entries_per_day": self.policy.entries_per_day,
+                    "max_hops": self.policy.max_hops,
+                },
+            }
+        )
+
+    def member(self, id: bytes) -> Member:
+        """Return the member with a 16-byte id. Raises `NotAMember`."""
+        if id not in self._by_id:
+            raise NotAMember(
+                "member", "$.members", f"no member of version {self.version} has the id {id.hex()}"
+            )
+        return self._by_id[id]
+
+    def class_key(self, key_class: int, epoch: int) -> ClassKey:
+        """Return the key of a class and epoch, live or not. Raises `UnknownClass` or `UnknownEpoch`."""
+        found = self._by_epoch.get((key_class, epoch))
+        if found is not None:
+            return found
+        if any(key.key_class == key_class for key in self.classes):
+            raise UnknownEpoch(
+                "epoch", "$.classes", f"class {key_class} has no epoch {epoch} in this charter"
+            )
+        raise UnknownClass("class", "$.classes", f"this charter has no key for class {key_class}")
+
+    def live_classes(self, key_class: int, now: int) -> tuple[ClassKey, ...]:
+        """Return the epochs of a class that are evaluated at `now`, newest first. Raises `UnknownClass`."""
+        every = [key for key in self.classes if key.key_class == key_class]
+        if not every:
+            raise UnknownClass("class", "$.classes", f"this charter has no key for class {key_class}")
+        return tuple(key for key in reversed(every) if key.is_live(now))
+
+    def period_at(self, now: int) -> int:
+        """Return the period of a moment: number + ⌊(now − start) / 30 days⌋, never before the charter's own."""
+        return self.period.number + max(0, now - self.period.start) // PERIOD_SECONDS
+
+    def live_periods(self, now: int) -> range:
+        """Return every period of the last 60 days under this charter's pepper.
+
+        Periods of a pepper before it belong to an earlier charter: see `periods.live_peppers`.
+        """
+        return range(self.period_at(now - LOOK_BACK_SECONDS), self.period_at(now) + 1)
+
+    @property
+    def last_period(self) -> int:
+        """The highest period that this charter reaches before it expires."""
+        return self.period_at(self.expires - 1)
+
+    def encode(self) -> bytes:
+        """Return the document: RFC 8785 JSON, what is signed."""
+        return self._encoded
+
+
+def parse_charter(document: bytes) -> Charter:
+    """Return the charter that exactly these bytes encode. Raises `BadCharter`, with the JSON path and the rule."""
+    root = read_json(document, MAX_DOCUMENT_BYTES).members(*_CHARTER)
+    period = root["period"].members(*_PERIOD)
+    policy = root["policy"].members(*_POLICY)
+    mode = root["mode"].text()
+    charter = Charter(
+        federation=root["federation"].text(),
+        version=root["version"].integer(),
+        mode=checks.parse_mode(mode),
+        issued=root["issued"].integer(),
+        expires=root["expires"].integer(),
+        period=Period(
+            number=period["number"].integer(),
+            start=period["start"].integer(),
+            commitment=period["commitment"].hex(),
+            sealed={
+                unhex(key, sealed.path): sealed.hex()
+                for key, sealed in period["sealed"].entries(checks.MAX_MEMBERS)
+            },
+        ),
+        members=tuple(read_member(member) for member in root["members"].items(checks.MAX_MEMBERS)),
+        classes=tuple(_read_class(key) for key in root["classes"].items(checks.MAX_CLASS_KEYS)),
+        tick_seconds=root["tick_seconds"].integer(),
+        snapshots=tuple(name.text() for name in root["snapshots"].items(checks.MAX_SNAPSHOTS)),
+        policy=Policy(
+            entries_per_day=policy["entries_per_day"].integer(), max_hops=policy["max_hops"].integer()
+        ),
+    )
+    check_canonical(document, charter.encode())
+    return charter
+
+
+def read_member(place: Field) -> Member:
+    """Return the member that a field holds, its ranges unchecked. Raises `BadCharter`."""
+    found = place.members("id", "name", "endpoints", "ca", *checks.MEMBER_KEYS)
+    return Member(
+        id=found["id"].hex(),
+        name=found["name"].text(),
+        endpoints=tuple(endpoint.text() for endpoint in found["endpoints"].items(checks.MAX_ENDPOINTS)),
+        ca=found["ca"].hex(),
+        **{name: found[name].hex() for name in checks.MEMBER_KEYS},
+    )
+
+
+def _read_class(place: Field) -> ClassKey:
+    found = place.members(*_CLASS)
+    try:
+        commitments = decode_elements(
+            [item.hex() for item in found["commitments"].items(threshold.MAX_COMMITTEE)]
+        )
+    except BadElement as error:
+        path = f"{place.path}.commitments[{error.index}]"
+        raise BadCharter("commitment", path, f"it is no ristretto255 element ({error.rule})") from None
+    until = found["overlap_until"]
+    return ClassKey(
+        key_class=found["key_class"].integer(),
+        name=found["name"].text(),
+        epoch=found["epoch"].integer(),
+        threshold=found["threshold"].integer(),
+        committee=tuple(seat.hex() for seat in found["committee"].items(threshold.MAX_COMMITTEE)),
+        commitments=tuple(commitments),
+        budget=found["budget"].integer(),
+        smallest_space=checks.parse_space(found["smallest_space"].text(), found["smallest_space"].path),
+        retention_days=found["retention_days"].integer(),
+        overlap_until=None if until.value is None else until.integer(),
+    )
+
+
+_CHARTER = (
+    "federation",
+    "version",
+    "mode",
+    "issued",
+    "expires",
+    "period",
+    "members",
+    "classes",
+    "tick_seconds",
+    "snapshots",
+    "policy",
+)
+_PERIOD = ("number", "start", "commitment", "sealed")
+_POLICY = ("entries_per_day", "max_hops")
+_CLASS = (
+    "key_class",
+    "name",
+    "epoch",
+    "threshold",
+    "committee",
+    "commitments",
+    "budget",
+    "smallest_space",
+    "retention_days",
+    "overlap_until",
+)

@@ -1,0 +1,257 @@
+"""When a charter may be believed. The rules follow TUF's root role.
+
+1. Version 1 is signed by every member, and its hash is the one pinned out of band.
+2. Version n+1 is signed by a quorum of version n, under the keys of n, and by a quorum of version n+1, under the keys
+   of n+1: f = ⌊(n − 1)/3⌋, q = ⌊(n + f)/2⌋ + 1 of n members.
+3. It never goes back: no lower version, no skipped one, no other federation or mode, no earlier issue or expiry.
+4. Where members or client keys change, the pepper is fresh and its period number is above every one that an earlier
+   charter reaches before it expires; elsewhere the period stays as it is. (Because of rule 3's expiry the preceding
+   charter reaches furthest.)
+5. A class and epoch keep their public key; a new key takes an epoch above all earlier ones of its class.
+6. Every CA certificate satisfies `authority`. Every signature must be somebody's.
+7. It must not come from the future. A chain may pass through expired versions; the newest must be `check_fresh`.
+8. A member signs one document per version: `conflict` shows who signed two.
+"""
+
+import hmac
+from collections.abc import Mapping
+
+from tocsin.charter import signing
+from tocsin.charter.authority import check_authorities
+from tocsin.charter.document import Charter, parse_charter
+from tocsin.charter.envelope import DOMAIN, SignedCharter, charter_hash
+from tocsin.charter.errors import (
+    BadAuthority,
+    BadCharter,
+    BadSignature,
+    EpochReused,
+    Expired,
+    ExpiresEarlier,
+    ForeignFederation,
+    KeyReplaced,
+    NotAMember,
+    NotEnoughSignatures,
+    NotYetValid,
+    PepperKept,
+    PeriodChanged,
+    PeriodReused,
+    RolledBack,
+    Skipped,
+    TwoCharters,
+    UnknownClass,
+    UnknownEpoch,
+    WrongPin,
+)
+from tocsin.oprf import shares
+
+__all__ = [
+    "CLOCK_SKEW_SECONDS",
+    "BadAuthority",
+    "BadCharter",
+    "BadSignature",
+    "EpochReused",
+    "Expired",
+    "ExpiresEarlier",
+    "ForeignFederation",
+    "KeyReplaced",
+    "NotAMember",
+    "NotEnoughSignatures",
+    "NotYetValid",
+    "PepperKept",
+    "PeriodChanged",
+    "PeriodReused",
+    "RolledBack",
+    "Skipped",
+    "TwoCharters",
+    "UnknownClass",
+    "UnknownEpoch",
+    "WrongPin",
+    "check_fresh",
+    "conflict",
+    "quorum",
+    "verify_founding",
+    "verify_next",
+]
+
+CLOCK_SKEW_SECONDS = 600
+"""How far the clock of whoever issued a charter may be ahead."""
+
+
+def quorum(n: int) -> int:
+    """Return how many of n members must sign: ⌊(n + f)/2⌋ + 1 with f = ⌊(n − 1)/3⌋. Any two quorums overlap."""
+    return (n + (n - 1) // 3) // 2 + 1
+
+
+def verify_founding(signed: SignedCharter, pin: bytes | None, now: int) -> Charter:
+    """Return version 1, signed by all its members; `pin` is its 32-byte hash, None only where it is being made.
+
+    Raises `BadCharter`: `WrongPin`, `Skipped`, `NotEnoughSignatures`, `BadSignature`, `BadAuthority`, `NotYetValid`.
+    """
+    # The pin first: it costs one hash, and nothing of an unpinned document needs to be understood.
+    if pin is not None and not hmac.compare_digest(charter_hash(signed.document), pin):
+        raise WrongPin(
+            "pin",
+            "$",
+            "its hash is not the pinned one: take version 1 and its pin from another member, out of band",
+        )
+    charter = parse_charter(signed.document)
+    if charter.version != 1:
+        raise Skipped("founding", "$.version", f"a federation begins with version 1, not {charter.version}")
+    signers = _signers(signed, _identities(charter))
+    _check_quorum(charter, signers, len(charter.members), "founding")
+    _check_issued(charter, now)
+    check_authorities(charter)
+    return charter
+
+
+def verify_next(current: Charter, signed: SignedCharter, now: int) -> Charter:
+    """Return the version that follows `current`. It may be expired: `check_fresh` is for the newest only.
+
+    Raises `BadCharter`, as a subclass that names the rule.
+    """
+    charter = parse_charter(signed.document)
+    if (charter.federation, charter.mode) != (current.federation, current.mode):
+        raise ForeignFederation("federation", "$.federation", "it is of another federation, or mode of it")
+    if charter.version <= current.version:
+        raise RolledBack(
+            "version",
+            "$.version",
+            f"version {charter.version} is not newer than {current.version}, already trusted",
+        )
+    if charter.version != current.version + 1:
+        raise Skipped(
+            "version",
+            "$.version",
+            f"version {current.version} is succeeded by the next one, not {charter.version}",
+        )
+    signers = _signers(signed, _identities(current), _identities(charter))
+    _check_quorum(current, signers, quorum(len(current.members)), "quorum-of-old")
+    _check_quorum(charter, signers, quorum(len(charter.members)), "quorum-of-new")
+    _check_issued(charter, now)
+    if charter.issued < current.issued:
+        raise RolledBack("issued", "$.issued", "it was issued before its predecessor")
+    if charter.expires < current.expires:
+        raise ExpiresEarlier("expires", "$.expires", "it expires before its predecessor: give it longer")
+    _check_period(current, charter)
+    _check_keys(current, charter)
+    check_authorities(charter)
+    return charter
+
+
+def check_fresh(charter: Charter, now: int) -> None:
+    """Check that the newest charter known is in force at `now`. Raises `Expired` or `NotYetValid`."""
+    _check_issued(charter, now)
+    if now >= charter.expires:
+        raise Expired(
+            "expired",
+            "$.expires",
+            f"version {charter.version} has expired: draft the next version and have a quorum sign it",
+        )
+
+
+def conflict(known: SignedCharter, other: SignedCharter, previous: Charter | None = None) -> None:
+    """Check that two envelopes are not two documents of one version; `known` is one that the caller has verified.
+
+    Identity keys are taken from `known`'s document and, for members that it removed, from `previous`, never from
+    `other`'s. Raises `TwoCharters` naming the members that signed both, and `BadCharter` for an unreadable one.
+    Returns where versions or federations differ, or where nobody is shown to have signed both.
+    """
+    if known.document == other.document:
+        return
+    ours, theirs = parse_charter(known.document), parse_charter(other.document)
+    if (ours.federation, ours.version) != (theirs.federation, theirs.version):
+        return
+    keys = [_identities(ours)] + ([_identities(previous)] if previous is not None else [])
+    both = _verified(known, keys) & _verified(other, keys)
+    signers = sorted({member for member, _ in both})
+    if signers:
+        raise TwoCharters(ours.version, tuple(signers))
+
+
+def _identities(charter: Charter) -> Mapping[bytes, bytes]:
+    return {member.id: member.identity for member in charter.members}
+
+
+def _verified(signed: SignedCharter, identities: list[Mapping[bytes, bytes]]) -> set[tuple[bytes, bytes]]:
+    """Return (member, identity key) of each signature that one of a member's keys bears out."""
+    return {
+        (member, keys[member])
+        for member, signature in signed.signatures
+        for keys in identities
+        if member in keys and signing.bears_out(DOMAIN, signed.document, signature, keys[member])
+    }
+
+
+def _signers(signed: SignedCharter, *identities: Mapping[bytes, bytes]) -> set[tuple[bytes, bytes]]:
+    found: set[tuple[bytes, bytes]] = set()
+    for at, (member, signature) in enumerate(signed.signatures):
+        mine = _verified(SignedCharter(signed.document, ((member, signature),)), list(identities))
+        if not mine:
+            raise BadSignature(
+                "signature",
+                f"$.signatures[{at}]",
+                f"no identity key of {member.hex()} bears this signature out: leave it out, or have it signed again",
+            )
+        found |= mine
+    return found
+
+
+def _check_quorum(charter: Charter, signers: set[tuple[bytes, bytes]], needed: int, rule: str) -> None:
+    present = frozenset(member for member, key in signers if (member, key) in _identities(charter).items())
+    if len(present) < needed:
+        raise NotEnoughSignatures(
+            rule,
+            "$.signatures",
+            f"version {charter.version} needs {needed} of its {len(charter.members)} members, {len(present)} signed",
+            present,
+        )
+
+
+def _check_issued(charter: Charter, now: int) -> None:
+    if charter.issued > now + CLOCK_SKEW_SECONDS:
+        raise NotYetValid(
+            "issued", "$.issued", f"version {charter.version} is from the future: check this machine's clock"
+        )
+
+
+def _check_period(current: Charter, charter: Charter) -> None:
+    old, new = current.period, charter.period
+    readers = {member.id: member.client_hpke for member in charter.members}
+    if readers == {member.id: member.client_hpke for member in current.members}:
+        if (old.number, old.start, old.commitment) != (new.number, new.start, new.commitment):
+            raise PeriodChanged(
+                "same-period",
+                "$.period",
+                "members and client keys are the same, so the period stays as it is",
+            )
+        return
+    if hmac.compare_digest(old.commitment, new.commitment):
+        raise PepperKept(
+            "fresh-pepper", "$.period.commitment", "members or client keys changed: draw a fresh pepper"
+        )
+    if new.number <= current.last_period:
+        raise PeriodReused(
+            "fresh-number",
+            "$.period.number",
+            f"version {current.version} reaches period {current.last_period} before it expires: start above it",
+        )
+
+
+def _check_keys(current: Charter, charter: Charter) -> None:
+    old = {(key.key_class, key.epoch): key for key in current.classes}
+    newest = {key.key_class: key.epoch for key in current.classes}
+    for at, key in enumerate(charter.classes):
+        before = old.get((key.key_class, key.epoch))
+        if before is not None:
+            if shares.public_key(before.commitments) != shares.public_key(key.commitments):
+                raise KeyReplaced(
+                    "same-key",
+                    f"$.classes[{at}].commitments",
+                    "the epoch has another public key: take a new epoch",
+                )
+        elif key.epoch <= newest.get(key.key_class, -1):
+            raise EpochReused(
+                "new-epoch",
+                f"$.classes[{at}].epoch",
+                f"a new key takes an epoch above {newest[key.key_class]}",
+            )

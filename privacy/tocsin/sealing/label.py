@@ -1,0 +1,332 @@
+"""The label inside a box: what a holder of the value reads. Compact, versioned, strict.
+
+1. Every label starts u8 version = 1 ‖ u8 kind ‖ u8 length ‖ type name (1 to 64 of `a-z 0-9 . -`, ASCII).
+2. REPORT goes on: u8 TLP ‖ u8 abuse ‖ u8 role ‖ u8 bucket of bad accounts ‖ u8 bucket of exchanges ‖ u16be first
+   week ‖ u16be last week ‖ u8 evidence ‖ u8 hops ‖ u8 confidence ‖ u8 legal basis ‖ u8 flags ‖ campaign key (32
+   bytes, there if flags is 1; flags is 0 or 1) ‖ u8 count ‖ count × (16-byte writer ‖ u64be index).
+3. DISPUTE goes on: u8 reason ‖ u8 count ‖ count × 16-byte writer.
+4. A bucket is 0 for none, else b with 2^(b−1) ≤ n < 2^b, at most 63. Weeks are whole weeks since 1970-01-01 UTC,
+   the first not after the last. Confidence is 0 to 100.
+5. `own-detection` rests on no entry and has 0 hops; `reviewed-match` rests on 1 to 16 entries and has 1 to 4 hops.
+   The entries, and the members disputed (1 to 8), are distinct. A dispute names members, never entries.
+6. Nothing may follow, and every number that this table does not list is refused:
+
+   | field       | numbers |
+   |-------------|---------|
+   | kind        | 1 report, 2 dispute, 3 campaign, 4 sighting, 5 record |
+   | TLP         | 1 red, 2 amber+strict, 3 amber, 4 green, 5 clear |
+   | abuse       | 1 distillation, 2 account-farming, 3 resale, 4 payment-fraud, 5 jailbreak-service, 6 other |
+   | role        | 1 operator, 2 victim |
+   | evidence    | 1 own-detection, 2 reviewed-match |
+   | legal basis | 1 legitimate-interest, 2 legal-obligation, 3 contract, 4 public-task, 5 not-personal-data |
+   | reason      | 1 own-customer-verified, 2 shared-by-many, 3 reassigned, 4 wrong-value, 5 other |
+
+7. The forms behind kinds 3 to 5 are not defined in version 1: a label of theirs is refused, by its kind.
+8. A campaign key is carried here whatever the type; whether a type may stand alone is its reader's to check.
+"""
+
+import re
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeVar
+
+VERSION = 1
+MAX_LABEL_BYTES = 508
+MAX_TYPE_BYTES = 64
+MAX_RESTS_ON = 16
+MAX_DISPUTED = 8
+MAX_HOPS = 4
+MAX_BUCKET = 63
+CAMPAIGN_KEY_BYTES = 32
+
+_WRITER_BYTES = 16
+_TYPE_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
+_REPORT = struct.Struct(">BBBBBHHBBBBB")
+_REST = struct.Struct(">16sQ")
+
+
+class ContentKind(IntEnum):
+    """What a sealed entry is; the first number inside its box."""
+
+    REPORT = 1
+    DISPUTE = 2
+    CAMPAIGN = 3
+    SIGHTING = 4
+    RECORD = 5
+
+
+class Tlp(IntEnum):
+    """With whom the reader may share what it read (FIRST's Traffic Light Protocol 2.0)."""
+
+    RED = 1
+    AMBER_STRICT = 2
+    AMBER = 3
+    GREEN = 4
+    CLEAR = 5
+
+
+class AbuseKind(IntEnum):
+    """What the reporter saw being done."""
+
+    DISTILLATION = 1
+    ACCOUNT_FARMING = 2
+    RESALE = 3
+    PAYMENT_FRAUD = 4
+    JAILBREAK_SERVICE = 5
+    OTHER = 6
+
+
+class Role(IntEnum):
+    """Whose value it is: the abuser's own, or a victim's whose card or address was used."""
+
+    OPERATOR = 1
+    VICTIM = 2
+
+
+class Evidence(IntEnum):
+    """What a report stands on."""
+
+    OWN_DETECTION = 1
+    REVIEWED_MATCH = 2
+
+
+class LegalBasis(IntEnum):
+    """Why the reporter may share it (the words of GDPR article 6, where personal data is concerned)."""
+
+    LEGITIMATE_INTEREST = 1
+    LEGAL_OBLIGATION = 2
+    CONTRACT = 3
+    PUBLIC_TASK = 4
+    NOT_PERSONAL_DATA = 5
+
+
+class DisputeReason(IntEnum):
+    """Why a member holds a report to be wrong."""
+
+    OWN_CUSTOMER_VERIFIED = 1
+    SHARED_BY_MANY = 2
+    REASSIGNED = 3
+    WRONG_VALUE = 4
+    OTHER = 5
+
+
+class BadLabel(ValueError):
+    """A label that breaks a rule; `field` and `rule` say which. The label's content is never shown."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        self.field = field
+        self.rule = rule
+        super().__init__(f"{field} of the label is refused: {rule}")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report's label (rules 2, 4, 5). Raises `BadLabel`. The campaign key, a secret, is not in the `repr`."""
+
+    type: str
+    tlp: Tlp
+    abuse: AbuseKind
+    role: Role
+    bad_accounts_bucket: int
+    exchanges_bucket: int
+    first_week: int
+    last_week: int
+    evidence: Evidence
+    rests_on: tuple[tuple[bytes, int], ...]
+    hops: int
+    confidence: int
+    campaign_key: bytes | None = field(repr=False)
+    legal_basis: LegalBasis
+
+    def __post_init__(self) -> None:
+        _check_type(self.type)
+        _check_range("bad_accounts_bucket", self.bad_accounts_bucket, 0, MAX_BUCKET)
+        _check_range("exchanges_bucket", self.exchanges_bucket, 0, MAX_BUCKET)
+        _check_range("first_week", self.first_week, 0, 2**16 - 1)
+        _check_range("last_week", self.last_week, self.first_week, 2**16 - 1)
+        _check_range("confidence", self.confidence, 0, 100)
+        if self.evidence is Evidence.OWN_DETECTION:
+            _check_range("hops", self.hops, 0, 0)
+            _check_range("count of rests_on", len(self.rests_on), 0, 0)
+        else:
+            _check_range("hops", self.hops, 1, MAX_HOPS)
+            _check_range("count of rests_on", len(self.rests_on), 1, MAX_RESTS_ON)
+        _check_writers("rests_on", [writer for writer, _ in self.rests_on])
+        for _, index in self.rests_on:
+            _check_range("index in rests_on", index, 0, 2**63 - 1)
+        if len(set(self.rests_on)) != len(self.rests_on):
+            raise BadLabel("rests_on", "no entry is named twice")
+        if self.campaign_key is not None and len(self.campaign_key) != CAMPAIGN_KEY_BYTES:
+            raise BadLabel("campaign_key", f"it is {CAMPAIGN_KEY_BYTES} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A dispute's label: whose reports of this value are disputed, and why (rules 3 and 5). Raises `BadLabel`."""
+
+    type: str
+    disputed: tuple[bytes, ...]
+    reason: DisputeReason
+
+    def __post_init__(self) -> None:
+        _check_type(self.type)
+        _check_range("count of disputed", len(self.disputed), 1, MAX_DISPUTED)
+        _check_writers("disputed", self.disputed)
+        if len(set(self.disputed)) != len(self.disputed):
+            raise BadLabel("disputed", "no member is named twice")
+
+
+def bucket(n: int) -> int:
+    """Return the power-of-two bucket of a count: 0 for 0, else b with 2^(b−1) ≤ n < 2^b. Raises `BadLabel`."""
+    _check_range("count", n, 0, 2**MAX_BUCKET - 1)
+    return n.bit_length()
+
+
+def bucket_range(b: int) -> tuple[int, int]:
+    """Return the least and the greatest count that a bucket stands for. Raises `BadLabel`."""
+    _check_range("bucket", b, 0, MAX_BUCKET)
+    return (0, 0) if b == 0 else (2 ** (b - 1), 2**b - 1)
+
+
+def encode_label(label: Report | Dispute) -> bytes:
+    """Return the bytes of rules 1 to 3, at most 508."""
+    name = label.type.encode("ascii")
+    if isinstance(label, Dispute):
+        return (
+            bytes([VERSION, ContentKind.DISPUTE, len(name)])
+            + name
+            + bytes([label.reason, len(label.disputed)])
+            + b"".join(label.disputed)
+        )
+    fixed = _REPORT.pack(
+        label.tlp,
+        label.abuse,
+        label.role,
+        label.bad_accounts_bucket,
+        label.exchanges_bucket,
+        label.first_week,
+        label.last_week,
+        label.evidence,
+        label.hops,
+        label.confidence,
+        label.legal_basis,
+        label.campaign_key is not None,
+    )
+    return (
+        bytes([VERSION, ContentKind.REPORT, len(name)])
+        + name
+        + fixed
+        + (label.campaign_key or b"")
+        + bytes([len(label.rests_on)])
+        + b"".join(_REST.pack(writer, index) for writer, index in label.rests_on)
+    )
+
+
+def parse_label(data: bytes) -> Report | Dispute:
+    """Return the label that exactly these bytes encode. Raises `BadLabel`, naming field and rule."""
+    if len(data) > MAX_LABEL_BYTES:
+        raise BadLabel("length", f"a label is at most {MAX_LABEL_BYTES} bytes, got {len(data)}")
+    reader = _Reader(data)
+    if reader.byte("version") != VERSION:
+        raise BadLabel("version", f"this software reads version {VERSION}: update it")
+    kind = reader.member("kind", ContentKind)
+    raw_name = reader.take("type", reader.byte("length of type"))
+    if not raw_name.isascii():
+        raise BadLabel("type", _TYPE_RULE)
+    name = raw_name.decode("ascii")
+    label: Report | Dispute
+    if kind is ContentKind.REPORT:
+        label = _parse_report(name, reader)
+    elif kind is ContentKind.DISPUTE:
+        reason = reader.member("reason", DisputeReason)
+        count = reader.byte("count of disputed")
+        label = Dispute(name, tuple(reader.take("disputed", _WRITER_BYTES) for _ in range(count)), reason)
+    else:
+        raise BadLabel("kind", f"a {kind.name.lower()} has no form in version {VERSION}")
+    reader.end()
+    return label
+
+
+def _parse_report(name: str, reader: "_Reader") -> Report:
+    tlp = reader.member("tlp", Tlp)
+    abuse = reader.member("abuse", AbuseKind)
+    role = reader.member("role", Role)
+    bad_accounts, exchanges = reader.byte("bad_accounts_bucket"), reader.byte("exchanges_bucket")
+    first_week = int.from_bytes(reader.take("first_week", 2), "big")
+    last_week = int.from_bytes(reader.take("last_week", 2), "big")
+    evidence = reader.member("evidence", Evidence)
+    hops, confidence = reader.byte("hops"), reader.byte("confidence")
+    legal_basis = reader.member("legal_basis", LegalBasis)
+    flags = reader.byte("flags")
+    if flags not in (0, 1):
+        raise BadLabel("flags", "only 0 and 1 are defined")
+    campaign_key = reader.take("campaign_key", CAMPAIGN_KEY_BYTES) if flags else None
+    rests = [
+        _REST.unpack(reader.take("rests_on", _REST.size)) for _ in range(reader.byte("count of rests_on"))
+    ]
+    return Report(
+        type=name,
+        tlp=tlp,
+        abuse=abuse,
+        role=role,
+        bad_accounts_bucket=bad_accounts,
+        exchanges_bucket=exchanges,
+        first_week=first_week,
+        last_week=last_week,
+        evidence=evidence,
+        rests_on=tuple((writer, index) for writer, index in rests),
+        hops=hops,
+        confidence=confidence,
+        campaign_key=campaign_key,
+        legal_basis=legal_basis,
+    )
+
+
+_Number = TypeVar("_Number", bound=IntEnum)
+_TYPE_RULE = f"1 to {MAX_TYPE_BYTES} of a-z, 0-9, inner dots and hyphens"
+
+
+class _Reader:
+    """Takes a label apart from the front; whatever is missing or left over is an error."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, field: str, length: int) -> bytes:
+        piece = self._data[self._at : self._at + length]
+        if len(piece) != length:
+            raise BadLabel(field, "the label ends before it")
+        self._at += length
+        return piece
+
+    def byte(self, field: str) -> int:
+        return self.take(field, 1)[0]
+
+    def member(self, field: str, numbers: type[_Number]) -> _Number:
+        try:
+            return numbers(self.byte(field))
+        except ValueError as error:
+            if isinstance(error, BadLabel):
+                raise
+            raise BadLabel(field, "its number is not defined") from None
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise BadLabel("length", "bytes follow the end of the label")
+
+
+def _check_type(name: str) -> None:
+    if not (0 < len(name) <= MAX_TYPE_BYTES and _TYPE_NAME.match(name)):
+        raise BadLabel("type", _TYPE_RULE)
+
+
+def _check_range(field: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise BadLabel(field, f"it is {low}" if low == high else f"it is {low} to {high}")
+
+
+def _check_writers(field: str, writers: list[bytes] | tuple[bytes, ...]) -> None:
+    if any(len(writer) != _WRITER_BYTES for writer in writers):
+        raise BadLabel(field, f"a member's id is {_WRITER_BYTES} bytes")
