@@ -1,0 +1,203 @@
+"""The evaluator: decode, charge, multiply, prove, sign (SPEC.md §4).
+
+1. Elements arrive decoded; a batch is 1 to 4,096 of them. A batch that is refused costs nothing.
+2. The request names the committee it was made for. Another one than this node's charter has is STALE_CHARTER.
+3. The quorum is exactly t distinct seats of 1..c, ascending, with the asked seat, which must be this node's own.
+4. The charge and its audit record are one transaction, made durable before anything is multiplied. If the store
+   cannot take it, nothing is evaluated.
+5. A batch that was charged before costs nothing again, under any quorum; how often is limited by a rate of its
+   own, which malformed batches share.
+6. What is signed covers the context, both element lists, the proof, the budget left and the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Executor
+
+from tocsin.charter.document import ClassKey
+from tocsin.node.model import BudgetLeft, Charge, Charged, MemberId, PartialRequest, SignedPartial
+from tocsin.node.ports import BudgetExhausted, Clock, Signer, Writing
+from tocsin.node.service.errors import (
+    EvaluationsUsedUp,
+    InvalidQuorum,
+    NotReady,
+    RepeatedTooOften,
+    StaleCharter,
+    TooManyElements,
+)
+from tocsin.node.service.membership import Membership
+from tocsin.node.service.rate import RateLimit
+from tocsin.node.service.storing import Storing
+from tocsin.oprf import threshold
+from tocsin.oprf.group import Random, Scalar
+from tocsin.oprf.shares import BadQuorum, check_quorum
+from tocsin.oprf.threshold import Context, PartialEvaluation
+
+MOST_ELEMENTS = 4_096
+FREE_REPEATS = 256.0
+REPEATS_PER_SECOND = 8.0
+
+Seat = tuple[int, int, int]
+"""Class, epoch, seat."""
+
+
+def check_count(count: int) -> None:
+    """Refuse a batch of no elements or of too many. Raises `TooManyElements`."""
+    if not 1 <= count <= MOST_ELEMENTS:
+        raise TooManyElements(
+            f"a batch is 1 to {MOST_ELEMENTS} elements, this one has {count}; split it", "blinded_elements"
+        )
+
+
+def check_committee(key: ClassKey, committee_hash: bytes) -> None:
+    """Refuse a request made for another committee. Raises `StaleCharter`."""
+    if committee_hash != key.committee_hash:
+        raise StaleCharter(
+            f"class {key.key_class}, epoch {key.epoch} has another committee here than the request names; "
+            "compare the charters of both sides and fetch the newer one",
+            "committee_hash",
+        )
+
+
+class Evaluating:
+    """This node's own seats. `curve` runs the multiplications; `shares` are its secrets by seat."""
+
+    def __init__(
+        self,
+        member: MemberId,
+        membership: Membership,
+        storing: Storing,
+        signer: Signer,
+        shares: Mapping[Seat, Scalar],
+        clock: Clock,
+        random: Random,
+        curve: Executor,
+        *,
+        free_repeats: float = FREE_REPEATS,
+        repeats_per_second: float = REPEATS_PER_SECOND,
+    ) -> None:
+        self._member = member
+        self._membership = membership
+        self._storing = storing
+        self._signer = signer
+        self._shares = shares
+        self._clock = clock
+        self._random = random
+        self._curve = curve
+        self._repeats = RateLimit(free_repeats, repeats_per_second, clock)
+
+    def malformed(self, caller: MemberId) -> None:
+        """Count a batch that could not be decoded. Raises `RepeatedTooOften` beyond the caller's rate."""
+        if not self._repeats.take(caller):
+            raise RepeatedTooOften(_TOO_OFTEN)
+
+    async def evaluate(self, caller: MemberId, request: PartialRequest) -> SignedPartial:
+        """Evaluate a batch with the asked seat's share.
+
+        Raises `TooManyElements`, `UnknownKeyClass`, `UnknownKeyEpoch`, `StaleCharter`, `InvalidQuorum`,
+        `EvaluationsUsedUp`, `RepeatedTooOften`, `CharterExpired`, `NotAMemberOfCharter`, `NotReady` (the share is
+        not on this node), `CannotStore` or `DiskFull`; none of them costs anything.
+        """
+        check_count(len(request.blinded))
+        now = self._clock.now()
+        charter = self._membership.check_fresh(now)
+        self._membership.caller(caller)
+        key = self._membership.live_class(request.key_class, request.epoch, now)
+        check_committee(key, request.committee_hash)
+        share = self._share(key, request)
+        context = Context(
+            charter.federation,
+            key.key_class,
+            key.epoch,
+            key.committee_hash,
+            request.seat,
+            self._member,
+            caller,
+            request.quorum,
+        )
+        charged = await self._charge(caller, key, request, now)
+        partial = await asyncio.get_running_loop().run_in_executor(
+            self._curve, threshold.evaluate, share, key.commitments, context, request.blinded, self._random
+        )
+        return self._signed(context, request, partial, charged.left, now)
+
+    async def budgets(self, caller: MemberId) -> list[BudgetLeft]:
+        """Return what is left for a member on each of this node's live seats. Raises `NotAMemberOfCharter`."""
+        self._membership.caller(caller)
+        used = await self._storing.read(lambda reading: reading.budget_used(caller))
+        charter, now = self._membership.charter, self._clock.now()
+        return [
+            BudgetLeft(
+                key.key_class,
+                key.epoch,
+                seat,
+                self._member,
+                key.budget,
+                max(0, key.budget - used.get((key.key_class, key.epoch, seat), 0)),
+            )
+            for number in sorted({key.key_class for key in charter.classes})
+            for key in charter.live_classes(number, now)
+            for seat in key.seats_of(self._member)
+        ]
+
+    def _share(self, key: ClassKey, request: PartialRequest) -> Scalar:
+        try:
+            check_quorum(request.quorum, len(key.committee), key.threshold, request.seat)
+        except BadQuorum as error:
+            raise InvalidQuorum(str(error), "quorum") from error
+        if key.committee[request.seat - 1] != self._member:
+            raise InvalidQuorum(f"seat {request.seat} is not this node's", "seat")
+        share = self._shares.get((key.key_class, key.epoch, request.seat))
+        if share is None:
+            raise NotReady(
+                f"this node has no share for class {key.key_class}, epoch {key.epoch}, seat {request.seat}; "
+                "place the share file that was dealt to it under its shares folder and restart"
+            )
+        return share
+
+    async def _charge(self, caller: MemberId, key: ClassKey, request: PartialRequest, now: int) -> Charged:
+        batch = threshold.batch_identity(caller, key.key_class, key.epoch, request.blinded)
+        charge = Charge(
+            caller, key.key_class, key.epoch, request.seat, batch, len(request.blinded), key.budget
+        )
+        place = f"class={key.key_class} epoch={key.epoch} seat={request.seat}"
+
+        def write(writing: Writing) -> Charged:
+            charged = writing.charge(charge, now)
+            if not charged.repeated:
+                writing.record("evaluated", f"{place} caller={caller.hex()} count={charge.amount}", b"", now)
+            return charged
+
+        try:
+            charged = await self._storing.write(write)
+        except BudgetExhausted as error:
+            raise EvaluationsUsedUp(
+                f"{place}: {error.asked} evaluations asked, {error.left} of {key.budget} left until the epoch ends"
+            ) from error
+        if charged.repeated and not self._repeats.take(caller):
+            raise RepeatedTooOften(_TOO_OFTEN)
+        return charged
+
+    def _signed(
+        self,
+        context: Context,
+        request: PartialRequest,
+        partial: PartialEvaluation,
+        left: int,
+        now: int,
+    ) -> SignedPartial:
+        statement = threshold.signed_statement(context, request.blinded, partial, left, now)
+        return SignedPartial(
+            request.seat,
+            self._member,
+            request.quorum,
+            partial,
+            left,
+            now,
+            self._signer.sign_node(statement),
+        )
+
+
+_TOO_OFTEN = "too many repeated or malformed batches; wait some seconds, and do not repeat what was answered"

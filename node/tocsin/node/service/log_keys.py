@@ -1,0 +1,42 @@
+"""The keys and names of the members' logs as a charter gives them."""
+
+from __future__ import annotations
+
+from tocsin.charter.document import Charter, Member
+from tocsin.node.model import LogTip, MemberId
+from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, log_verifier, open_checkpoint
+from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
+from tocsin.tlog.note import Note, Signer, Verifier
+from tocsin.node.ports import Signer as NodeSigner
+
+
+def open_note(charter: Charter, origin: MemberId, note: bytes) -> SignedCheckpoint:
+    """Open a checkpoint of a member's log under its log key; raises `TlogError`."""
+    member = charter.member(origin)
+    return open_checkpoint(note, log_origin(charter.federation, origin), member.log)
+
+
+def open_tip(charter: Charter, origin: MemberId, tip: LogTip) -> SignedCheckpoint:
+    """Open the checkpoint that is stored with a log that has one; raises `TlogError`."""
+    return open_note(charter, origin, tip.checkpoint)
+
+
+def cosigner_of(charter: Charter, member: Member) -> Verifier:
+    """Return the key that a member's cosignatures are verified with."""
+    return cosigner_verifier(cosigner_name(charter.federation, member.id), member.cosigner)
+
+
+def origin_time(charter: Charter, origin: MemberId, note: Note) -> int:
+    """Return when the origin itself last vouched for the checkpoint, unix seconds; raises `TlogError`."""
+    return cosigned_at(note, cosigner_of(charter, charter.member(origin)))
+
+
+def log_signer(charter: Charter, member: MemberId, signer: NodeSigner) -> Signer:
+    """Return the signer of this node's own checkpoints."""
+    verifier = log_verifier(log_origin(charter.federation, member), charter.member(member).log)
+    return Signer(verifier, signer.sign_log)
+
+
+def cosigner(charter: Charter, member: MemberId, signer: NodeSigner) -> Signer:
+    """Return the signer of this node's cosignatures."""
+    return Signer(cosigner_of(charter, charter.member(member)), signer.sign_cosigner)

@@ -1,0 +1,190 @@
+"""Which tags exist, and which are new (SPEC.md §7). The node keeps no list of what its client asks.
+
+1. A look-up costs by the tags asked, never by what others have reported. Entries past their time are left out.
+2. A quarantined log has no matches: look-ups find nothing in it, streams pass it over, its entries are not served.
+3. A stream reads every followed log from its cursor, tells when nothing more waits, and sleeps until a commit. It stops
+   before the first entry of a period newer than the client can open. Its cursor lives in the stream alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tocsin.node.model import MemberId, NewTags, Stored, TagHit
+from tocsin.node.ports import Clock, Reading
+from tocsin.node.service.changes import Changes
+from tocsin.node.service.errors import InvalidCursor, OutOfRange, TooManyLocations, TooManyTags, UnknownLog
+from tocsin.node.service.membership import Membership
+from tocsin.node.service.reading import LogCheckpoint, known_tip
+from tocsin.node.service.storing import Storing
+from tocsin.tlog.entry import WEEK_S
+from tocsin.tlog.merkle import Hash, inclusion_proof, plan_inclusion
+
+TAG_BYTES = 16
+MOST_TAGS = 50_000
+MOST_LOCATIONS = 256
+TAGS_PER_MESSAGE = 10_000
+
+
+@dataclass(frozen=True)
+class Proven:
+    """An entry with its inclusion proof, leaf to root, in the newest checkpoint of its writer's log."""
+
+    writer: MemberId
+    stored: Stored
+    proof: list[Hash]
+
+
+@dataclass(frozen=True)
+class ProvenEntries:
+    """Entries in the order asked, and one checkpoint for each writer that occurs."""
+
+    entries: list[Proven]
+    checkpoints: list[LogCheckpoint]
+
+
+@dataclass(frozen=True)
+class News:
+    """New live entries of one log; `tags` are 16 bytes each, in the order of `indices`."""
+
+    writer: MemberId
+    indices: tuple[int, ...]
+    tags: bytes
+    next_index: int
+    caught_up: bool
+
+
+class LookingUp:
+    """What the own client asks about everybody's logs. `expired_week` tells how far bodies are erased already."""
+
+    def __init__(
+        self,
+        member: MemberId,
+        membership: Membership,
+        storing: Storing,
+        changes: Changes,
+        clock: Clock,
+        expired_week: Callable[[], int],
+    ) -> None:
+        self._member = member
+        self._membership = membership
+        self._storing = storing
+        self._changes = changes
+        self._clock = clock
+        self._expired_week = expired_week
+
+    async def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
+        """Return the live entries under concatenated 16-byte tags, per writer.
+
+        Raises `TooManyTags` or `UnknownLog`.
+        """
+        if any(len(tags) % TAG_BYTES for _, tags in groups):
+            raise TooManyTags(f"tags are {TAG_BYTES} bytes each", "tags")
+        if sum(len(tags) for _, tags in groups) > MOST_TAGS * TAG_BYTES:
+            raise TooManyTags(f"at most {MOST_TAGS} tags are looked up at once; ask in parts", "tags")
+        members = {member.id for member in self._membership.charter.members}
+        now = self._clock.now()
+
+        def look(reading: Reading) -> list[TagHit]:
+            held = set(reading.members())
+            asked: list[tuple[MemberId, bytes]] = []
+            for position, (writer, tags) in enumerate(groups):
+                if writer not in held and writer not in members:
+                    raise UnknownLog(f"this node holds no log of {writer.hex()}", f"tags[{position}].writer")
+                asked.append((writer, b"" if reading.tip(writer).quarantined else tags))
+            hits = reading.look_up(asked)
+            # Between the turn of a week and the next tick, bodies are still stored that have expired.
+            if now // WEEK_S > self._expired_week():
+                hits = _without_expired(reading, asked, hits, now)
+            return hits
+
+        return await self._storing.read(look)
+
+    async def proven_entries(self, locations: Sequence[tuple[MemberId, int]]) -> ProvenEntries:
+        """Return 1 to 256 entries with their proofs, all from one consistent view.
+
+        Raises `TooManyLocations`, `UnknownLog`, `LogQuarantined` or `OutOfRange`.
+        """
+        if not 1 <= len(locations) <= MOST_LOCATIONS:
+            raise TooManyLocations(f"1 to {MOST_LOCATIONS} entries are asked at once", "locations")
+
+        def look(reading: Reading) -> ProvenEntries:
+            found: dict[tuple[MemberId, int], Proven] = {}
+            checkpoints: list[LogCheckpoint] = []
+            for writer in dict.fromkeys(writer for writer, _ in locations):
+                tip = known_tip(reading, writer)
+                checkpoints.append(LogCheckpoint(writer, tip.checkpoint, quarantined=False))
+                indices = sorted({index for each, index in locations if each == writer})
+                if not 0 <= indices[0] <= indices[-1] < tip.size:
+                    raise OutOfRange(f"the log of {writer.hex()} has {tip.size} entries", "locations")
+                stored = reading.entries_at(writer, indices)
+                plan = {place for index in indices for place in plan_inclusion(index, tip.size)}
+                nodes = reading.nodes(writer, plan)
+                for index in indices:
+                    proof = inclusion_proof(index, tip.size, nodes)
+                    found[writer, index] = Proven(writer, stored[index], proof)
+            return ProvenEntries([found[location] for location in locations], checkpoints)
+
+        return await self._storing.read(look)
+
+    async def watch(self, cursor: Mapping[MemberId, int], newest_period: int) -> AsyncIterator[News]:
+        """Yield new entries of every other member's log from a cursor on, until closed.
+
+        Each pass over the logs ends with one item that is `caught_up`. Raises `InvalidCursor` or `UnknownLog`.
+        """
+        position = dict(cursor)
+        await self._storing.read(lambda reading: self._check_cursor(reading, position))
+        while True:
+            seen = self._changes.count
+            last = self._member
+            for writer in await self._storing.read(self._watched):
+                async for news in self._new(writer, position, newest_period):
+                    yield news
+                last = writer
+            yield News(last, (), b"", position.get(last, 0), caught_up=True)
+            await self._changes.wait(seen)
+
+    async def _new(
+        self, writer: MemberId, position: dict[MemberId, int], newest_period: int
+    ) -> AsyncIterator[News]:
+        while True:
+            start = position.get(writer, 0)
+            new = await self._storing.read(lambda reading: _new_tags(reading, writer, start, newest_period))
+            position[writer] = new.next_index
+            if new.next_index == start:
+                return
+            if new.indices:
+                yield News(writer, new.indices, new.tags, new.next_index, caught_up=False)
+
+    def _watched(self, reading: Reading) -> list[MemberId]:
+        others = (member for member in reading.members() if member != self._member)
+        return [member for member in others if not reading.tip(member).quarantined]
+
+    def _check_cursor(self, reading: Reading, cursor: Mapping[MemberId, int]) -> None:
+        members = {member.id for member in self._membership.charter.members}
+        held = set(reading.members())
+        for writer, start in cursor.items():
+            if writer not in held and writer not in members:
+                raise UnknownLog(f"this node holds no log of {writer.hex()}", "cursor")
+            size = reading.tip(writer).size
+            if not 0 <= start <= size:
+                raise InvalidCursor(
+                    f"the log of {writer.hex()} has {size} entries here, the cursor stands at {start}", "cursor"
+                )
+
+
+def _new_tags(reading: Reading, writer: MemberId, start: int, newest_period: int) -> NewTags:
+    return reading.new_tags(writer, start, TAGS_PER_MESSAGE, newest_period)
+
+
+def _without_expired(
+    reading: Reading, groups: Sequence[tuple[MemberId, bytes]], hits: Sequence[TagHit], now: int
+) -> list[TagHit]:
+    kept: list[TagHit] = []
+    for hit in hits:
+        stored = reading.entries_at(groups[hit.group][0], hit.indices)
+        live = tuple(index for index in hit.indices if stored[index].entry.header.is_live(now))
+        if live:
+            kept.append(TagHit(hit.group, hit.position, live))
+    return kept

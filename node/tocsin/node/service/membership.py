@@ -1,0 +1,207 @@
+"""Which charter this node goes by, and how it comes by the next one.
+
+1. The first charter is pinned by its hash, out of band. Every stored version is verified from there at start, so a
+   store that somebody changed cannot bring in a member or a key.
+2. Version n+1 replaces version n if it verifies against it; nothing ever goes back, and no version is skipped.
+3. Two documents of one version are kept, both, as evidence; the first one known stays in force.
+4. A new charter is stored before it is in force. If this member signed it, the CHARTER entry that says so is queued
+   in the same transaction, and the next tick puts it into the log.
+5. An expired charter stays in force for following and for being succeeded, and for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tocsin.charter.document import Charter, ClassKey, Member, NotAMember, UnknownClass, UnknownEpoch
+from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
+from tocsin.charter.rules import BadCharter, Expired, TwoCharters, check_fresh, conflict, verify_founding
+from tocsin.charter.rules import RolledBack, verify_next
+from tocsin.node.model import MemberId
+from tocsin.node.ports import Clock, Reading, Writing
+from tocsin.node.service.errors import (
+    CharterExpired,
+    NotAMemberOfCharter,
+    NotReady,
+    UnknownKeyClass,
+    UnknownKeyEpoch,
+    UnknownVersion,
+)
+from tocsin.node.service.storing import Storing
+from tocsin.tlog.entry import Entry, charter_header
+
+MOST_CHARTERS = 16
+
+
+class Membership:
+    """The current charter, atomically replaced, and the rules it is asked for most.
+
+    `pin` is the SHA-256 of version 1's document. Call `load()` before anything else.
+    """
+
+    def __init__(
+        self, federation: str, member: MemberId, pin: bytes | None, storing: Storing, clock: Clock
+    ) -> None:
+        self._federation = federation
+        self._member = member
+        self._pin = pin
+        self._storing = storing
+        self._clock = clock
+        self._current: tuple[Charter, SignedCharter] | None = None
+        self._subscribers: list[Callable[[Charter], None]] = []
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force. Raises `NotReady` before `load()`."""
+        if self._current is None:
+            raise NotReady("no charter is in force yet: install one with `tocsin charter install`")
+        return self._current[0]
+
+    def load(self, file: bytes | None) -> Charter:
+        """Bring the stored charters, then the one of the member's file, into force; return the newest. Blocks.
+
+        The file may hold version 1, the version in force, or the next one. Raises `BadCharter` (for example
+        `WrongPin`, `RolledBack`, `Skipped`, `TwoCharters`) or `NotReady` if there is no charter at all.
+        """
+        now = self._clock.now()
+        for envelope in self._storing.read_now(_stored_charters):
+            self._current = self._verify(parse_envelope(envelope), now)
+        if file is not None:
+            signed = parse_envelope(file)
+            step = self._judge(signed, now)
+            if step is not None:
+                self._storing.write_now(lambda writing: self._save(writing, step[0], signed, now))
+                self._current = step
+        return self.charter
+
+    async def adopt(self, envelope: bytes) -> Charter:
+        """Verify a charter, store it and put it in force; the one in force again is no change.
+
+        Raises `BadCharter`; for two documents of one version `TwoCharters`, after both were recorded.
+        """
+        now = self._clock.now()
+        signed = parse_envelope(envelope)
+        try:
+            step = self._judge(signed, now)
+        except TwoCharters as error:
+            await self._keep_both(signed, error, now)
+            raise
+        if step is None:
+            return self.charter
+        await self._storing.write(lambda writing: self._save(writing, step[0], signed, now))
+        self._current = step
+        for subscriber in self._subscribers:
+            subscriber(step[0])
+        return step[0]
+
+    def subscribe(self, subscriber: Callable[[Charter], None]) -> None:
+        """Call `subscriber` with each charter that comes into force after this, in the event loop's thread."""
+        self._subscribers.append(subscriber)
+
+    async def charters(self, first_version: int) -> list[bytes]:
+        """Return up to 16 signed envelopes, ascending from a version. Raises `UnknownVersion`."""
+        newest = self.charter.version
+        if not 1 <= first_version <= newest:
+            raise UnknownVersion(
+                f"this node holds the charters 1 to {newest}, not {first_version}", "first_version"
+            )
+        last = min(newest, first_version + MOST_CHARTERS - 1)
+
+        def look(reading: Reading) -> list[bytes]:
+            found = (reading.charter(version) for version in range(first_version, last + 1))
+            return [envelope for envelope in found if envelope is not None]
+
+        return await self._storing.read(look)
+
+    def check_fresh(self, now: int) -> Charter:
+        """Return the charter if it has not expired. Raises `CharterExpired`."""
+        charter = self.charter
+        try:
+            check_fresh(charter, now)
+        except Expired as error:
+            raise CharterExpired(
+                f"charter {charter.version} has expired; the members must sign version {charter.version + 1}"
+            ) from error
+        return charter
+
+    def live_class(self, key_class: int, epoch: int, now: int) -> ClassKey:
+        """Return the key of a class and epoch if it is live. Raises `UnknownKeyClass`, `UnknownKeyEpoch`."""
+        try:
+            key = self.charter.class_key(key_class, epoch)
+        except UnknownClass as error:
+            raise UnknownKeyClass(f"the charter has no key class {key_class}", "key_class") from error
+        except UnknownEpoch as error:
+            raise UnknownKeyEpoch(f"class {key_class} has no key epoch {epoch}", "key_epoch") from error
+        if key not in self.charter.live_classes(key_class, now):
+            raise UnknownKeyEpoch(
+                f"epoch {epoch} of class {key_class} is over; ask under a newer one", "key_epoch"
+            )
+        return key
+
+    def caller(self, member: MemberId) -> Member:
+        """Return a calling member's record. Raises `NotAMemberOfCharter`."""
+        try:
+            return self.charter.member(member)
+        except NotAMember as error:
+            raise NotAMemberOfCharter(
+                f"{member.hex()} is no member of charter {self.charter.version}"
+            ) from error
+
+    def others(self) -> list[MemberId]:
+        """Return every member of the charter but this node's own."""
+        return [MemberId(member.id) for member in self.charter.members if member.id != self._member]
+
+    def _judge(self, signed: SignedCharter, now: int) -> tuple[Charter, SignedCharter] | None:
+        """Return what comes into force, None if nothing changes; raise `BadCharter`."""
+        if self._current is None:
+            return self._verify(signed, now)
+        charter, in_force = self._current
+        if signed.document == in_force.document:
+            return None
+        # Two documents of one version are named as that, whoever shows the second.
+        conflict(in_force, signed)
+        try:
+            return self._verify(signed, now)
+        except RolledBack:
+            earlier = self._storing.read_now(lambda reading: reading.charter(_version_of(signed)))
+            if earlier is not None:
+                if parse_envelope(earlier).document == signed.document:
+                    return None
+                conflict(parse_envelope(earlier), signed)
+            raise
+
+    def _verify(self, signed: SignedCharter, now: int) -> tuple[Charter, SignedCharter]:
+        if self._current is None:
+            charter = verify_founding(signed, self._pin, now)
+            if charter.federation != self._federation:
+                raise BadCharter(
+                    f"the charter is of federation {charter.federation}, this node of {self._federation}"
+                )
+        else:
+            charter = verify_next(self._current[0], signed, now)
+        return charter, signed
+
+    def _save(self, writing: Writing, charter: Charter, signed: SignedCharter, now: int) -> None:
+        writing.save_charter(charter.version, signed.encode(), now)
+        if any(signer == self._member for signer, _ in signed.signatures):
+            hashed = charter_hash(signed.document)
+            # The hash is its own idempotency key: one document is logged once, however often it arrives.
+            writing.submit(hashed[:16], hashed, [Entry(charter_header(hashed))], now)
+        writing.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
+
+    async def _keep_both(self, signed: SignedCharter, error: TwoCharters, now: int) -> None:
+        first = self._current[1].encode() if self._current is not None else b""
+        second = signed.encode()
+        evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second))
+        await self._storing.write(lambda writing: writing.record("two-charters", str(error), evidence, now))
+
+
+def _stored_charters(reading: Reading) -> list[bytes]:
+    found: list[bytes] = []
+    while (envelope := reading.charter(len(found) + 1)) is not None:
+        found.append(envelope)
+    return found
+
+
+def _version_of(signed: SignedCharter) -> int:
+    raise NotImplementedError

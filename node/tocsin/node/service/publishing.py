@@ -1,0 +1,380 @@
+"""The own log: take entries from the own client, sequence them at each tick, sign what peers may see (SPEC.md §6).
+
+1. Acknowledged means durable: entries are committed with their idempotency key before the answer.
+2. A tick is one transaction: order what is due (sealed entries by tag, then RETRACTs, then CHARTERs), append it, sign
+   and cosign one checkpoint, mark submissions settled, erase what was retracted or has expired. Nothing signed leaves
+   the node unless that transaction is durable, so there are never two roots for one size.
+3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those is not
+   sequenced yet and not due in this tick, the retraction waits.
+4. The time of a checkpoint never goes back. A clock that is more than 10 minutes behind what the store has seen stops
+   the tick.
+5. With nothing due, the checkpoint's own cosignature is renewed every few ticks: that is how peers know a quiet
+   log from a dead one.
+6. Before its first tick the node asks its peers what they hold of its own log, and it goes on listening. If a peer
+   has a larger or a different tree behind this log's signature, this store is an old copy or another process has
+   signed: the node refuses to sign until a person has looked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from tocsin.charter.document import Charter, NotAMember
+from tocsin.node.model import Acknowledged, Append, Kept, LogTip, MemberId, Pending, PendingRetraction, Stored
+from tocsin.node.ports import Clock, IdempotencyConflict, PeerError, Peers, Reading, Signer, StoreError, Writing
+from tocsin.node.service.changes import Changes
+from tocsin.node.service.errors import (
+    ExpiredEntry,
+    InvalidEntry,
+    InvalidIdempotencyKey,
+    KeyReused,
+    NotReady,
+    ServiceError,
+    TooManyEntries,
+    UnknownKeyClass,
+    UnknownKeyEpoch,
+    UnknownSubmission,
+)
+from tocsin.node.service.log_keys import cosigner, log_signer, open_note
+from tocsin.node.service.membership import Membership
+from tocsin.node.service.storing import Storing
+from tocsin.oprf.group import Random
+from tocsin.sealing.box import cover_body
+from tocsin.tlog.checkpoint import Checkpoint, sign_checkpoint
+from tocsin.tlog.cosignature import add_cosignature
+from tocsin.tlog.entry import (
+    NO_BODY_HASH,
+    WEEK_S,
+    Entry,
+    Kind,
+    parse_body,
+    retract_header,
+    sealed_header,
+    tick_key,
+    weeks_after,
+)
+from tocsin.tlog.errors import TlogError
+from tocsin.tlog.merkle import Frontier, plan_frontier
+
+MOST_ENTRIES = 1_000
+KEY_BYTES = 16
+TAG_BYTES = 16
+MOST_PER_TICK = 20_000
+REFRESH_TICKS = 10
+CLOCK_BEHIND_S = 600
+PATIENCE_S = 15.0
+
+_log = structlog.get_logger(__name__)
+
+
+class ClockBehind(NotReady):
+    """The clock is more than 10 minutes behind what the store has seen; nothing is signed until it is set right."""
+
+
+class OldHistory(NotReady):
+    """Peers hold more, or something else, of this node's own log than its store does."""
+
+
+@dataclass(frozen=True)
+class PublishingSettings:
+    """How often, and how much. `tick_seconds` None means the charter's."""
+
+    tick_seconds: float | None = None
+    cover_entries: int = 0
+    refresh_ticks: int = REFRESH_TICKS
+    most_per_tick: int = MOST_PER_TICK
+    patience_s: float = PATIENCE_S
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of a submission or retraction: its entries' indices once it is `sequenced`."""
+
+    sequenced: bool
+    indices: list[int]
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """What one tick did: the size of the log after it, entries appended, bodies erased by expiry."""
+
+    size: int
+    appended: int
+    expired: int
+
+
+class Publishing:
+    """The own log's one writer."""
+
+    def __init__(
+        self,
+        member: MemberId,
+        membership: Membership,
+        storing: Storing,
+        signer: Signer,
+        peers: Peers,
+        changes: Changes,
+        clock: Clock,
+        random: Random,
+        settings: PublishingSettings = PublishingSettings(),
+    ) -> None:
+        self._member = member
+        self._membership = membership
+        self._storing = storing
+        self._signer = signer
+        self._peers = peers
+        self._changes = changes
+        self._clock = clock
+        self._random = random
+        self._settings = settings
+        self._compared = False
+        self._old_history: str | None = None
+        self._problem: str | None = None
+        self._expired_week = 0
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last tick did not happen, None if it did."""
+        return self._old_history or self._problem
+
+    @property
+    def expired_week(self) -> int:
+        """The week up to which bodies were erased by this process, 0 before its first tick."""
+        return self._expired_week
+
+    def tick_seconds(self) -> float:
+        """Seconds between two ticks."""
+        return self._settings.tick_seconds or self._membership.charter.tick_seconds
+
+    async def submit(self, idempotency_key: bytes, entries: Sequence[Entry]) -> Acknowledged:
+        """Store sealed entries for the next tick; durable when this returns.
+
+        Raises `InvalidIdempotencyKey`, `TooManyEntries`, `InvalidEntry`, `ExpiredEntry`, `KeyReused`,
+        `CharterExpired`, `DiskFull` or `CannotStore`; nothing is stored then.
+        """
+        _check_key(idempotency_key)
+        if not 1 <= len(entries) <= MOST_ENTRIES:
+            raise TooManyEntries(f"a submission is 1 to {MOST_ENTRIES} entries, this one has {len(entries)}")
+        now = self._clock.now()
+        charter = self._membership.check_fresh(now)
+        # What was acknowledged once stays so, though an entry may have expired since.
+        if await self._storing.read(lambda reading: reading.submission(idempotency_key)) is None:
+            for position, entry in enumerate(entries):
+                self._check_entry(charter, position, entry, now)
+        digest = _digest(b"submit", [entry.header.encode() + entry.body_bytes() for entry in entries])
+        try:
+            return await self._storing.write(
+                lambda writing: writing.submit(idempotency_key, digest, entries, now)
+            )
+        except IdempotencyConflict as error:
+            raise KeyReused(_REUSED, "idempotency_key") from error
+
+    async def retract(self, idempotency_key: bytes, tags: Sequence[bytes]) -> Acknowledged:
+        """Store a retraction of every live own entry under these 16-byte tags; durable when this returns.
+
+        Raises as `submit` does.
+        """
+        _check_key(idempotency_key)
+        if not 1 <= len(tags) <= MOST_ENTRIES or any(len(tag) != TAG_BYTES for tag in tags):
+            raise TooManyEntries(f"a retraction names 1 to {MOST_ENTRIES} tags of {TAG_BYTES} bytes", "tags")
+        now = self._clock.now()
+        digest = _digest(b"retract", tags)
+        try:
+            return await self._storing.write(
+                lambda writing: writing.retract(idempotency_key, digest, tags, now)
+            )
+        except IdempotencyConflict as error:
+            raise KeyReused(_REUSED, "idempotency_key") from error
+
+    async def submission(self, idempotency_key: bytes) -> Submission:
+        """Say what became of a submission or retraction. Raises `UnknownSubmission`."""
+        _check_key(idempotency_key)
+        indices = await self._storing.read(lambda reading: reading.submission(idempotency_key))
+        if indices is None:
+            raise UnknownSubmission("no submission has this idempotency key", "idempotency_key")
+        return Submission(bool(indices), indices)
+
+    async def compare_with_peers(self) -> None:
+        """Compare the own log with what peers hold of it (rule 6); after this the node may sign.
+
+        Returns when every peer answered, or when at least one did and `patience_s` have passed. Raises
+        `OldHistory` if a peer holds more or something else, `NotReady` if no peer could be asked.
+        """
+        others = self._membership.others()
+
+        async def ask(peer: MemberId) -> bool:
+            try:
+                notes = await self._peers.checkpoints(peer)
+            except PeerError:
+                return False
+            if self._member in notes:
+                await self.seen_at_peer(peer, notes[self._member])
+            return True
+
+        tasks = [asyncio.create_task(ask(peer)) for peer in others]
+        if tasks:
+            done, late = await asyncio.wait(tasks, timeout=self._settings.patience_s)
+            for task in late:
+                task.cancel()
+            if self._old_history is not None:
+                raise OldHistory(self._old_history)
+            if not any(task.result() for task in done):
+                raise NotReady(
+                    "no other member's node could be asked for its copy of this node's log, which must be compared "
+                    "before anything is signed; publishing goes on by itself as soon as one answers"
+                )
+        self._compared = True
+
+    async def seen_at_peer(self, peer: MemberId, note: bytes) -> None:
+        """Judge a note of the own log that a peer holds (rule 6). What this log's key did not sign is ignored."""
+        charter = self._membership.charter
+        try:
+            shown = open_note(charter, self._member, note).checkpoint
+        except TlogError:
+            _log.warning("a peer shows a checkpoint that this log did not sign", peer=peer.hex())
+            return
+        problem = await self._storing.read(
+            lambda reading: _conflict_with_own(reading, self._member, peer, shown)
+        )
+        if problem is not None and self._old_history is None:
+            self._old_history = problem
+            now = self._clock.now()
+            _log.error("publishing stopped", problem=problem)
+            await self._storing.write(lambda writing: writing.record("old-history", problem, note, now))
+
+    async def tick(self) -> Ticked:
+        """Sequence what is due and sign it, in one transaction.
+
+        Raises `OldHistory`, `ClockBehind`, `CharterExpired`, `NotReady`, `CannotStore` or `DiskFull`; nothing is
+        signed then.
+        """
+        if self._old_history is not None:
+            raise OldHistory(self._old_history)
+        if not self._compared:
+            await self.compare_with_peers()
+        now = self._clock.now()
+        charter = self._membership.check_fresh(now)
+        ticked = await self._storing.write(lambda writing: self._tick(writing, charter, now))
+        self._expired_week = max(self._expired_week, now // WEEK_S)
+        if ticked.appended:
+            self._changes.notify()
+        return ticked
+
+    async def run(self) -> None:
+        """Tick until cancelled. A tick that fails is told in `problem` and tried again at the next."""
+        while True:
+            try:
+                await self.tick()
+            except (ServiceError, StoreError, TlogError, NotAMember) as error:
+                if str(error) != self._problem:
+                    _log.warning("tick failed", problem=str(error))
+                self._problem = str(error)
+            else:
+                self._problem = None
+            await asyncio.sleep(self.tick_seconds())
+
+    def _check_entry(self, charter: Charter, position: int, entry: Entry, now: int) -> None:
+        header, field = entry.header, f"entries[{position}]"
+        if header.kind is not Kind.SEALED:
+            raise InvalidEntry(f"entry {position} is a {header.kind.name}; clients submit SEALED only", field)
+        try:
+            key = self._membership.live_class(header.key_class, header.epoch, now)
+        except (UnknownKeyClass, UnknownKeyEpoch) as error:
+            raise InvalidEntry(f"entry {position}: {error.message}", field) from error
+        if header.period not in charter.live_periods(now):
+            raise InvalidEntry(
+                f"entry {position} is of period {header.period}, which is not one of the last 60 days", field
+            )
+        if not header.is_live(now):
+            raise ExpiredEntry(f"entry {position} has expired; seal it again", field)
+        if header.not_after > weeks_after(now, key.retention_days * 86_400):
+            raise ExpiredEntry(
+                f"entry {position} would be kept longer than the {key.retention_days} days of class "
+                f"{key.key_class}",
+                field,
+            )
+
+    def _tick(self, writing: Writing, charter: Charter, now: int) -> Ticked:
+        seen = writing.seen_time()
+        if now < seen - CLOCK_BEHIND_S:
+            raise ClockBehind(
+                f"the clock stands {seen - now} s before the newest time in the store; set it right, "
+                "nothing is signed before"
+            )
+        tip = writing.tip(self._member)
+        time = max(now, seen, tip.time)
+        batch = _due(writing, self._member, self._settings.most_per_tick, tip.size)
+        batch = batch.covered(self._cover(charter, now), tip.size)
+        expired = 0
+        if now // WEEK_S > self._expired_week:
+            expired = writing.expire(now // WEEK_S)
+        if batch.stored or batch.done or not tip.checkpoint:
+            leaves = [stored.leaf_hash() for stored in batch.stored]
+            frontier, nodes = tip.frontier.append(leaves)
+            writing.append(
+                Append(
+                    self._member,
+                    tip.size,
+                    batch.stored,
+                    nodes,
+                    frontier,
+                    self._sign(charter, frontier, time),
+                    time,
+                    batch.erase,
+                    batch.settled,
+                    batch.done,
+                )
+            )
+        elif expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds():
+            note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
+            writing.save_checkpoint(self._member, note, time)
+        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired)
+
+    def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
+        own = log_signer(charter, self._member, self._signer)
+        checkpoint = Checkpoint(own.verifier.name, frontier.size, frontier.root())
+        note = sign_checkpoint(checkpoint, own)
+        return add_cosignature(note, cosigner(charter, self._member, self._signer), time)
+
+    def _cover(self, charter: Charter, now: int) -> list[Entry]:
+        keys = [
+            key
+            for number in sorted({key.key_class for key in charter.classes})
+            for key in charter.live_classes(number, now)[:1]
+        ]
+        entries: list[Entry] = []
+        for _ in range(self._settings.cover_entries if keys else 0):
+            key = keys[int.from_bytes(self._random(8), "big") % len(keys)]
+            header = sealed_header(
+                key.key_class,
+                key.epoch,
+                charter.period_at(now),
+                weeks_after(now, key.retention_days * 86_400),
+            )
+            entries.append(Entry(header, parse_body(cover_body(self._random))))
+        return entries
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What one tick appends."""
+
+    stored: list[Stored]
+    erase: list[int]
+    settled: dict[tuple[bytes, int], int]
+    done: list[bytes]
+    sources: list[tuple[Entry, tuple[bytes, int] | None]]
+    retractions: list[tuple[PendingRetraction, set[bytes]]]
+    live: dict[bytes, list[int]]
+
+    def covered(self, cover: list[Entry], start: int) -> _Batch:
+        return _lay_out([*self.sources, *((entry, None) for entry in cover)], self.retractions, self.live, start)
+
+
+def _due(writing: Writing, member: MemberId, most: int, start: int) -> _Batch:
+    raise NotImplementedError

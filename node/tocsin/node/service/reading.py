@@ -1,0 +1,88 @@
+"""Reading the logs this node holds, for other members' nodes and the own client (SPEC.md §6).
+
+1. Entries and proofs are of the newest checkpoint at most: what is not signed is not shown.
+2. The entries of a quarantined log are not served; its checkpoint is, marked, and so is the proof of its fork.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tocsin.node.model import LogTip, MemberId, Stored
+from tocsin.node.ports import Reading
+from tocsin.node.service.errors import LogQuarantined, OutOfRange, UnknownLog
+from tocsin.node.service.storing import Storing
+from tocsin.tlog.merkle import Hash, consistency_proof, plan_consistency
+
+MOST_ENTRIES = 1_000
+
+
+@dataclass(frozen=True)
+class LogCheckpoint:
+    """The newest checkpoint of a log here: a signed note with the cosignatures known."""
+
+    writer: MemberId
+    checkpoint: bytes
+    quarantined: bool
+
+
+def known_tip(reading: Reading, writer: MemberId) -> LogTip:
+    """Return where a log stands if this node may serve it. Raises `UnknownLog`, `LogQuarantined`."""
+    tip = reading.tip(writer)
+    if not tip.checkpoint:
+        raise UnknownLog(f"this node holds no log of {writer.hex()}", "writer")
+    if tip.quarantined:
+        raise LogQuarantined(
+            f"{writer.hex()} signed two histories of its log; ListForks has the proof", "writer"
+        )
+    return tip
+
+
+class LogReading:
+    """Read-only views of the stored logs."""
+
+    def __init__(self, storing: Storing) -> None:
+        self._storing = storing
+
+    async def checkpoints(self) -> list[LogCheckpoint]:
+        """Return the newest checkpoint of every log here."""
+
+        def look(reading: Reading) -> list[LogCheckpoint]:
+            tips = ((member, reading.tip(member)) for member in reading.members())
+            return [
+                LogCheckpoint(member, tip.checkpoint, tip.quarantined)
+                for member, tip in tips
+                if tip.checkpoint
+            ]
+
+        return await self._storing.read(look)
+
+    async def entries(self, writer: MemberId, start: int, limit: int) -> list[Stored]:
+        """Return up to `limit`, 1,000 at most, entries from `start` on; none at the end of the log.
+
+        Raises `UnknownLog`, `LogQuarantined` or `OutOfRange`.
+        """
+
+        def look(reading: Reading) -> list[Stored]:
+            size = known_tip(reading, writer).size
+            if not 0 <= start <= size:
+                raise OutOfRange(f"the log has {size} entries, {start} is beyond its end", "start")
+            return reading.entries(writer, start, max(0, min(limit, MOST_ENTRIES, size - start)))
+
+        return await self._storing.read(look)
+
+    async def consistency(self, writer: MemberId, old_size: int, new_size: int) -> list[Hash]:
+        """Return the RFC 6962 consistency proof between two sizes; raises as `entries` does."""
+
+        def look(reading: Reading) -> list[Hash]:
+            size = known_tip(reading, writer).size
+            if not 0 < old_size <= new_size <= size:
+                raise OutOfRange(f"sizes must be 1 ≤ old ≤ new ≤ {size}", "new_size")
+            nodes = reading.nodes(writer, plan_consistency(old_size, new_size))
+            return consistency_proof(old_size, new_size, nodes)
+
+        return await self._storing.read(look)
+
+    async def forks(self) -> list[tuple[MemberId, bytes]]:
+        """Return every proof that an origin signed two histories."""
+        return await self._storing.read(lambda reading: reading.forks())

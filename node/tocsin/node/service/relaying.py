@@ -1,0 +1,320 @@
+"""The own client's evaluations: pick a quorum, fan out, relay t signed partials untouched (SPEC.md §4).
+
+1. All partials of an answer are of one quorum S of exactly t seats: λ depends on S, so if one seat of S fails, the
+   whole batch is asked again under another S. The evaluators that answered before charge nothing for it.
+2. Order of choice: this node's own seat, then evaluators that have not failed lately, the quickest first.
+3. A partial is relayed only if it names the seat, evaluator and quorum asked, has as many elements as were asked, and
+   carries the evaluator's signature over exactly that. Its proof is the client's to verify.
+4. A complaint counts if the evaluator's signature covers exactly these elements and that context and the proof
+   fails: the evidence is recorded, and the seat is not asked again under this charter and epoch. Any other
+   complaint is recorded as false and ignored.
+5. An evaluator that says the budget is used up is passed over for the batch. If that leaves fewer than t, the answer is
+   BUDGET_EXHAUSTED; if too few answered at all, QUORUM_UNAVAILABLE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+import structlog
+
+from tocsin.charter.document import Charter, ClassKey
+from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial
+from tocsin.node.ports import Clock, PeerError, Peers
+from tocsin.node.service.bad_partial import FalseComplaint, judge_complaint, verify_signed
+from tocsin.node.service.errors import (
+    EvaluationsUsedUp,
+    QuorumUnavailable,
+    ServiceError,
+    StaleCharter,
+    TooManyElements,
+)
+from tocsin.node.service.evaluating import Evaluating, check_committee, check_count
+from tocsin.node.service.membership import Membership
+from tocsin.node.service.storing import Storing
+from tocsin.oprf.group import Element
+from tocsin.oprf.shares import BadQuorum, check_quorum
+from tocsin.oprf.threshold import Context
+from tocsin.tlog.ed25519 import BadSignature
+
+MOST_COMPLAINTS = 6
+DEADLINE_S = 28.0
+SEAT_DEADLINE_S = 8.0
+BACKOFF_S = 2.0
+LONGEST_BACKOFF_S = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What evaluators say is left for this member, and which of them did not answer."""
+
+    budgets: list[BudgetLeft]
+    unreachable: list[MemberId]
+
+
+@dataclass
+class _Health:
+    failures: int = 0
+    avoid_until: float = 0.0
+    latency_s: float = 0.05
+
+    def answered(self, took_s: float) -> None:
+        self.failures = 0
+        self.avoid_until = 0.0
+        self.latency_s += (took_s - self.latency_s) / 8
+
+    def failed(self, now: float) -> None:
+        self.failures += 1
+        self.avoid_until = now + min(LONGEST_BACKOFF_S, BACKOFF_S * 2 ** min(self.failures - 1, 8))
+
+
+@dataclass
+class _Batch:
+    """One batch on its way: what is asked, and why which seats are out of it."""
+
+    charter: Charter
+    key: ClassKey
+    blinded: Sequence[Element]
+    out: dict[int, str] = field(default_factory=dict)  # seat → reason
+
+
+class Relaying:
+    """The way from this member's clients to the evaluators. `curve` runs the check of complaints."""
+
+    def __init__(
+        self,
+        member: MemberId,
+        membership: Membership,
+        evaluating: Evaluating,
+        peers: Peers,
+        storing: Storing,
+        clock: Clock,
+        curve: Executor,
+        *,
+        deadline_s: float = DEADLINE_S,
+        seat_deadline_s: float = SEAT_DEADLINE_S,
+    ) -> None:
+        self._member = member
+        self._membership = membership
+        self._evaluating = evaluating
+        self._peers = peers
+        self._storing = storing
+        self._clock = clock
+        self._curve = curve
+        self._deadline_s = deadline_s
+        self._seat_deadline_s = seat_deadline_s
+        self._health: dict[MemberId, _Health] = {}
+        self._culprits: dict[tuple[int, int, bytes], set[int]] = {}
+
+    async def evaluate(
+        self,
+        key_class: int,
+        epoch: int,
+        committee_hash: bytes,
+        blinded: Sequence[Element],
+        complaints: Sequence[SignedPartial] = (),
+    ) -> list[SignedPartial]:
+        """Return exactly t signed partials of one quorum, in ascending order of seat.
+
+        Raises `TooManyElements`, `UnknownKeyClass`, `UnknownKeyEpoch`, `StaleCharter`, `CharterExpired`,
+        `EvaluationsUsedUp` or `QuorumUnavailable`.
+        """
+        check_count(len(blinded))
+        if len(complaints) > MOST_COMPLAINTS:
+            raise TooManyElements(f"at most {MOST_COMPLAINTS} complaints go with a batch", "complaints")
+        now = self._clock.now()
+        charter = self._membership.check_fresh(now)
+        key = self._membership.live_class(key_class, epoch, now)
+        check_committee(key, committee_hash)
+        for complaint in complaints:
+            await self._hear(charter, key, blinded, complaint)
+        batch = _Batch(charter, key, blinded)
+        for seat in self._culprits.get((key_class, epoch, committee_hash), ()):
+            batch.out[seat] = "BAD_PROOF"
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                while True:
+                    quorum = self._pick(batch)
+                    partials = await self._ask(batch, quorum)
+                    if partials is not None:
+                        return partials
+        except TimeoutError:
+            raise QuorumUnavailable(
+                f"no quorum answered within {self._deadline_s:g} s: {_reasons(batch)}"
+            ) from None
+
+    async def budgets(self) -> Budgets:
+        """Ask every evaluator of the charter what is left for this member."""
+        committees = (key.committee for key in self._membership.charter.classes)
+        members = sorted({MemberId(each) for committee in committees for each in committee})
+
+        async def ask(member: MemberId) -> list[BudgetLeft] | None:
+            try:
+                async with asyncio.timeout(self._seat_deadline_s):
+                    if member == self._member:
+                        return await self._evaluating.budgets(self._member)
+                    return await self._peers.budgets(member)
+            except (PeerError, ServiceError, TimeoutError):
+                return None
+
+        answers = await asyncio.gather(*(ask(member) for member in members))
+        return Budgets(
+            [budget for answer in answers for budget in answer or ()],
+            [member for member, answer in zip(members, answers, strict=True) if answer is None],
+        )
+
+    def _pick(self, batch: _Batch) -> tuple[int, ...]:
+        key, now = batch.key, self._clock.monotonic()
+
+        def order(seat: int) -> tuple[bool, bool, float]:
+            member = MemberId(key.committee[seat - 1])
+            health = self._health.get(member, _Health())
+            return (member != self._member, health.avoid_until > now, health.latency_s)
+
+        seats = sorted((seat for seat in range(1, len(key.committee) + 1) if seat not in batch.out), key=order)
+        if len(seats) >= key.threshold:
+            return tuple(sorted(seats[: key.threshold]))
+        exhausted = sum(reason == EvaluationsUsedUp.reason for reason in batch.out.values())
+        if len(seats) + exhausted >= key.threshold:
+            raise EvaluationsUsedUp(
+                f"too few evaluators of class {key.key_class}, epoch {key.epoch} have budget left for this "
+                f"member: {_reasons(batch)}; `tocsin budget` shows what is left"
+            )
+        if any(reason == StaleCharter.reason for reason in batch.out.values()):
+            raise StaleCharter(
+                f"evaluators of class {key.key_class}, epoch {key.epoch} go by another charter: {_reasons(batch)}"
+            )
+        raise QuorumUnavailable(
+            f"{key.threshold} evaluators of class {key.key_class}, epoch {key.epoch} are needed, "
+            f"{len(seats)} can be had: {_reasons(batch)}"
+        )
+
+    async def _ask(self, batch: _Batch, quorum: tuple[int, ...]) -> list[SignedPartial] | None:
+        """Ask every seat of a quorum at once; None if one failed, which is then out of the batch."""
+        tasks = {asyncio.create_task(self._ask_seat(batch, quorum, seat)): seat for seat in quorum}
+        try:
+            waiting = set(tasks)
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                failed = False
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        continue
+                    if not isinstance(error, PeerError):
+                        raise error
+                    failed = True
+                    batch.out[tasks[task]] = error.reason
+                    _log.info("evaluator passed over", seat=tasks[task], reason=error.reason)
+                if failed:
+                    return None
+            return [task.result() for task, _ in sorted(tasks.items(), key=lambda item: item[1])]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _ask_seat(self, batch: _Batch, quorum: tuple[int, ...], seat: int) -> SignedPartial:
+        key = batch.key
+        member = MemberId(key.committee[seat - 1])
+        request = PartialRequest(
+            key.key_class, key.epoch, key.committee_hash, quorum, seat, batch.blinded
+        )
+        health = self._health.setdefault(member, _Health())
+        started = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._seat_deadline_s):
+                signed = await self._call(member, request)
+            if member != self._member:
+                self._check_answer(batch, quorum, seat, signed)
+        except TimeoutError:
+            health.failed(self._clock.monotonic())
+            raise PeerError(member, "DEADLINE", f"no answer within {self._seat_deadline_s:g} s") from None
+        except PeerError as error:
+            # Who refuses in good order is healthy; only the batch goes elsewhere.
+            if error.reason not in (EvaluationsUsedUp.reason, StaleCharter.reason):
+                health.failed(self._clock.monotonic())
+            raise
+        health.answered(self._clock.monotonic() - started)
+        return signed
+
+    async def _call(self, member: MemberId, request: PartialRequest) -> SignedPartial:
+        if member != self._member:
+            return await self._peers.evaluate(member, request)
+        try:
+            return await self._evaluating.evaluate(self._member, request)
+        except ServiceError as error:
+            raise PeerError(member, error.reason, error.message) from error
+
+    def _check_answer(
+        self, batch: _Batch, quorum: tuple[int, ...], seat: int, signed: SignedPartial
+    ) -> None:
+        member = MemberId(batch.key.committee[seat - 1])
+        if (signed.seat, signed.evaluator, signed.quorum) != (seat, member, quorum):
+            raise PeerError(member, "INVALID_PARTIAL", "it answered for another seat or quorum than was asked")
+        if len(signed.partial.evaluated) != len(batch.blinded):
+            raise PeerError(member, "INVALID_PARTIAL", "it answered with another number of elements")
+        try:
+            verify_signed(
+                batch.charter.member(member).node,
+                self._context(batch.charter, batch.key, quorum, seat),
+                batch.blinded,
+                signed,
+            )
+        except BadSignature as error:
+            raise PeerError(member, "INVALID_PARTIAL", "its signature does not cover what was asked") from error
+
+    def _context(self, charter: Charter, key: ClassKey, quorum: tuple[int, ...], seat: int) -> Context:
+        return Context(
+            charter.federation,
+            key.key_class,
+            key.epoch,
+            key.committee_hash,
+            seat,
+            key.committee[seat - 1],
+            self._member,
+            quorum,
+        )
+
+    async def _hear(
+        self, charter: Charter, key: ClassKey, blinded: Sequence[Element], complaint: SignedPartial
+    ) -> None:
+        seat, now = complaint.seat, self._clock.now()
+        place = f"class={key.key_class} epoch={key.epoch} seat={seat}"
+        try:
+            evidence = await self._judge(charter, key, blinded, complaint)
+        except FalseComplaint as error:
+            detail = f"{place} reason={error}"
+            await self._storing.write(lambda writing: writing.record("false-complaint", detail, b"", now))
+            _log.warning("false complaint of the own client", seat=seat, problem=str(error))
+            return
+        culprits = self._culprits.setdefault((key.key_class, key.epoch, key.committee_hash), set())
+        culprits.add(seat)
+        detail = f"{place} evaluator={complaint.evaluator.hex()}"
+        _log.warning("an evaluator signed a partial whose proof fails", evaluator=complaint.evaluator.hex())
+        await self._storing.write(lambda writing: writing.record("bad-partial", detail, evidence, now))
+
+    async def _judge(
+        self, charter: Charter, key: ClassKey, blinded: Sequence[Element], complaint: SignedPartial
+    ) -> bytes:
+        try:
+            check_quorum(complaint.quorum, len(key.committee), key.threshold, complaint.seat)
+        except BadQuorum as error:
+            raise FalseComplaint(str(error)) from error
+        if key.committee[complaint.seat - 1] != complaint.evaluator:
+            raise FalseComplaint("the seat is not that evaluator's")
+        context = self._context(charter, key, complaint.quorum, complaint.seat)
+        node_key = charter.member(complaint.evaluator).node
+        return await asyncio.get_running_loop().run_in_executor(
+            self._curve, judge_complaint, node_key, key, context, blinded, complaint
+        )
+
+
+def _reasons(batch: _Batch) -> str:
+    if not batch.out:
+        return "none was refused"
+    return ", ".join(f"seat {seat} {reason}" for seat, reason in sorted(batch.out.items()))

@@ -1,0 +1,86 @@
+"""What one tick puts into the own log, and where: a pure function of what is due.
+
+1. SEALED entries first, by tag, those of one tag in the order of acknowledgement; then RETRACTs by the index they
+   name; then CHARTERs. Cover entries are SEALED entries like any other.
+2. A retraction covers the live entries under its tags that were acknowledged before it: those in the log already,
+   and those of this tick that are older than it. An entry is retracted once.
+3. A retraction is due when no entry older than it is left waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from tocsin.node.model import Pending, PendingRetraction, Stored
+from tocsin.tlog.entry import NO_BODY_HASH, Entry, retract_header, tick_key
+
+Source = tuple[bytes, int]
+"""Idempotency key and position of what an entry came from."""
+
+
+@dataclass(frozen=True)
+class Sequenced:
+    """What a tick appends from its start index on, what that erases and what it settles (see `Append`)."""
+
+    stored: list[Stored]
+    erase: list[int]
+    settled: dict[Source, int]
+    done: list[bytes]
+
+
+def due_retractions(
+    retractions: Sequence[PendingRetraction], first_waiting: int | None
+) -> list[PendingRetraction]:
+    """Return the retractions that are due; `first_waiting` is the order of the oldest entry left for later."""
+    return [each for each in retractions if first_waiting is None or each.order < first_waiting]
+
+
+def sequence(
+    start: int,
+    pending: Sequence[Pending],
+    cover: Sequence[Entry],
+    retractions: Sequence[PendingRetraction],
+    live: Mapping[bytes, Sequence[int]],
+) -> Sequenced:
+    """Lay a tick out from index `start` on.
+
+    `pending` are in the order of acknowledgement, `retractions` are due, `live` gives the indices of the log's live
+    entries under every tag that these name.
+    """
+    entries: list[tuple[Entry, Pending | None]] = [(each.entry, each) for each in pending]
+    entries += [(entry, None) for entry in cover]
+    sealed = [item for item in entries if item[0].body is not None]
+    rest = [(entry, _source(each)) for entry, each in entries if entry.body is None]
+    sealed.sort(key=lambda item: tick_key(item[0]))
+    fresh: dict[bytes, list[tuple[int, int]]] = {}
+    for index, (entry, each) in enumerate(sealed, start):
+        if each is not None and entry.body is not None:
+            fresh.setdefault(entry.body.tag, []).append((each.order, index))
+    erased: set[int] = set()
+    for retraction in retractions:
+        targets = {index for tag in retraction.tags for index in live.get(tag, ())}
+        targets |= {
+            index
+            for tag in retraction.tags
+            for order, index in fresh.get(tag, ())
+            if order < retraction.order
+        }
+        for position, index in enumerate(sorted(targets - erased)):
+            rest.append((Entry(retract_header(index)), (retraction.submission, position)))
+        erased |= targets
+    rest.sort(key=lambda item: tick_key(item[0]))
+    stored: list[Stored] = []
+    settled: dict[Source, int] = {}
+    ordered = [(entry, _source(each)) for entry, each in sealed] + rest
+    for index, (entry, source) in enumerate(ordered, start):
+        body_hash = sha256(entry.body.encode()).digest() if entry.body is not None else NO_BODY_HASH
+        stored.append(Stored(index, entry, body_hash))
+        if source is not None:
+            settled[source] = index
+    return Sequenced(stored, sorted(erased), settled, [each.submission for each in retractions])
+
+
+def _source(pending: Pending | None) -> Source | None:
+    return None if pending is None else (pending.submission, pending.position)
