@@ -20,10 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tocsin.charter.document import Mode
 from tocsin.charter.envelope import SignedCharter
 from tocsin.cli.demo.population import NAMES
-from tocsin.cli.founding.charters import Terms, draft, install, sign
-from tocsin.cli.founding.keys import deal
+from tocsin.cli.founding.charters import draft, install, sign, write_dealt
+from tocsin.cli.founding.keys import Seats, deal
 from tocsin.cli.founding.members import init_member
 from tocsin.client.system import monotonic, now
 from tocsin.indicators.registry import KeyClass
@@ -65,7 +66,7 @@ def found(
     threshold: int,
     tick_seconds: int = 1,
     budgets: Mapping[KeyClass, int] | None = None,
-    mode: str = "test",
+    mode: Mode = "test",
 ) -> list[Home]:
     """Found a federation of `members` in `folder`: member folders, a dealt and signed charter, all installed."""
     start = now()
@@ -77,18 +78,14 @@ def found(
         card = init_member(home, FEDERATION, name, f"127.0.0.1:{port}", start)
         cards.append(card)
         homes.append(Home(name, card.member.id, home, port))
-    terms = Terms(FEDERATION, mode, committee, threshold, tick_seconds, budgets)
-    charter, shares = deal(draft(cards, terms, start))
-    shares_folder = folder / "shares"
-    for member, files in shares.items():
-        (shares_folder / member.hex()).mkdir(parents=True)
-        for name, sealed in files.items():
-            (shares_folder / member.hex() / name).write_bytes(sealed)
+    seats = Seats([home.id for home in homes[:committee]], threshold, budgets or {})
+    charter, shares = deal(draft(cards, FEDERATION, mode, tick_seconds, start), seats)
+    write_dealt(folder / "dealt", charter, shares)
     signed = SignedCharter(charter.encode(), ())
     for home in homes:
         signed = sign(home.folder, signed)
     for home in homes:
-        install(home.folder, signed.encode(), signed, shares_folder, start)
+        install(home.folder, signed, folder / "dealt" / "shares", start)
     return homes
 
 
@@ -99,9 +96,11 @@ class Nodes:
     homes: Sequence[Home]
     environment: Mapping[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    started_seconds: float = 0.0
 
     def __enter__(self) -> Self:
         """Start every node and wait until all serve."""
+        began = monotonic()
         try:
             for home in self.homes:
                 self.launch(home)
@@ -110,6 +109,7 @@ class Nodes:
         except BaseException:
             self.stop()
             raise
+        self.started_seconds = monotonic() - began
         return self
 
     def __exit__(
@@ -121,7 +121,15 @@ class Nodes:
         """Start one node without waiting for it."""
         with home.log.open("ab") as log:
             self.processes[home.name] = subprocess.Popen(  # noqa: S603 - our own program, no shell
-                [sys.executable, "-m", "tocsin.cli.main", "node", "run", "--config", str(home.folder / "node" / "node.toml")],
+                [
+                    sys.executable,
+                    "-m",
+                    "tocsin.cli.main",
+                    "node",
+                    "run",
+                    "--config",
+                    str(home.folder / "node" / "node.toml"),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -21,7 +21,15 @@ NAMES = ("Aster", "Borealis", "Cinder", "Dune", "Ember", "Fjord", "Glade", "Harb
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _JA4 = ("t13d1516h2_8daaf6152771_e5627efa2ab1", "t13d1715h2_5b57614c22b0_3d5424432f57")
-_TOPICS = ("tax law", "protein folding", "Rust lifetimes", "medieval trade", "calculus", "chess endings", "soil acidity")
+_TOPICS = (
+    "tax law",
+    "protein folding",
+    "Rust lifetimes",
+    "medieval trade",
+    "calculus",
+    "chess endings",
+    "soil acidity",
+)
 _TEMPLATES = (
     "Explain {topic} to a curious beginner, then give one worked example.",
     "Write a short quiz about {topic} with answers.",
@@ -104,7 +112,7 @@ class _Operator:
         self.pars = [_par(random) for _ in range(4)]
         self.ibans = [_iban(random) for _ in range(2)]
         self.phones = [_phone(random) for _ in range(8)]
-        self.devices = [f"example:{random.getrandbits(64):016x}" for _ in range(5)]
+        self.devices = [_device(random) for _ in range(5)]
         network = _address(random).rsplit(".", 1)[0]
         self.addresses = [f"{network}.{host}" for host in random.sample(range(1, 255), 6)]
         self.domain = f"{_word(random)}-{_word(random)}.example"
@@ -158,12 +166,14 @@ def _benign(
         phone=random.choice(operator.phones) if recycled else _phone(random),
         par=family[0] if family else _par(random),
         iban=family[1] if family else (_iban(random) if random.random() < 0.3 else None),
-        device=f"example:{random.getrandbits(64):016x}",
+        device=_device(random),
         address=random.choice(campus) if random.random() < 0.15 else _address(random),
         ja4=random.choice(_JA4),
         tools=None,
         prompts=tuple(
-            random.choice(prompts) if prompts else random.choice(_TEMPLATES).format(topic=random.choice(_TOPICS))
+            random.choice(prompts)
+            if prompts
+            else random.choice(_TEMPLATES).format(topic=random.choice(_TOPICS))
             for _ in range(random.randint(1, 3))
         ),
         confirmed=False,
@@ -178,6 +188,11 @@ def _shuffled(random: Random, accounts: list[Account]) -> list[Account]:
 
 def _id(random: Random) -> str:
     return f"acct-{random.getrandbits(40):010x}"
+
+
+def _device(random: Random) -> str:
+    """Letters only: a run of digits could pass for a card number by chance, and would be refused as one."""
+    return "example:" + "".join(random.choice("abcdef") for _ in range(16))
 
 
 def _par(random: Random) -> str:

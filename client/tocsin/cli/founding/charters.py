@@ -1,153 +1,177 @@
-"""The first charter: drafted from the members' cards, given key commitments, signed by each, installed by each.
+"""The first charter: drafted from the members' cards, completed by dealt keys, signed by each member, installed by each.
 
-1. A draft is a charter document whose classes have no commitments yet; `keys deal` completes it. Only a complete document
-   can be signed.
+1. A draft is version 1 without class keys; `keys deal` adds them. Only then it is signed.
 2. Before a member signs, its own client key must open the pepper and the commitment must match (SPEC.md §5).
 3. Whoever installs a charter pins the hash of version 1, which members compare with each other by other means.
+4. Nothing is written over but a charter file by its successor, and that in one step.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tocsin.charter.card import MemberCard
-from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy, parse_charter
-from tocsin.charter.envelope import SignedCharter, charter_hash, merge_signatures, sign_document
-from tocsin.charter.rules import verify_founding
+from tocsin.charter.card import MemberCard, parse_card
+from tocsin.charter.document import Charter, Member, Mode, Period, Policy, parse_charter
+from tocsin.charter.envelope import (
+    SignedCharter,
+    charter_hash,
+    merge_signatures,
+    parse_envelope,
+    sign_document,
+)
+from tocsin.charter.rules import check_fresh, verify_founding, verify_next
 from tocsin.cli.founding.members import FoundingError, open_part
-from tocsin.client.system import random
-from tocsin.indicators.registry import SNAPSHOT_NAMES, TYPES, KeyClass
+from tocsin.client.system import random_bytes
+from tocsin.indicators.registry import SNAPSHOT_NAMES
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import Passphrase
-from tocsin.sealing.period import Pepper, pepper_commitment
+from tocsin.sealing.period import Pepper, WrongPepper, pepper_commitment, verify_pepper
 
 CHARTER_DAYS = 180
-DEFAULT_TICK_SECONDS = 60
+FIRST_PERIOD = 1
+ENTRIES_PER_DAY = 1_000_000
+MAX_HOPS = 4
 
 
-@dataclass(frozen=True)
-class Terms:
-    """What the founders agree on besides who they are. `budgets` is Q per class, evaluations per epoch and seat."""
-
-    federation: str
-    mode: str  # "live" or "test"
-    committee: int
-    threshold: int
-    tick_seconds: int = DEFAULT_TICK_SECONDS
-    budgets: Mapping[KeyClass, int] | None = None
-
-
-# Q per seat and epoch: 1 % of the smallest space over the c/t quorum advantage would be far below what a provider must
-# screen for the weak types, so those are listed as enumerable in the threat model and Q follows the screening volume.
-_DEFAULT_BUDGET = 10_000_000
-
-
-def draft(cards: Sequence[MemberCard], terms: Terms, now: int) -> Charter:
-    """Version 1 without commitments. The committee is the first members in the order of the cards."""
-    members = tuple(card.member for card in cards)
-    if len({member.id for member in members}) != len(members):
-        raise FoundingError("two cards are of one member: name each member's card once")
-    if not 1 <= terms.threshold <= terms.committee <= min(7, len(members)):
-        raise FoundingError(
-            f"committee {terms.committee} with threshold {terms.threshold} does not fit {len(members)} members: "
-            "1 ≤ threshold ≤ committee ≤ members, and at most 7 evaluators"
-        )
-    for card in cards:
-        if card.federation != terms.federation:
-            raise FoundingError(f"the card of {card.member.name} is for federation {card.federation}, not {terms.federation}")
-    pepper = Pepper(random(32))
+def draft(cards: Sequence[MemberCard], federation: str, mode: Mode, tick_seconds: int, now: int) -> Charter:
+    """Return version 1 without class keys. Raises `BadCharter` where cards or terms do not fit together."""
+    members = tuple(sorted((card.member for card in cards), key=lambda member: member.id))
+    pepper = Pepper(random_bytes(32))
     return Charter(
-        federation=terms.federation,
+        federation=federation,
         version=1,
-        mode=terms.mode,
+        mode=mode,
         issued=now,
-        expires=now + CHARTER_DAYS * 86400,
+        expires=now + CHARTER_DAYS * 86_400,
         period=Period(
-            number=1,
+            number=FIRST_PERIOD,
             start=now,
             commitment=pepper_commitment(pepper),
             sealed={
-                member.id: hpke.seal_to(member.client_hpke, hpke.pepper_info(terms.federation, 1, 1, member.id), pepper)
+                member.id: hpke.seal_to(
+                    member.client_hpke, hpke.pepper_info(federation, 1, FIRST_PERIOD, member.id), pepper
+                )
                 for member in members
             },
         ),
         members=members,
-        classes=tuple(_class_key(key_class, members, terms) for key_class in KeyClass),
-        tick_seconds=terms.tick_seconds,
+        classes=(),
+        tick_seconds=tick_seconds,
         snapshots=SNAPSHOT_NAMES,
-        policy=Policy(),
-    )
-
-
-def _class_key(key_class: KeyClass, members: Sequence[Member], terms: Terms) -> ClassKey:
-    strengths = [each.min_strength for each in TYPES.values() if each.key_class is key_class]
-    return ClassKey(
-        key_class=int(key_class),
-        name=key_class.label,
-        epoch=1,
-        threshold=terms.threshold,
-        committee=tuple(member.id for member in members[: terms.committee]),
-        commitments=(),
-        budget=(terms.budgets or {}).get(key_class, _DEFAULT_BUDGET),
-        smallest_space=2 ** min(strengths, default=64),
-        retention_days=key_class.retention_days,
-        overlap_until=None,
+        policy=Policy(entries_per_day=ENTRIES_PER_DAY, max_hops=MAX_HOPS),
     )
 
 
 def sign(folder: Path, signed: SignedCharter, passphrase: Passphrase | None = None) -> SignedCharter:
     """Add the signature of the member whose folder it is, after opening the pepper. Raises FoundingError."""
     charter = parse_charter(signed.document)
+    if not charter.classes:
+        raise FoundingError(
+            "this is a draft without class keys: complete it with `tocsin keys deal`, then sign that"
+        )
     member = _own_member(folder, charter)
     own = open_part(folder, "client", passphrase)
     period = charter.period
     info = hpke.pepper_info(charter.federation, charter.version, period.number, member.id)
     try:
-        pepper = Pepper(hpke.open_sealed(own["client_hpke"], info, period.sealed[member.id]))
-    except hpke.CannotOpen:
+        verify_pepper(
+            Pepper(hpke.open_sealed(own["client_hpke"], info, period.sealed[member.id])), period.commitment
+        )
+    except (hpke.CannotOpen, WrongPepper):
         raise FoundingError(
-            f"the pepper in this charter was not sealed to {member.name}'s client key: do not sign, ask for a new draft"
+            f"the pepper in this charter does not open for {member.name}, or is not the one committed to: "
+            "do not sign, ask for a new draft"
         ) from None
-    if pepper_commitment(pepper) != period.commitment:
-        raise FoundingError("the pepper sealed to this member is not the one committed to: do not sign, ask for a new draft")
     identity = open_part(folder, "identity", passphrase)["identity"]
-    signature = sign_document(signed.document, identity)
-    return merge_signatures(signed, SignedCharter(signed.document, ((member.id, signature),)))
+    return merge_signatures(
+        signed, SignedCharter(signed.document, ((member.id, sign_document(signed.document, identity)),))
+    )
 
 
-def install(folder: Path, envelope: bytes, signed: SignedCharter, shares: Path | None, now: int) -> bytes:
+def install(folder: Path, signed: SignedCharter, shares: Path | None, now: int) -> bytes:
     """Put a founding charter, its pin and the member's share files in place for node and client; returns the pin."""
     pin = charter_hash(signed.document)
     charter = verify_founding(signed, pin, now)
     member = _own_member(folder, charter)
-    for part in ("node", "client"):
-        _replace(folder / part / "charter.json", envelope)
-        toml = folder / part / f"{part}.toml"
-        pinned = re.sub(r'(?m)^charter_pin = "[0-9a-f]*".*$', f'charter_pin = "{pin.hex()}"', toml.read_text())
-        _replace(toml, pinned.encode())
     if shares is not None:
         for file in sorted((shares / member.id.hex()).glob("*.share")):
-            _replace(folder / "node" / "shares" / file.name, file.read_bytes())
+            replace_file(folder / "node" / "shares" / file.name, file.read_bytes())
+    for part in ("node", "client"):
+        replace_file(folder / part / "charter.json", signed.encode())
+        toml = folder / part / f"{part}.toml"
+        pinned = re.sub(
+            r'(?m)^charter_pin = "[0-9a-f]*".*$', f'charter_pin = "{pin.hex()}"', toml.read_text()
+        )
+        replace_file(toml, pinned.encode())
+    return pin
+
+
+def read_draft(path: Path) -> Charter:
+    """Return the charter that `draft` wrote. Raises FoundingError for a missing file, `BadCharter` for a bad one."""
+    try:
+        return parse_charter(path.read_bytes())
+    except FileNotFoundError:
+        raise FoundingError(f"{path} does not exist: write it with `tocsin charter draft`") from None
+
+
+def write_dealt(folder: Path, charter: Charter, shares: Mapping[bytes, Mapping[str, bytes]]) -> None:
+    """Write `charter.json`, complete and unsigned, and `shares/<member id>/` with each member's sealed files."""
+    if folder.exists() and any(folder.iterdir()):
+        raise FoundingError(f"{folder} is not empty: name a new folder, dealt shares are never written over")
+    for member, files in shares.items():
+        own = folder / "shares" / member.hex()
+        own.mkdir(parents=True, mode=0o700)
+        for name, sealed in files.items():
+            (own / name).write_bytes(sealed)
+    (folder / "charter.json").write_bytes(SignedCharter(charter.encode(), ()).encode())
+
+
+def verify_file(path: Path, pin: str | None, previous: Path | None, now: int) -> tuple[Charter, bytes]:
+    """Return a signed charter file, verified as a founding one or as the successor of `previous`, and its hash."""
+    signed = parse_envelope(path.read_bytes())
+    if previous is None:
+        charter = verify_founding(signed, None if pin is None else _pin(pin), now)
+    else:
+        before = parse_charter(parse_envelope(previous.read_bytes()).document)
+        charter = verify_next(before, signed, now)
+    check_fresh(charter, now)
+    return charter, charter_hash(signed.document)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def day(seconds: int) -> str:
+    """Return a unix time as its day in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def _pin(text: str) -> bytes:
+    try:
+        pin = bytes.fromhex(text)
+    except ValueError:
+        pin = b""
+    if len(pin) != 32:
+        raise FoundingError("a pin is 64 hex digits, the SHA-256 of version 1's document")
     return pin
 
 
 def _own_member(folder: Path, charter: Charter) -> Member:
     try:
-        own = bytes.fromhex(json.loads((folder / "card.json").read_bytes())["id"])
+        card = parse_card((folder / "card.json").read_bytes())
     except FileNotFoundError:
-        raise FoundingError(f"{folder} holds no card.json: name the folder that `tocsin member init` made") from None
-    except (ValueError, KeyError, TypeError):
-        raise FoundingError(f"{folder / 'card.json'} is not a member card") from None
-    return charter.member(own)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(content)
-    os.replace(fresh, path)
+        raise FoundingError(
+            f"{folder} holds no card.json: name the folder that `tocsin member init` made"
+        ) from None
+    return charter.member(card.member.id)

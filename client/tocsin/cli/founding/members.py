@@ -15,12 +15,12 @@ from pathlib import Path
 
 from nacl.bindings import crypto_sign_seed_keypair
 
-from tocsin.charter.card import MemberCard, encode_card, sign_card
+from tocsin.charter.card import MemberCard, sign_card
 from tocsin.charter.document import Member
-from tocsin.cli.founding.certificates import Issued, LeafRole, issue_leaf, make_authority
+from tocsin.cli.founding.certificates import LeafRole, issue_leaf, make_authority
+from tocsin.client.system import random_bytes
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import Passphrase, UnlockKey, open_keyring, seal_keyring
-from tocsin.client.system import random
 
 
 class FoundingError(ValueError):
@@ -49,14 +49,13 @@ def init_member(
     """Make a member: keys, CA, certificates, configuration, card. Raises FoundingError where `folder` holds anything."""
     if folder.exists() and any(folder.iterdir()):
         raise FoundingError(f"{folder} is not empty: name a new folder, nothing is written over")
-    member = random(16)
-    seeds = {key: random(32) for key in ("identity", "log", "cosigner", "node")}
-    node_hpke, client_hpke = hpke.generate(random), hpke.generate(random)
+    member = random_bytes(16)
+    seeds = {key: random_bytes(32) for key in ("identity", "log", "cosigner", "node")}
+    node_hpke, client_hpke = hpke.generate(random_bytes), hpke.generate(random_bytes)
     authority = make_authority(federation, member, now)
     node_leaf = issue_leaf(authority, federation, member, LeafRole.NODE, now)
     client_leaf = issue_leaf(authority, federation, member, LeafRole.CLIENT, now)
     card = sign_card(
-        federation,
         Member(
             id=member,
             name=name,
@@ -75,7 +74,7 @@ def init_member(
             "node_hpke": node_hpke,
             "tls": node_leaf.private_key,
         },
-        "client": {"client_hpke": client_hpke, "tls": client_leaf.private_key, "vault": random(32)},
+        "client": {"client_hpke": client_hpke, "tls": client_leaf.private_key, "vault": random_bytes(32)},
     }
     for part, secrets in parts.items():
         _write_part(folder / part, part, secrets, passphrase)
@@ -86,7 +85,7 @@ def init_member(
     unlock = "passphrase" if passphrase else "unlock.key"
     (folder / "node" / "node.toml").write_text(_node_toml(federation, member, endpoint, unlock))
     (folder / "client" / "client.toml").write_text(_client_toml(federation, member, endpoint, unlock))
-    MemberFolder(folder).card.write_bytes(encode_card(card))
+    MemberFolder(folder).card.write_bytes(card.encode())
     return card
 
 
@@ -97,7 +96,9 @@ def open_part(folder: Path, part: str, passphrase: Passphrase | None = None) -> 
         sealed = path.read_bytes()
         unlock = passphrase or UnlockKey((path.parent / "unlock.key").read_bytes())
     except FileNotFoundError as missing:
-        raise FoundingError(f"{missing.filename} is missing: name the folder that `tocsin member init` made") from None
+        raise FoundingError(
+            f"{missing.filename} is missing: name the folder that `tocsin member init` made"
+        ) from None
     return dict(open_keyring(sealed, unlock))
 
 
@@ -112,11 +113,11 @@ def _write_part(folder: Path, part: str, secrets: Mapping[str, bytes], passphras
     folder.mkdir(parents=True, mode=0o700)
     unlock: UnlockKey | Passphrase
     if passphrase is None:
-        unlock = UnlockKey(random(32))
+        unlock = UnlockKey(random_bytes(32))
         write_secret(folder / "unlock.key", unlock)
     else:
         unlock = passphrase
-    write_secret(folder / f"{part}.keyring", seal_keyring(secrets, unlock, random))
+    write_secret(folder / f"{part}.keyring", seal_keyring(secrets, unlock, random_bytes))
 
 
 def _node_toml(federation: str, member: bytes, endpoint: str, unlock: str) -> str:

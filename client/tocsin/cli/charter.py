@@ -1,0 +1,166 @@
+"""`tocsin charter`: draft, sign, show, verify and install the federation's charter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from tocsin.cli.output import Json, print_json, print_table, say
+
+from tocsin.cli.unlocking import UnlockBy, passphrase_for
+
+app = App(name="charter", help="The federation's charter: draft, sign, show, verify, install.")
+
+
+@app.command
+def draft(
+    cards: list[Path],
+    *,
+    federation: str,
+    out: Path,
+    mode: Literal["live", "test"] = "live",
+    tick_seconds: int = 60,
+) -> None:
+    """Draft version 1 from the members' cards. `tocsin keys deal` completes it.
+
+    Parameters
+    ----------
+    cards
+        The members' card.json files.
+    federation
+        The federation's name, as on the cards.
+    out
+        Where to write the draft.
+    mode
+        test accepts documentation and test ranges as values; live refuses them.
+    tick_seconds
+        How often each node publishes.
+    """
+    from tocsin.charter.card import parse_card
+    from tocsin.cli.founding.charters import draft as make_draft
+    from tocsin.client import system
+
+    parsed = [parse_card(path.read_bytes()) for path in cards]
+    charter = make_draft(parsed, federation, mode, tick_seconds, system.now())
+    with out.open("xb") as file:
+        file.write(charter.encode())
+    say(f"drafted {out} for {len(parsed)} members; next: tocsin keys deal {out} --out FOLDER")
+
+
+@app.command
+def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE) -> None:
+    """Sign a charter for one member, after checking that its pepper opens and is the one committed to.
+
+    Parameters
+    ----------
+    charter
+        The charter.json to add the signature to, in place.
+    member
+        The member's folder, with its identity and client parts.
+    unlock
+        What the member's keyrings are encrypted under.
+    """
+    from tocsin.charter.envelope import parse_envelope
+    from tocsin.cli.founding.charters import replace_file
+    from tocsin.cli.founding.charters import sign as add_signature
+
+    signed = add_signature(member, parse_envelope(charter.read_bytes()), passphrase_for(unlock))
+    replace_file(charter, signed.encode())
+    say(f"{len(signed.signatures)} signatures in {charter}")
+
+
+@app.command
+def show(charter: Path, *, json: Json = False) -> None:
+    """Show a charter without judging it; `verify` judges.
+
+    Parameters
+    ----------
+    charter
+        A signed charter.json.
+    json
+        Print the document as JSON.
+    """
+    from tocsin.charter.document import parse_charter
+    from tocsin.charter.envelope import charter_hash, parse_envelope
+    from tocsin.cli.founding.charters import day
+
+    signed = parse_envelope(charter.read_bytes())
+    if json:
+        print_json(signed.document)
+        return
+    document = parse_charter(signed.document)
+    signers = {member for member, _ in signed.signatures}
+    say(
+        f"federation {document.federation}, version {document.version}, {document.mode}, "
+        f"{day(document.issued)} to {day(document.expires)}, tick {document.tick_seconds} s"
+    )
+    say(f"hash {charter_hash(signed.document).hex()}")
+    print_table(
+        "Members",
+        ("name", "id", "endpoints", "signed"),
+        [
+            (each.name, each.id.hex(), ", ".join(each.endpoints), "yes" if each.id in signers else "no")
+            for each in document.members
+        ],
+    )
+    print_table(
+        "Key classes",
+        ("class", "epoch", "threshold", "committee", "budget per seat", "retention"),
+        [
+            (
+                f"{each.key_class} {each.name}",
+                str(each.epoch),
+                f"{each.threshold} of {len(each.committee)}",
+                ", ".join(document.member(seat).name for seat in each.committee),
+                f"{each.budget:,}",
+                f"{each.retention_days} days",
+            )
+            for each in document.classes
+        ],
+    )
+
+
+@app.command
+def verify(
+    charter: Path,
+    *,
+    pin: Annotated[str | None, Parameter(help="SHA-256 of version 1's document, 64 hex digits.")] = None,
+    previous: Annotated[Path | None, Parameter(help="The verified charter that this one succeeds.")] = None,
+    json: Json = False,
+) -> None:
+    """Verify a charter: a founding one against its pin, or a later one against the charter it succeeds.
+
+    Exit code 0 where it holds, 5 where it does not.
+    """
+    from tocsin.cli.founding.charters import verify_file
+    from tocsin.client import system
+
+    verified, digest = verify_file(charter, pin, previous, system.now())
+    if json:
+        print_json({"valid": True, "version": verified.version, "hash": digest.hex()})
+        return
+    say(f"valid: {verified.federation} version {verified.version}, hash {digest.hex()}")
+    if pin is None and previous is None:
+        say("no pin was given: compare the hash with the other members by other means, then pin it")
+
+
+@app.command
+def install(charter: Path, *, member: Path, shares: Path | None = None) -> None:
+    """Put a founding charter, its pin and the member's sealed shares in place for its node and client.
+
+    Parameters
+    ----------
+    charter
+        charter.json, signed by every member.
+    member
+        The member's folder.
+    shares
+        The shares folder that `tocsin keys deal` wrote; only the member's own are copied.
+    """
+    from tocsin.charter.envelope import parse_envelope
+    from tocsin.cli.founding.charters import install as put_in_place
+    from tocsin.client import system
+
+    pin = put_in_place(member, parse_envelope(charter.read_bytes()), shares, system.now())
+    say(f"installed for {member}; compare this pin with every other member: {pin.hex()}")

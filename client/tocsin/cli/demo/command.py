@@ -1,0 +1,57 @@
+"""`tocsin demo`: a federation on this machine, with generated accounts that belong to nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclopts import App
+
+app = App(name="demo", help="Found a federation on this machine and show what its members find.")
+
+
+@app.default
+def demo(
+    *,
+    members: int = 3,
+    committee: int | None = None,
+    threshold: int = 2,
+    seed: int = 2026,
+    prompts: Path | None = None,
+    keep: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Found providers, run their nodes and clients, and show matches, budgets and what others see.
+
+    Parameters
+    ----------
+    members
+        How many providers, 2 to 10.
+    committee
+        How many of them hold key shares, at most 7; by default as many as there are members, up to 7.
+    threshold
+        How many evaluators an evaluation needs.
+    seed
+        The same seed gives the same accounts.
+    prompts
+        Prompt texts for the benign users' gateway logs: one a line, or JSON lines with `prompt`; plain or .gz.
+    keep
+        Leave everything in this new folder instead of removing it.
+    json
+        Print what the tables are made of as JSON, after them.
+    """
+    from tocsin.cli.output import print_json
+
+    from tocsin.cli.demo.run import DemoFailed, run, temporary_folder
+
+    seats = min(7, members) if committee is None else committee
+    if not (2 <= members <= 10 and 1 <= threshold <= seats <= min(7, members)):
+        raise DemoFailed(
+            f"{members} members with committee {seats} and threshold {threshold}: "
+            "2 to 10 members and 1 ≤ threshold ≤ committee ≤ min(7, members)"
+        )
+    with temporary_folder(keep) as folder:
+        outcome = run(
+            Path(folder), members=members, committee=seats, threshold=threshold, seed=seed, prompts=prompts
+        )
+    if json:
+        print_json(outcome)

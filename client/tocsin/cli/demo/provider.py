@@ -1,0 +1,153 @@
+"""One provider's client process: reads its own accounts and gateway log, then reports or queries.
+
+`python -m tocsin.cli.demo.provider report|query CLIENT DATA` prints one JSON object. Raw values are read from DATA and
+stay in this process; what it prints names accounts and types, for the provider's own eyes.
+
+1. Reported are the values of accounts that the provider itself confirmed, queried are those of all other accounts.
+2. Of one value, the report counts the confirmed accounts behind it and their exchanges, nothing about others.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import process_time
+
+from tocsin.client import Client, ReportDraft
+from tocsin.client.system import monotonic
+from tocsin.detect.ingest.litellm import Exchange, read_exchanges
+from tocsin.indicators.registry import Mode, Observable, Refused, observable
+from tocsin.sealing.label import AbuseKind, Report, bucket_range
+
+# Nobody is reported over these alone: half the internet shares them.
+_NEVER_REPORTED = frozenset({"net.ja4"})
+
+
+@dataclass
+class _Holding:
+    """One value and the accounts of this provider that hold it."""
+
+    confirmed: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+
+
+def holdings(data: Path) -> tuple[dict[Observable, _Holding], dict[str, int], int]:
+    """Every value with its accounts, exchanges per account, and how many values had no canonical form."""
+    exchanges: dict[str, int] = defaultdict(int)
+    seen: dict[str, list[Exchange]] = defaultdict(list)
+    with (data / "gateway.jsonl").open(encoding="utf-8") as lines:
+        for exchange in read_exchanges(lines):
+            exchanges[exchange.account] += 1
+            seen[exchange.account].append(exchange)
+    found: dict[Observable, _Holding] = defaultdict(_Holding)
+    refused = 0
+    with (data / "accounts.jsonl").open(encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            confirmed = record["status"] == "confirmed-abuse"
+            for type, value in _values(record, seen[record["account"]]):
+                try:
+                    holding = found[observable(type, value, mode=Mode.TEST)]
+                except Refused:
+                    refused += 1
+                    continue
+                (holding.confirmed if confirmed else holding.others).add(record["account"])
+    return found, exchanges, refused
+
+
+def _values(record: dict[str, str | None], exchanges: list[Exchange]) -> Iterator[tuple[str, str]]:
+    fields = (
+        ("contact.email", "email"),
+        ("contact.phone", "phone"),
+        ("payment.par", "par"),
+        ("payment.iban", "iban"),
+        ("device.id", "device"),
+    )
+    for type, name in fields:
+        if value := record[name]:
+            yield type, value
+    if email := record["email"]:
+        yield "org.domain", email.rpartition("@")[2]
+    observed = {
+        (type, value)
+        for exchange in exchanges
+        for type, value in (
+            ("net.ipv4", exchange.address),
+            ("net.ipv4-24", exchange.address),
+            ("net.ja4", exchange.ja4),
+            ("client.tools", exchange.tools),
+        )
+        if value
+    }
+    yield from sorted(observed)
+
+
+def report(client: Client, data: Path) -> dict[str, object]:
+    """Report what confirmed accounts hold."""
+    found, exchanges, refused = holdings(data)
+    drafts = [
+        ReportDraft(
+            value,
+            AbuseKind.DISTILLATION,
+            bad_accounts=len(holding.confirmed),
+            exchanges=sum(exchanges[account] for account in holding.confirmed),
+        )
+        for value, holding in found.items()
+        if holding.confirmed and value.type not in _NEVER_REPORTED
+    ]
+    receipt = client.submit(drafts)
+    return {"reported": receipt.accepted, "evaluated": receipt.evaluated, "no_canonical_form": refused}
+
+
+def query(client: Client, data: Path) -> dict[str, object]:
+    """Query what all other accounts hold, and say for each match whose it is."""
+    found, _, refused = holdings(data)
+    asked = [value for value, holding in found.items() if holding.others]
+    result = client.query(asked)
+    matches = []
+    for match in result.matches:
+        if not isinstance(match.label, Report):
+            continue
+        low, high = bucket_range(match.label.bad_accounts_bucket)
+        accounts = sorted(
+            {account for position in match.positions for account in found[asked[position]].others}
+        )
+        matches.append(
+            {
+                "type": match.type,
+                "writer": match.writer_name,
+                "index": match.index,
+                "abuse": match.label.abuse.name.lower().replace("_", "-"),
+                "bad_accounts": str(low) if low == high else f"{low} to {high}",
+                "evidence": match.label.evidence.name.lower().replace("_", "-"),
+                "confidence": match.label.confidence,
+                "tlp": match.label.tlp.name.lower().replace("_", "+"),
+                "accounts": accounts,
+            }
+        )
+    return {
+        "queried": result.queried,
+        "evaluated": result.evaluated,
+        "from_vault": result.from_vault,
+        "problems": len(result.problems),
+        "no_canonical_form": refused,
+        "matches": matches,
+    }
+
+
+def main(arguments: list[str]) -> None:
+    """Run one step and print its outcome as JSON."""
+    step, client_folder, data = arguments
+    started, cpu = monotonic(), process_time()
+    with Client.connect(client_folder) as client:
+        outcome = {"report": report, "query": query}[step](client, Path(data))
+    outcome |= {"seconds": round(monotonic() - started, 2), "cpu_seconds": round(process_time() - cpu, 2)}
+    sys.stdout.write(json.dumps(outcome) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

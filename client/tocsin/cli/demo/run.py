@@ -1,0 +1,285 @@
+"""The demonstration itself: found, start, report, follow, query, show, stop.
+
+1. Each provider's client is a process of its own; only what it prints reaches this one.
+2. This process knows the generated truth, so it can say what was found and what was missed. No provider does.
+3. Whatever happens, nodes are stopped and the folder is removed unless it was asked to be kept.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tocsin.cli.output import print_table, progress, say
+
+from tocsin.cli.demo.federation import Home, Nodes, found
+from tocsin.cli.demo.population import Provider, generate, write
+from tocsin.cli.demo.provider import holdings
+from tocsin.cli.demo.views import evaluator, non_holder, thief
+from tocsin.client import Client
+from tocsin.client.system import monotonic, pause
+from tocsin.indicators.registry import KeyClass
+
+BUDGET = 100_000
+_FOLLOW_SECONDS = 30
+
+
+class DemoFailed(RuntimeError):
+    """The demonstration did not show what it promises; the message says which part."""
+
+
+@dataclass
+class Phases:
+    """Seconds by phase, in order."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a phase and say that it runs."""
+        started = monotonic()
+        with progress(name):
+            yield
+        self.seconds[name] = monotonic() - started
+
+
+def run(
+    folder: Path, *, members: int, committee: int, threshold: int, seed: int, prompts: Path | None
+) -> dict[str, Any]:
+    """Run the demonstration in `folder` and print its tables; returns what they are made of. Raises DemoFailed."""
+    phases = Phases()
+    with phases.phase("generating accounts and gateway logs"):
+        providers = generate(members, seed, _prompts(prompts))
+        for provider in providers:
+            write(provider, folder / provider.name.lower() / "data")
+    with phases.phase(f"founding {members} members, committee {committee}, threshold {threshold}"):
+        homes = found(
+            folder / "members",
+            members,
+            committee=committee,
+            threshold=threshold,
+            budgets=dict.fromkeys(KeyClass, BUDGET),
+        )
+    data = {home.name: folder / home.name.lower() / "data" for home in homes}
+    with Nodes(homes) as nodes:
+        phases.seconds["starting the nodes"] = nodes.started_seconds
+        with phases.phase("each provider reports what its confirmed accounts hold"):
+            reported = _all("report", homes, data)
+        with phases.phase("publishing and following"):
+            _await_followed(homes, {name: outcome["reported"] for name, outcome in reported.items()})
+        with phases.phase("each provider queries everything else it holds"):
+            queried = _all("query", homes, data)
+        outcome = {"reported": reported, "queried": queried}
+        _show(providers, homes, data, outcome)
+        with phases.phase("stopping"):
+            codes = nodes.stop()
+    if any(codes.values()):
+        raise DemoFailed(f"a node did not stop cleanly: exit codes {codes}")
+    print_table(
+        "Time by phase",
+        ("phase", "seconds"),
+        [(name, f"{taken:.1f}") for name, taken in phases.seconds.items()],
+    )
+    total = sum(len(outcome["matches"]) for outcome in queried.values())
+    if total == 0:
+        raise DemoFailed("no match was found: every provider should hold values that others reported")
+    say(
+        f"{total} matches found by {members} providers; nobody learned of a value that it does not hold itself"
+    )
+    return outcome | {"seconds": phases.seconds, "matches": total}
+
+
+def temporary_folder(keep: Path | None) -> Any:
+    """A context that gives the folder to run in: a new one that is removed, or `keep`."""
+    if keep is None:
+        return tempfile.TemporaryDirectory(prefix="tocsin-demo-")
+    if keep.exists() and any(keep.iterdir()):
+        raise DemoFailed(f"{keep} is not empty: name a new folder, nothing is written over")
+    keep.mkdir(parents=True, exist_ok=True)
+    return _Kept(keep)
+
+
+class _Kept:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> str:
+        return str(self._folder)
+
+    def __exit__(self, *_: object) -> None:
+        say(f"kept in {self._folder}")
+
+
+def _prompts(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    with opened as lines:
+        return [
+            json.loads(line)["prompt"] if line.startswith("{") else line.strip()
+            for line in lines
+            if line.strip()
+        ]
+
+
+def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """One step in every provider's client process at once."""
+    running = {
+        home.name: subprocess.Popen(  # noqa: S603 - our own program, no shell
+            [sys.executable, "-m", "tocsin.cli.demo.provider", step, str(home.client), str(data[home.name])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for home in homes
+    }
+    try:
+        outcomes = {}
+        for name, process in running.items():
+            output, errors = process.communicate()
+            if process.returncode:
+                tail = errors.decode(errors="replace")[-2000:]
+                raise DemoFailed(f"{name} could not {step} (exit code {process.returncode}):\n{tail}")
+            outcomes[name] = json.loads(output)
+        return outcomes
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+
+
+def _await_followed(homes: Sequence[Home], reported: dict[str, int]) -> None:
+    """Until every node holds every other member's reports."""
+    deadline = monotonic() + _FOLLOW_SECONDS
+    sizes = {home.id: reported[home.name] for home in homes}
+    for home in homes:
+        with Client.connect(home.client) as client:
+            while True:
+                held = {status.writer: status.size for _, status in client.status().logs}
+                if all(held.get(member, 0) >= size for member, size in sizes.items()):
+                    break
+                if monotonic() > deadline:
+                    raise DemoFailed(f"{home.name} does not hold every report after {_FOLLOW_SECONDS} s")
+                pause(0.1)
+
+
+def _show(
+    providers: Sequence[Provider], homes: Sequence[Home], data: dict[str, Path], outcome: dict[str, Any]
+) -> None:
+    queried = outcome["queried"]
+    print_table(
+        "Matches: values that the reader holds and the writer reported",
+        ("reader", *(home.name for home in homes)),
+        [
+            (
+                reader.name,
+                *("·" if writer is reader else _kinds(queried[reader.name], writer.name) for writer in homes),
+            )
+            for reader in homes
+        ],
+    )
+    reader = next((home for home in homes if queried[home.name]["matches"]), homes[0])
+    print_table(
+        f"Opened labels: {reader.name}'s first matches, for its own analysts",
+        ("type", "reported by", "abuse", "bad accounts", "evidence", "confidence", "TLP", "own accounts"),
+        [
+            (
+                match["type"], match["writer"], match["abuse"], match["bad_accounts"], match["evidence"],
+                f"{match['confidence']} %", match["tlp"], str(len(match["accounts"])),
+            )
+            for match in queried[reader.name]["matches"][:8]
+        ],
+    )  # fmt: skip
+    print_table(
+        "Leads for review: accounts matched over at least two types, against the generated truth",
+        ("provider", "leads", "of the operator", "innocent", "operator accounts unconfirmed before"),
+        [_leads(provider, queried[provider.name]) for provider in providers],
+    )
+    _show_views(homes, data, queried)
+    _show_budgets(homes, outcome)
+
+
+def _kinds(outcome: dict[str, Any], writer: str) -> str:
+    counts = Counter(match["type"] for match in outcome["matches"] if match["writer"] == writer)
+    return "\n".join(f"{count} {type}" for type, count in sorted(counts.items())) or "none"
+
+
+def _leads(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]:
+    types = defaultdict(set)
+    for match in outcome["matches"]:
+        for account in match["accounts"]:
+            types[account].add(match["type"])
+    leads = {account for account, kinds in types.items() if len(kinds) >= 2}
+    hidden = {account.id for account in provider.accounts if account.operator and not account.confirmed}
+    return (
+        provider.name,
+        str(len(leads)),
+        f"{len(leads & hidden)} of {len(hidden)}",
+        str(len(leads - hidden)),
+        str(len(hidden)),
+    )
+
+
+def _show_views(homes: Sequence[Home], data: dict[str, Path], queried: dict[str, Any]) -> None:
+    names = {home.id: home.name for home in homes}
+    for reader in homes:
+        held = {(match["writer"], match["index"]) for match in queried[reader.name]["matches"]}
+        writer = next(home for home in homes if home is not reader)
+        with Client.connect(reader.client) as client:
+            size = next(status.size for name, status in client.status().logs if name == writer.name)
+            index = next((index for index in range(size) if (writer.name, index) not in held), None)
+            if index is not None:
+                view = non_holder(reader.name, client, writer.name, writer.id, index)
+                print_table(view.title, view.columns, view.rows)
+                break
+    seat = homes[0]
+    view = evaluator(seat.name, seat.folder / "node" / "node.db", names)
+    print_table(view.title, view.columns, view.rows)
+    values = {value.canonical for folder in data.values() for value in holdings(folder)[0]}
+    view = thief(homes[0], values)
+    print_table(view.title, view.columns, view.rows)
+    if any(row[-1] != "0" for row in view.rows):
+        raise DemoFailed("a value was found on a node's disk")
+
+
+def _show_budgets(homes: Sequence[Home], outcome: dict[str, Any]) -> None:
+    rows = []
+    for home in homes:
+        with Client.connect(home.client) as client:
+            left = client.budget()
+        used = sum(each.limit - each.left for each in left.budgets)
+        limit = sum(each.limit for each in left.budgets)
+        reported, queried = outcome["reported"][home.name], outcome["queried"][home.name]
+        rows.append(
+            (
+                home.name,
+                f"{reported['reported']:,}",
+                f"{queried['queried']:,}",
+                f"{reported['evaluated'] + queried['evaluated']:,}",
+                f"{queried['from_vault']:,}",
+                f"{used:,} of {limit:,}",
+                f"{reported['seconds'] + queried['seconds']:.1f} s",
+            )
+        )
+    print_table(
+        "Budgets: evaluations and what they cost",
+        (
+            "provider",
+            "reported",
+            "queried",
+            "values evaluated",
+            "from the vault",
+            "budget used, all seats",
+            "client time",
+        ),
+        rows,
+    )

@@ -1,0 +1,90 @@
+"""`tocsin member`: make a member's keys, certificates and public card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from tocsin.cli.output import Json, print_json, print_table, say
+
+from tocsin.cli.unlocking import UnlockBy, passphrase_for
+
+app = App(name="member", help="Make a member's keys, certificates and public card.")
+
+
+@app.command
+def init(
+    folder: Path,
+    *,
+    federation: str,
+    name: str,
+    endpoint: str,
+    unlock: UnlockBy = UnlockBy.KEY_FILE,
+    json: Json = False,
+) -> None:
+    """Make a member in a new folder: identity, CA, node and client, each with its own keys, and a public card.
+
+    Parameters
+    ----------
+    folder
+        Where to make it; it must be empty or new.
+    federation
+        The federation's DNS-valid name, at most 64 characters.
+    name
+        What people call the member.
+    endpoint
+        host:port at which the other members reach its node.
+    unlock
+        What the keyrings are encrypted under: a key file beside them (mode 0600), or a passphrase, read from the file
+        that TOCSIN_PASSPHRASE_FILE names or asked for.
+    json
+        Print the card as JSON.
+    """
+    from tocsin.cli.founding.members import init_member
+    from tocsin.client import system
+
+    card = init_member(folder, federation, name, endpoint, system.now(), passphrase_for(unlock))
+    if json:
+        print_json(card.encode())
+        return
+    print_table(
+        f"Member {name} of {federation}",
+        ("part", "where", "keep it"),
+        [
+            ("member card", str(folder / "card.json"), "public: give it to whoever drafts the charter"),
+            (
+                "identity and CA",
+                str(folder / "identity"),
+                "offline; needed to sign charters and certificates",
+            ),
+            ("node", str(folder / "node"), "on the node's machine"),
+            ("client", str(folder / "client"), "on the client's machine, never on the node"),
+        ],
+    )
+    say(f"member id {card.member.id.hex()}")
+
+
+@app.command
+def show(
+    card: Annotated[Path, Parameter(help="A card.json, or the folder that holds one.")], *, json: Json = False
+) -> None:
+    """Verify a member card's own signature and show it."""
+    from tocsin.charter.card import parse_card
+
+    path = card / "card.json" if card.is_dir() else card
+    parsed = parse_card(path.read_bytes())
+    if json:
+        print_json(parsed.encode())
+        return
+    member = parsed.member
+    keys = ("identity", "log", "cosigner", "node", "node_hpke", "client_hpke")
+    print_table(
+        f"Member {member.name}",
+        ("field", "value"),
+        [
+            ("id", member.id.hex()),
+            ("endpoints", ", ".join(member.endpoints)),
+            *((key, getattr(member, key).hex()) for key in keys),
+        ],
+    )
