@@ -33,7 +33,8 @@ def dataflow() -> str:
     lane, top, step = 190, 70, 46
     width, height = lane * len(_LANES), top + step * len(_STEPS) + 70
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="13">',
         '<defs><marker id="tip" markerWidth="9" markerHeight="9" refX="8" refY="4" orient="auto">'
         '<path d="M0,0 L9,4 L0,8 z" fill="#1f4e79"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',

@@ -1,6 +1,6 @@
 """Generate the gRPC modules beside the .proto files: `python protos/generate.py OUT`.
 
-The generators are those of the active environment, at the locked versions, so the same .proto files give the same bytes.
+The generators are those of the active environment, at the locked versions: the same files give the same bytes.
 """
 
 import os

@@ -122,13 +122,13 @@ class _Kept:
 def _prompts(path: Path | None) -> list[str]:
     if path is None:
         return []
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        return [
-            json.loads(line)["prompt"] if line.startswith("{") else line.strip()
-            for line in lines
-            if line.strip()
-        ]
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
+    lines = content.decode("utf-8").splitlines()
+    return [
+        json.loads(line)["prompt"] if line.startswith("{") else line.strip() for line in lines if line.strip()
+    ]
 
 
 def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, dict[str, Any]]:

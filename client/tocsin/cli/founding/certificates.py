@@ -1,6 +1,6 @@
-"""A member's own certificate authority and the two leaves it issues (DESIGN of TLS: SPEC.md §8).
+"""A member's own certificate authority and the two leaves it issues (SPEC.md §8).
 
-1. Keys are P-256: the RPC library takes no Ed25519, and a P-256 leaf cannot be used below TLS 1.3 with our cipher suites.
+1. Keys are P-256: the RPC library takes no Ed25519, and with our cipher suites a P-256 leaf works in TLS 1.3 only.
 2. A CA's subject names its member, so no two CAs of a federation share a subject or a key identifier.
 3. A node's leaf carries its SPIFFE id and the DNS name that the dialler checks; a client's carries its SPIFFE id alone.
 """

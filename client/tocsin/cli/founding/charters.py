@@ -1,4 +1,4 @@
-"""The first charter: drafted from the members' cards, completed by dealt keys, signed by each member, installed by each.
+"""The first charter: drafted from the members' cards, completed by dealt keys, then signed and installed by each.
 
 1. A draft is version 1 without class keys; `keys deal` adds them. Only then it is signed.
 2. Before a member signs, its own client key must open the pepper and the commitment must match (SPEC.md §5).

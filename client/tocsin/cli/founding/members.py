@@ -46,7 +46,7 @@ class MemberFolder:
 def init_member(
     folder: Path, federation: str, name: str, endpoint: str, now: int, passphrase: Passphrase | None = None
 ) -> MemberCard:
-    """Make a member: keys, CA, certificates, configuration, card. Raises FoundingError where `folder` holds anything."""
+    """Make a member: keys, CA, certificates, configuration, card. Raises FoundingError for a folder in use."""
     if folder.exists() and any(folder.iterdir()):
         raise FoundingError(f"{folder} is not empty: name a new folder, nothing is written over")
     member = random_bytes(16)
@@ -121,7 +121,7 @@ def _write_part(folder: Path, part: str, secrets: Mapping[str, bytes], passphras
 
 
 def _node_toml(federation: str, member: bytes, endpoint: str, unlock: str) -> str:
-    return f"""# A member's node. Environment variables TOCSIN_NODE_<KEY> take precedence. Paths are relative to this file.
+    return f"""# A member's node. Variables TOCSIN_NODE_<KEY> take precedence. Paths are relative to this file.
 federation = "{federation}"
 member = "{member.hex()}"
 listen = "{endpoint}"
@@ -136,7 +136,7 @@ shares = "shares"
 
 
 def _client_toml(federation: str, member: bytes, endpoint: str, unlock: str) -> str:
-    return f"""# A member's client. Environment variables TOCSIN_CLIENT_<KEY> take precedence. Paths are relative to this file.
+    return f"""# A member's client. Variables TOCSIN_CLIENT_<KEY> take precedence. Paths are relative to this file.
 federation = "{federation}"
 member = "{member.hex()}"
 node = "{endpoint}"
