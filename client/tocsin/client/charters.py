@@ -1,0 +1,268 @@
+"""Which charter this client stands on, and the peppers it got from charters.
+
+Rules
+1. Trust begins at the pinned hash of version 1. Every later version is verified against the one before it, and what
+   was verified is kept in the vault; keys come from nowhere else.
+2. A client never goes back: a file or a node that offers less than the vault holds is refused.
+3. An expired charter is used for nothing but to verify its successor.
+4. A pepper is opened with the client's key and must match its charter's commitment. It is kept until its last period
+   is 60 days gone, since look-ups cover every period of that time.
+5. The newest charter is also written to client/charter.json, in one step.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tocsin.charter.document import PERIOD_SECONDS, Charter, ClassKey, Member, parse_charter
+from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
+from tocsin.charter.periods import live_peppers
+from tocsin.charter.rules import BadCharter, check_fresh, verify_founding, verify_next
+from tocsin.client.config import ClientConfig
+from tocsin.client.errors import BadConfig, CharterRefused, NodeMisbehaved, Unavailable, WrongPepper
+from tocsin.client.ports import NodeApi
+from tocsin.client.vault import Vault
+from tocsin.sealing import hpke
+from tocsin.sealing.period import Pepper, ratchet, verify_pepper
+from tocsin.sealing.period import WrongPepper as NotCommitted
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one moment's work is done under: verified charters, who we are in the newest, and the peppers.
+
+    `chain` ascends to `charter`; `peppers` are those received, by the period's number that their charter states.
+    """
+
+    charter: Charter
+    envelope: bytes
+    member: Member
+    chain: tuple[Charter, ...] = field(repr=False)
+    peppers: Mapping[int, Pepper] = field(repr=False)
+
+    @property
+    def others(self) -> tuple[Member, ...]:
+        """Every member but this one, in the charter's order."""
+        return tuple(each for each in self.charter.members if each.id != self.member.id)
+
+    @property
+    def newest_period(self) -> int:
+        """The last period that this charter reaches: the next pepper begins above it."""
+        return self.charter.last_period
+
+    def pepper(self, period: int) -> Pepper:
+        """Return the pepper of a live period."""
+        number = max((each for each in self.peppers if each <= period), default=None)
+        if number is None:
+            raise CharterRefused(f"no pepper of period {period} was ever received; wait for the next charter")
+        return ratchet(self.peppers[number], period - number)
+
+    def periods(self, since: int, now: int) -> tuple[int, ...]:
+        """Return, newest first, every period of the last 60 days that did not end before `since`."""
+        found: set[int] = set()
+        for era in live_peppers(self.chain, now):
+            own = era.charter.period
+            if own.number in self.peppers:
+                found.update(
+                    each
+                    for each in era.periods
+                    if own.start + (each - own.number + 1) * PERIOD_SECONDS > since
+                )
+        return tuple(sorted(found, reverse=True))
+
+    def live_classes(self, key_class: int, now: int) -> tuple[ClassKey, ...]:
+        """Return a class's keys that are evaluated now, newest epoch first. Raises `CharterRefused`."""
+        try:
+            found = self.charter.live_classes(key_class, now)
+        except BadCharter as error:
+            raise CharterRefused(str(error)) from None
+        if not found:
+            raise CharterRefused(
+                f"no epoch of class {key_class} is live in charter version {self.charter.version}"
+            )
+        return found
+
+
+class CharterKeeper:
+    """Finds, verifies and keeps charters (rules 1 to 5)."""
+
+    def __init__(self, config: ClientConfig, vault: Vault, client_hpke: bytes) -> None:
+        self._config = config
+        self._vault = vault
+        self._client_hpke = client_hpke
+
+    def certificate_authority(self) -> bytes:
+        """Return the own member's CA (DER) for the channel to the own node, from the best charter at hand.
+
+        The file need not be verified yet: the chain that then comes through the channel is.
+        """
+        kept = self._vault.charters()
+        try:
+            envelope = kept[-1] if kept else self._config.charter.read_bytes()
+            return parse_charter(parse_envelope(envelope).document).member(self._config.member).ca
+        except OSError as error:
+            raise self._unreadable(error) from None
+        except BadCharter as error:
+            raise CharterRefused(f"{self._config.charter}: {error}") from None
+
+    def load(self, now: int) -> Standing | None:
+        """Return the newest standing that can be had without the node; None where the chain has to be fetched.
+
+        Raises `CharterRefused` and `WrongPepper`.
+        """
+        chain = [parse_envelope(each) for each in self._vault.charters()]
+        try:
+            file = parse_envelope(self._config.charter.read_bytes())
+            offered = parse_charter(file.document)
+        except OSError as error:
+            raise self._unreadable(error) from None
+        except BadCharter as error:
+            raise CharterRefused(f"{self._config.charter}: {error}") from None
+        if not chain:
+            if charter_hash(file.document) != self._config.charter_pin:
+                if offered.version == 1:
+                    raise CharterRefused(
+                        f"{self._config.charter} is version 1, but not the one that charter_pin in "
+                        f"{self._config.path} names; install the right charter, or compare pins with the other members"
+                    )
+                return None
+            self._adopt([file], None, now)
+            chain = [file]
+        current = parse_charter(chain[-1].document)
+        if offered.version < current.version:
+            raise CharterRefused(
+                f"{self._config.charter} holds version {offered.version}, but this client has already verified version "
+                f"{current.version}: a charter never goes back. Restore the newer file"
+            )
+        if offered.version == current.version and charter_hash(file.document) != charter_hash(
+            chain[-1].document
+        ):
+            raise CharterRefused(
+                f"{self._config.charter} is another charter of version {current.version} than the one verified before: "
+                "two charters of one version exist. Keep both files and tell the federation"
+            )
+        if offered.version == current.version + 1:
+            self._adopt([file], current, now)
+        return self._standing(now)
+
+    def refresh(self, node: NodeApi, standing: Standing | None, now: int) -> Standing:
+        """Fetch and verify what is newer (or, with no standing, the whole chain). Returns the standing to use.
+
+        Raises `CharterRefused`, `WrongPepper`, `NodeMisbehaved`, `Unavailable`.
+        """
+        current = standing.charter if standing is not None else None
+        first = current.version if current is not None else 1
+        while True:
+            offered = [self._parse_offer(each) for each in node.charters(first)]
+            if not offered:
+                if current is None:
+                    raise CharterRefused("the node has no charter from version 1 on; let it load one first")
+                if first == current.version:
+                    raise Unavailable(
+                        f"the node does not hold charter version {current.version} yet, which this client has "
+                        "verified; install it on the node"
+                    )
+                break
+            if current is not None and first == current.version:
+                self._check_same(standing, offered.pop(0))
+            current = self._adopt(offered, current, now) or current
+            if current is None:
+                raise NodeMisbehaved("it answered with charters of other versions than asked")
+            first = current.version + 1
+        fresh = self._standing(now)
+        if fresh is None:
+            raise CharterRefused("no charter could be verified from the pinned one on; check charter_pin")
+        return fresh
+
+    def _parse_offer(self, envelope: bytes) -> SignedCharter:
+        try:
+            return parse_envelope(envelope)
+        except BadCharter as error:
+            raise NodeMisbehaved(f"it served a charter that cannot be read ({error})") from None
+
+    def _check_same(self, standing: Standing | None, offered: SignedCharter) -> None:
+        if standing is None:
+            return
+        if charter_hash(offered.document) != charter_hash(parse_envelope(standing.envelope).document):
+            raise CharterRefused(
+                f"the node holds another charter of version {standing.charter.version} than this client verified: two "
+                "charters of one version exist. Keep both and tell the federation"
+            )
+
+    def _adopt(self, offered: Sequence[SignedCharter], current: Charter | None, now: int) -> Charter | None:
+        for signed in offered:
+            try:
+                if current is None:
+                    current = verify_founding(signed, self._config.charter_pin, now)
+                else:
+                    current = verify_next(current, signed, now)
+            except BadCharter as error:
+                raise CharterRefused(f"a charter was refused: {error}") from None
+            if current.federation != self._config.federation:
+                raise CharterRefused(
+                    f"the charter is of federation {current.federation}, but {self._config.path} names "
+                    f"{self._config.federation}"
+                )
+            self._keep_pepper(current)
+            self._write_file(signed.encode())
+            self._vault.keep_charter(current.version, signed.encode())
+        return current
+
+    def _keep_pepper(self, charter: Charter) -> None:
+        period = charter.period
+        if any(number == period.number for number, _, _ in self._vault.peppers()):
+            return
+        sealed = period.sealed.get(self._config.member)
+        if sealed is None:
+            return
+        info = hpke.pepper_info(charter.federation, charter.version, period.number, self._config.member)
+        try:
+            pepper = Pepper(hpke.open_sealed(self._client_hpke, info, sealed))
+            verify_pepper(pepper, period.commitment)
+        except (hpke.CannotOpen, NotCommitted, ValueError):
+            # An older charter may have been sealed to a key this client no longer has. `_standing` insists on the
+            # newest one's.
+            return
+        self._vault.keep_pepper(period.number, period.start, pepper)
+
+    def _standing(self, now: int) -> Standing | None:
+        chain = self._vault.charters()
+        if not chain:
+            return None
+        documents = tuple(parse_charter(parse_envelope(each).document) for each in chain)
+        charter = documents[-1]
+        try:
+            check_fresh(charter, now)
+            member = charter.member(self._config.member)
+        except BadCharter as error:
+            raise CharterRefused(str(error)) from None
+        peppers = {number: Pepper(pepper) for number, _, pepper in self._vault.peppers()}
+        try:
+            verify_pepper(peppers[charter.period.number], charter.period.commitment)
+        except (KeyError, NotCommitted):
+            raise WrongPepper(
+                f"the pepper of charter version {charter.version} does not open with this client's key, or is not the "
+                "one the charter commits to. Check that the keyring is this member's; else ask for a new charter"
+            ) from None
+        return Standing(charter, chain[-1], member, documents, peppers)
+
+    def _write_file(self, envelope: bytes) -> None:
+        path = self._config.charter
+        try:
+            if path.read_bytes() == envelope:
+                return
+            fresh = path.with_name(path.name + ".new")
+            with fresh.open("wb") as file:
+                file.write(envelope)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except OSError as error:
+            raise BadConfig(f"{path}: the newest charter cannot be written ({error.strerror})") from None
+
+    def _unreadable(self, error: OSError) -> BadConfig:
+        path: Path = self._config.charter
+        return BadConfig(f"{path}: cannot be read ({error.strerror}); run `tocsin charter install`")

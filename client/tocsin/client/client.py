@@ -1,0 +1,442 @@
+"""The client: what a provider's own programs use to screen, report and watch.
+
+Rules
+1. Raw values, outputs F, period secrets and peppers never leave this process. What leaves it: blinded elements, tags,
+   sealed entries.
+2. A value is evaluated once per key epoch; its output stays in the vault, so asking again is free.
+3. A value that has no canonical form is refused by its position; the others go on. `check` says beforehand.
+4. A client may be used from several threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import TypeVar
+
+from tocsin.charter.document import Charter, ClassKey
+from tocsin.client import system
+from tocsin.client.charters import CharterKeeper, Standing
+from tocsin.client.config import ClientConfig, load_config, open_secrets
+from tocsin.client.errors import StaleCharter, TocsinError
+from tocsin.client.evaluating import Evaluator, Wanted
+from tocsin.client.log_audit import LogReport, audit_log
+from tocsin.client.matching import Subject, Taggers, look_up, matches_of, open_all
+from tocsin.client.model import ClientStatus, Match, Problem, QueryResult, Receipt, ReportDraft, Value
+from tocsin.client.ports import Budgets, NodeApi, Submission
+from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
+from tocsin.client.vault import Vault, open_vault
+from tocsin.indicators.registry import TYPES, Mode, Observable, Refused, observable
+from tocsin.oprf.rfc9497 import Output
+from tocsin.sealing.label import Report
+
+# How many values are worked on at a time: bounds memory, and keeps several evaluation batches in flight.
+CHUNK = 16_000
+_REFRESH_SECONDS = 300.0
+
+Progress = Callable[[int], None]
+"""Told how many more values are done."""
+
+_Item = TypeVar("_Item")
+
+
+class Client:
+    """A member's client. `Client.connect` makes one; it is a context manager.
+
+    >>> with Client.connect("client/") as tocsin:
+    ...     result = tocsin.query([("contact.email", "nobody-reported@example.com")])
+    >>> result.matches
+    ()
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        vault: Vault,
+        keeper: CharterKeeper,
+        connect: Callable[[bytes], NodeApi],
+    ) -> None:
+        """Wire a client together; `connect` opens the node under a CA (DER)."""
+        self._config = config
+        self._vault = vault
+        self._keeper = keeper
+        self._connect = connect
+        self._lock = threading.RLock()
+        self._closed = False
+        self._refreshed: float | None = None
+        self._standing = keeper.load(system.now())
+        self._authority = keeper.certificate_authority()
+        self._node = connect(self._authority)
+        self._evaluator = Evaluator(self._node, system.random_bytes, config.batch_size, config.in_flight)
+        self._reporter = Reporter(self._node, vault, system.random_bytes)
+
+    @classmethod
+    def connect(cls, path: str | os.PathLike[str] | ClientConfig) -> Client:
+        """Open a client from its client.toml, or the folder that holds it.
+
+        Nothing is sent yet. Raises `BadConfig`, `ForeignVault`, `BadVault`, `CharterRefused`, `WrongPepper`.
+        """
+        config = path if isinstance(path, ClientConfig) else load_config(path)
+        secrets = open_secrets(config)
+
+        def open_channel(authority: bytes) -> NodeApi:
+            from tocsin.client.transport import GrpcNode
+
+            return GrpcNode(config, secrets["tls"], authority)
+
+        vault = open_vault(
+            config.vault,
+            secrets["vault"],
+            federation=config.federation,
+            member=config.member,
+            pin=config.charter_pin,
+            random=system.random_bytes,
+        )
+        try:
+            return cls(config, vault, CharterKeeper(config, vault, secrets["client_hpke"]), open_channel)
+        except BaseException:
+            vault.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Client(federation={self._config.federation!r}, member={self._config.member.hex()})"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End threads, channel and vault. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._evaluator.close()
+        self._node.close()
+        self._vault.close()
+
+    @property
+    def charter(self) -> Charter:
+        """The charter that the client stands on now. Raises as `query` does."""
+        return self._current().charter
+
+    def charter_chain(self) -> list[bytes]:
+        """Return the envelope of every charter verified, from the pinned one on."""
+        self._current()
+        return self._vault.charters()
+
+    def key_of(self, value: Value) -> bytes:
+        """Return the 16 bytes that stand for a value in this vault, as `Match.key` does. Raises `Refused`."""
+        return self._vault.key_of(self._observable(self._current(), value))
+
+    def check(self, values: Iterable[Value]) -> tuple[tuple[int, Refused], ...]:
+        """Return the positions of values that have no canonical form, and why. Nothing is sent.
+
+        >>> with Client.connect("client/") as tocsin:
+        ...     tocsin.check([("payment.iban", "GB00 0000 0000 0000 0000 00")])[0][1].type
+        'payment.iban'
+        """
+        standing = self._current()
+        refused = []
+        for position, value in enumerate(values):
+            try:
+                self._observable(standing, value)
+            except Refused as refusal:
+                refused.append((position, refusal))
+        return tuple(refused)
+
+    def query(self, values: Iterable[Value], *, progress: Progress | None = None) -> QueryResult:
+        """Screen values of this member's own: which did other members report?
+
+        Values are evaluated under every live epoch of their class, unless the vault has them. Raises
+        `BudgetExhausted` (what was evaluated by then stays in the vault), `BadPartial`, `NodeMisbehaved`,
+        `Unavailable`, `RefusedByNode`, `CharterRefused`.
+
+        >>> with Client.connect("client/") as tocsin:
+        ...     first = tocsin.query([("contact.email", "asked-twice@example.com")])
+        ...     again = tocsin.query([("contact.email", "asked-twice@example.com")])
+        >>> first.evaluated, again.evaluated
+        (1, 0)
+        """
+        matches: list[Match] = []
+        refused: list[tuple[int, Refused]] = []
+        problems: list[Problem] = []
+        queried = evaluated = from_vault = 0
+        for chunk in _chunks(enumerate(values)):
+            standing = self._current()
+            good: dict[bytes, tuple[Observable, list[int]]] = {}
+            for position, value in chunk:
+                try:
+                    found = self._observable(standing, value)
+                except Refused as refusal:
+                    refused.append((position, refusal))
+                    continue
+                good.setdefault(self._vault.key_of(found), (found, []))[1].append(position)
+            queried += sum(len(positions) for _, positions in good.values())
+            standing, subjects, paid = self._subjects(
+                {key: (found, tuple(positions)) for key, (found, positions) in good.items()},
+                newest_only=False,
+            )
+            evaluated += paid
+            from_vault += len(subjects) - paid
+            now = system.now()
+            taggers = Taggers(standing, [each.id for each in standing.others], standing.periods(0, now))
+            result = open_all(self._node, standing, look_up(self._node, taggers, subjects), now)
+            matches += matches_of(standing.charter, result.opened)
+            problems += result.problems
+            if progress is not None:
+                progress(len(chunk))
+        matches.sort(key=lambda match: (match.positions, match.writer, match.index))
+        return QueryResult(tuple(matches), tuple(refused), tuple(problems), queried, evaluated, from_vault)
+
+    def submit(self, drafts: Iterable[ReportDraft], *, progress: Progress | None = None) -> Receipt:
+        """Report values of this member's own; returns once the node holds them durably.
+
+        Drafts that the rules refuse are named in `Receipt.refused` by position, the others go on. The sealed requests
+        are in the outbox before they are sent: if this raises `Unavailable`, the next `submit`, `retract`, `renew` or
+        `flush` sends the same bytes. They are published at the node's next tick. Raises as `query` does, and
+        `SubmissionLost`.
+
+        >>> from tocsin.sealing.label import AbuseKind
+        >>> with Client.connect("client/") as tocsin:
+        ...     tocsin.submit([ReportDraft(("contact.email", "mallory@example.com"), AbuseKind.RESALE)]).accepted
+        1
+        """
+        refused: list[tuple[int, Refused | TocsinError]] = []
+        accepted = evaluated = from_vault = 0
+        submissions: list[bytes] = []
+        for chunk in _chunks(enumerate(drafts)):
+            standing = self._current()
+            now = system.now()
+            good: dict[bytes, tuple[Observable, tuple[int, ...]]] = {}
+            labels: list[tuple[bytes, Report]] = []
+            for position, draft in chunk:
+                try:
+                    found = self._observable(standing, draft.observable)
+                    label = label_of(position, draft, found.type, now)
+                except (Refused, TocsinError) as refusal:
+                    refused.append((position, refusal))
+                    continue
+                key = self._vault.key_of(found)
+                good.setdefault(key, (found, (position,)))
+                labels.append((key, label))
+            standing, subjects, paid = self._subjects(good, newest_only=True)
+            evaluated += paid
+            from_vault += len(subjects) - paid
+            by_key = {each.key: each for each in subjects}
+            entries = []
+            for key, label in labels:
+                subject = by_key[key]
+                class_key = standing.charter.class_key(subject.key_class, subject.epoch)
+                entries.append(
+                    seal_label(standing, class_key, subject.output, label, system.now(), system.random_bytes)
+                )
+            # Marked first: renewal asks the log what is live, so a mark without an entry does no harm.
+            for epoch in {each.epoch for each in subjects}:
+                self._vault.mark_reported(epoch, [each.key for each in subjects if each.epoch == epoch])
+            self._reporter.enqueue_entries(entries, system.now())
+            sent = self._reporter.flush(system.now())
+            accepted += sent.accepted
+            submissions += sent.submissions
+            if progress is not None:
+                progress(len(chunk))
+        return Receipt(accepted, tuple(refused), tuple(submissions), evaluated, from_vault)
+
+    def retract(self, values: Iterable[Value]) -> Receipt:
+        """Take back every live report and dispute of these values in the own log. `accepted` counts entries covered.
+
+        Raises as `submit` does.
+
+        >>> with Client.connect("client/") as tocsin:
+        ...     tocsin.retract([("contact.email", "never-reported@example.com")]).accepted
+        0
+        """
+        standing = self._current()
+        refused: list[tuple[int, Refused | TocsinError]] = []
+        good: dict[bytes, tuple[Observable, tuple[int, ...]]] = {}
+        for position, value in enumerate(values):
+            try:
+                found = self._observable(standing, value)
+            except Refused as refusal:
+                refused.append((position, refusal))
+                continue
+            good.setdefault(self._vault.key_of(found), (found, (position,)))
+        standing, subjects, paid = self._subjects(good, newest_only=False)
+        now = system.now()
+        self._reporter.enqueue_retraction(retraction_tags(standing, subjects, now), now)
+        self._vault.unmark_reported(good)
+        sent = self._reporter.flush(now)
+        return Receipt(sent.accepted, tuple(refused), sent.submissions, paid, len(subjects) - paid)
+
+    def renew(self) -> Receipt:
+        """Seal again, in the current period, what this client reported and still stands by. Raises as `submit` does.
+
+        Run it at least once after each turn of the period, for instance daily; what is in the period already costs
+        nothing.
+        """
+        standing, now = self._current(), system.now()
+        entries = renewals(self._node, self._vault, standing, now, system.random_bytes)
+        self._reporter.enqueue_entries(entries, now)
+        sent = self._reporter.flush(now)
+        return Receipt(sent.accepted, (), sent.submissions)
+
+    def flush(self) -> Receipt:
+        """Send what an earlier call left in the outbox."""
+        self._current()
+        sent = self._reporter.flush(system.now())
+        return Receipt(sent.accepted, (), sent.submissions)
+
+    def submission(self, key: bytes) -> Submission | None:
+        """Say whether a request of a receipt is in a checkpoint, and where; None for an unknown key."""
+        return self._node.submission(key)
+
+    def watch(
+        self, stop: threading.Event | None = None, *, on_problem: Callable[[Problem], None] | None = None
+    ) -> Iterator[Match]:
+        """Yield matches of values in the vault with entries as they appear, until `stop` is set. Blocks.
+
+        Resumes from its cursor, also in another process, and connects again by itself. A match is delivered at least
+        once: the cursor moves when the consumer asks for the next match after a batch's last. Several watchers on one
+        vault share a cursor, so use one. Raises what `query` raises, but for `Unavailable`.
+        """
+        from tocsin.client.watching import Watcher
+
+        watcher = Watcher(
+            lambda: self._node,
+            self._vault,
+            self._current,
+            stop if stop is not None else threading.Event(),
+            on_problem if on_problem is not None else lambda _: None,
+        )
+        return watcher.matches()
+
+    def budget(self) -> Budgets:
+        """Return what every evaluator says is left of this member's budgets."""
+        return self._node.budgets()
+
+    def status(self) -> ClientStatus:
+        """Return how client and node stand."""
+        standing = self._current()
+        node = self._node.status()
+        names = {each.id: each.name for each in standing.charter.members}
+        return ClientStatus(
+            federation=standing.charter.federation,
+            member=standing.member.id,
+            member_name=standing.member.name,
+            charter_version=standing.charter.version,
+            charter_expires=standing.charter.expires,
+            node_version=node.software_version,
+            node_charter_version=node.charter_version,
+            waiting=node.waiting,
+            outbox=len(self._vault.outbox()),
+            kept=sum(self._vault.kept().values()),
+            logs=tuple((names.get(each.writer, each.writer.hex()), each) for each in node.logs),
+        )
+
+    def verify_log(self, member: bytes, *, progress: Progress | None = None) -> LogReport:
+        """Read the node's whole copy of a member's log and verify signature, every leaf, root and growth.
+
+        Raises `PeerMisbehaved` or `NodeMisbehaved` naming what is wrong.
+        """
+        standing = self._current()
+        return audit_log(self._node, self._vault, standing.charter, member, progress or (lambda _: None))
+
+    def _observable(self, standing: Standing, value: Value) -> Observable:
+        if isinstance(value, Observable):
+            return value
+        type, text = value
+        return observable(type, text, mode=Mode(standing.charter.mode))
+
+    def _current(self) -> Standing:
+        """Return the standing to work under, fetching newer charters now and then."""
+        with self._lock:
+            due = self._refreshed is None or system.monotonic() - self._refreshed > _REFRESH_SECONDS
+            if self._standing is None or due:
+                return self._refresh()
+            if system.now() >= self._standing.charter.expires:
+                return self._refresh()
+            return self._standing
+
+    def _refresh(self) -> Standing:
+        with self._lock:
+            self._standing = self._keeper.refresh(self._node, self._standing, system.now())
+            self._refreshed = system.monotonic()
+            return self._standing
+
+    def _subjects(
+        self, good: dict[bytes, tuple[Observable, tuple[int, ...]]], *, newest_only: bool
+    ) -> tuple[Standing, list[Subject], int]:
+        """Return F of every value, from the vault or evaluated now, and how many were paid for."""
+        paid = 0
+        standing = self._current()
+        for attempt in range(2):
+            try:
+                subjects: list[Subject] = []
+                for class_key, keys in self._by_class(standing, good, newest_only=newest_only):
+                    paid += self._evaluate_missing(standing, class_key, {key: good[key][0] for key in keys})
+                    outputs = self._vault.outputs(class_key.epoch, keys)
+                    subjects += [
+                        Subject(
+                            key,
+                            good[key][0].type,
+                            class_key.key_class,
+                            class_key.epoch,
+                            outputs[key],
+                            *good[key],
+                        )
+                        for key in keys
+                    ]
+            except StaleCharter:
+                if attempt:
+                    raise
+                standing = self._refresh()
+            else:
+                return standing, subjects, paid
+        raise AssertionError  # the second attempt returned or raised
+
+    def _by_class(
+        self, standing: Standing, good: dict[bytes, tuple[Observable, tuple[int, ...]]], *, newest_only: bool
+    ) -> list[tuple[ClassKey, list[bytes]]]:
+        grouped: dict[int, list[bytes]] = {}
+        for key, (found, _) in good.items():
+            grouped.setdefault(int(TYPES[found.type].key_class), []).append(key)
+        now = system.now()
+        return [
+            (class_key, keys)
+            for number, keys in grouped.items()
+            for class_key in standing.live_classes(number, now)[: 1 if newest_only else None]
+        ]
+
+    def _evaluate_missing(
+        self, standing: Standing, class_key: ClassKey, values: dict[bytes, Observable]
+    ) -> int:
+        kept = self._vault.outputs(class_key.epoch, values)
+        wanted = [Wanted(key, found) for key, found in values.items() if key not in kept]
+
+        def keep(batch: Sequence[Wanted], outputs: Sequence[Output]) -> None:
+            by_type: dict[str, dict[bytes, Output]] = {}
+            for each, output in zip(batch, outputs, strict=True):
+                by_type.setdefault(each.observable.type, {})[each.key] = output
+            for type, found in by_type.items():
+                self._vault.keep_outputs(type, class_key.epoch, found)
+
+        if wanted:
+            self._evaluator.evaluate(standing, class_key, wanted, keep)
+        return len(wanted)
+
+
+def _chunks(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    chunk: list[_Item] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

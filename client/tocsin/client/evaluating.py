@@ -1,0 +1,193 @@
+"""Blind, have evaluated, verify, finalize: from values to outputs F.
+
+Rules
+1. Each element is blinded with a fresh scalar; a batch that has to be repeated is repeated with the same elements.
+2. Nothing derived from a partial is used before all t of one quorum verified: one S, |S| = t, distinct seats, each
+   evaluator in its seat of the committee that this client verified, its signature over exactly the client's context
+   and elements, its proof against commitments from the client's own charter.
+3. A partial that is signed for exactly this batch and whose proof fails convicts its evaluator: the batch is repeated
+   with it attached, so that the node routes around. When no quorum without it can be had, `BadPartial` names it.
+4. Everything else that does not fit is the own node's fault.
+5. Batches are worked on by several threads: while one waits for the network, another computes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tocsin.charter.document import ClassKey
+from tocsin.client.charters import Standing
+from tocsin.client.errors import BadPartial, BudgetExhausted, NodeMisbehaved, RefusedByNode, Unavailable
+from tocsin.client.ports import NodeApi, SignedPartial
+from tocsin.indicators.registry import Observable
+from tocsin.oprf import rfc9497, threshold
+from tocsin.oprf.group import BadElement, Element, Random
+from tocsin.oprf.rfc9497 import Output
+from tocsin.oprf.threshold import Context, InvalidPartial, MixedContexts
+from tocsin.tlog.ed25519 import BadKey, BadSignature, verify_signature
+
+# What the wire lets a client attach to one request.
+_MAX_COMPLAINTS = 6
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wanted:
+    """A value to evaluate, under the 16 bytes that stand for it in the vault."""
+
+    key: bytes
+    observable: Observable
+
+
+class Evaluator:
+    """Evaluates batches through the own node."""
+
+    def __init__(self, node: NodeApi, random: Random, batch_size: int, in_flight: int) -> None:
+        self._node = node
+        self._random = random
+        self._batch_size = batch_size
+        self._in_flight = in_flight
+        self._threads = ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="tocsin-evaluate")
+
+    def close(self) -> None:
+        """Stop the threads; batches not begun are dropped."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def evaluate(
+        self,
+        standing: Standing,
+        class_key: ClassKey,
+        wanted: Sequence[Wanted],
+        keep: Callable[[Sequence[Wanted], Sequence[Output]], None],
+    ) -> None:
+        """Evaluate values under one class key. `keep` gets each batch as it is done, from this thread.
+
+        Raises `BadPartial`, `NodeMisbehaved`, `BudgetExhausted`, `StaleCharter`, `RefusedByNode`, `Unavailable`; what
+        was kept by then stays kept.
+        """
+        waiting: deque[tuple[Sequence[Wanted], Future[list[Output]]]] = deque()
+        batches: Iterator[Sequence[Wanted]] = (
+            wanted[start : start + self._batch_size] for start in range(0, len(wanted), self._batch_size)
+        )
+        failure: Exception | None = None
+        for batch in batches:
+            waiting.append((batch, self._threads.submit(self._batch, standing, class_key, batch)))
+            if len(waiting) >= self._in_flight and (failure := _finish(waiting, keep)) is not None:
+                break
+        # What was sent has been paid for, so it is kept even where another batch failed.
+        while waiting:
+            failure = _finish(waiting, keep) or failure
+        if failure is not None:
+            raise failure
+
+    def _batch(self, standing: Standing, class_key: ClassKey, batch: Sequence[Wanted]) -> list[Output]:
+        inputs = [threshold.oprf_input(each.observable.type, each.observable.canonical) for each in batch]
+        blindings, blinded = rfc9497.blind(inputs, self._random)
+        return rfc9497.finalize(blindings, self._evaluated(standing, class_key, blinded))
+
+    def _evaluated(
+        self, standing: Standing, class_key: ClassKey, blinded: Sequence[Element]
+    ) -> list[Element]:
+        complaints: list[SignedPartial] = []
+        culprits: dict[bytes, str] = {}
+        while True:
+            try:
+                answered = self._node.evaluate(
+                    class_key.key_class, class_key.epoch, class_key.committee_hash, blinded, complaints
+                )
+            except (Unavailable, RefusedByNode) as error:
+                if culprits and not isinstance(error, BudgetExhausted):
+                    raise BadPartial(culprits) from error
+                raise
+            bad = self._verify(standing, class_key, blinded, answered)
+            if not bad:
+                try:
+                    return threshold.combine([each.partial for each in answered])
+                except (BadElement, MixedContexts, ValueError):
+                    raise NodeMisbehaved("its partials cannot be combined") from None
+            again = [each for each in bad if each.evaluator in culprits]
+            for each in bad:
+                culprits[each.evaluator] = standing.charter.member(each.evaluator).name
+            complaints += bad
+            if again or len(complaints) > _MAX_COMPLAINTS:
+                raise BadPartial(culprits)
+
+    def _verify(
+        self,
+        standing: Standing,
+        class_key: ClassKey,
+        blinded: Sequence[Element],
+        answered: Sequence[SignedPartial],
+    ) -> list[SignedPartial]:
+        """Return the partials that convict their evaluators (rule 3); raise `NodeMisbehaved` (rule 4)."""
+        if len(answered) != class_key.threshold:
+            raise NodeMisbehaved(
+                f"it relayed {len(answered)} partials, the threshold is {class_key.threshold}"
+            )
+        contexts = []
+        for each in answered:
+            if (
+                not 1 <= each.seat <= len(class_key.committee)
+                or class_key.committee[each.seat - 1] != each.evaluator
+            ):
+                raise NodeMisbehaved(
+                    f"it relayed a partial of seat {each.seat} from another than the seat's holder"
+                )
+            try:
+                contexts.append(
+                    Context(
+                        federation=standing.charter.federation,
+                        key_class=class_key.key_class,
+                        epoch=class_key.epoch,
+                        committee_hash=class_key.committee_hash,
+                        seat=each.seat,
+                        evaluator=each.evaluator,
+                        caller=standing.member.id,
+                        quorum=each.quorum,
+                    )
+                )
+            except ValueError as error:
+                raise NodeMisbehaved(f"it relayed a partial for a quorum that cannot be ({error})") from None
+        try:
+            threshold.check_contexts(contexts)
+        except MixedContexts as error:
+            raise NodeMisbehaved(f"it mixed partials ({error})") from None
+        bad = []
+        for each, context in zip(answered, contexts, strict=True):
+            if len(each.partial.evaluated) != len(blinded):
+                raise NodeMisbehaved(
+                    f"the partial of seat {each.seat} has another number of elements than were sent"
+                )
+            statement = threshold.signed_statement(
+                context, blinded, each.partial, each.budget_left, each.time
+            )
+            try:
+                verify_signature(standing.charter.member(each.evaluator).node, statement, each.signature)
+            except (BadKey, BadSignature):
+                raise NodeMisbehaved(
+                    f"the partial of seat {each.seat} is not signed by its evaluator for exactly this batch"
+                ) from None
+            try:
+                threshold.verify(class_key.commitments, context, blinded, each.partial)
+            except InvalidPartial:
+                bad.append(each)
+            except ValueError as error:
+                raise NodeMisbehaved(
+                    f"the partial of seat {each.seat} is for a quorum that cannot be ({error})"
+                ) from None
+        return bad
+
+
+def _finish(
+    waiting: deque[tuple[Sequence[Wanted], Future[list[Output]]]],
+    keep: Callable[[Sequence[Wanted], Sequence[Output]], None],
+) -> Exception | None:
+    batch, future = waiting.popleft()
+    try:
+        outputs = future.result()
+    except Exception as error:  # handed to the caller once every batch under way is kept
+        return error
+    keep(batch, outputs)
+    return None

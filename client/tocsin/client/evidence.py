@@ -1,0 +1,163 @@
+"""A piece of evidence in a folder, verifiable offline by anybody who has the federation's pin.
+
+1. `entry` is the entry file, `proof` the C2SP tlog-proof with the checkpoint, `charter-<version>.json` each signed
+   charter from version 1 to the one the log key was taken from, `about.json` what a reader may want to know first.
+2. Verifying trusts nothing in the folder but the charters that follow from the pin: the log's owner is read from the
+   checkpoint's origin and must be a member, and the log key comes from the newest charter.
+3. It proves that the owner published the sealed entry. What the entry says stays sealed: only a holder of the value
+   can open it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tocsin.charter.document import Charter
+from tocsin.charter.envelope import charter_hash, parse_envelope
+from tocsin.charter.rules import BadCharter, verify_founding, verify_next
+from tocsin.client.errors import BadConfig, BadEvidence, NodeMisbehaved
+from tocsin.client.matching import freshness
+from tocsin.client.model import ProofFiles
+from tocsin.client.ports import NodeApi
+from tocsin.tlog.checkpoint import log_origin, parse_checkpoint
+from tocsin.tlog.entry import Entry
+from tocsin.tlog.errors import TlogError
+from tocsin.tlog.evidence import (
+    encode_entry,
+    encode_tlog_proof,
+    parse_entry_file,
+    parse_tlog_proof,
+    verify_entry,
+)
+from tocsin.tlog.note import parse_note
+
+_MAX_FILE = 2 * 1024 * 1024
+_MAX_CHARTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedEvidence:
+    """What a folder of evidence proves: the entry at `index` of `writer`'s log. Times are unix seconds."""
+
+    federation: str
+    writer: bytes
+    writer_name: str
+    index: int
+    tree_size: int
+    kind: str
+    key_class: int
+    epoch: int
+    period: int
+    checkpoint_time: int
+    charter_version: int
+
+
+def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> ProofFiles:
+    """Fetch and verify one entry of a member's log. Raises `NodeMisbehaved`, and `BadConfig` where its body is gone."""
+    member = charter.member(writer)
+    answer = node.proven_entries([(writer, index)])
+    if len(answer.entries) != 1 or (answer.entries[0].writer, answer.entries[0].index) != (writer, index):
+        raise NodeMisbehaved("it answered with other entries than were asked for")
+    proven = answer.entries[0]
+    header, body = proven.entry.leaf.header, proven.entry.body
+    try:
+        entry = Entry(header, body)
+    except TlogError:
+        raise BadConfig(
+            f"the body of entry {index} of {member.name}'s log was erased (expired or retracted); nothing is left "
+            "to export"
+        ) from None
+    try:
+        files = ProofFiles(
+            encode_entry(entry), encode_tlog_proof(index, proven.hashes, answer.checkpoints.get(writer, b""))
+        )
+        verify_entry(entry, parse_tlog_proof(files.proof), log_origin(charter.federation, writer), member.log)
+    except TlogError as error:
+        raise NodeMisbehaved(f"its proof of entry {index} in {member.name}'s log fails ({error})") from None
+    return files
+
+
+def export_evidence(
+    folder: Path, files: ProofFiles, charters: Sequence[bytes], *, writer: bytes, name: str, index: int
+) -> None:
+    """Write a piece of evidence into a new or empty folder. Raises `BadConfig`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadConfig(f"{folder} is not empty; name a new folder, nothing is written over")
+        (folder / "entry").write_bytes(files.entry)
+        (folder / "proof").write_bytes(files.proof)
+        for version, envelope in enumerate(charters, 1):
+            (folder / f"charter-{version}.json").write_bytes(envelope)
+        pin = charter_hash(parse_envelope(charters[0]).document)
+        about = {"writer": writer.hex(), "writer_name": name, "index": index, "charter_pin": pin.hex()}
+        (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise BadConfig(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
+    """Verify a folder of evidence offline; `pin` is the hash of charter version 1, known from elsewhere.
+
+    Raises `BadEvidence`, and `BadConfig` where a file is missing.
+    """
+    charter = _charter(folder, pin, now)
+    try:
+        entry = parse_entry_file(_read(folder / "entry"))
+        proof = parse_tlog_proof(_read(folder / "proof"))
+        origin = parse_checkpoint(parse_note(proof.note).text).origin
+        member = next(
+            (each for each in charter.members if log_origin(charter.federation, each.id) == origin), None
+        )
+        if member is None:
+            raise BadEvidence(f"{folder}: the checkpoint is of a log that no member of the charter has")
+        signed = verify_entry(entry, proof, origin, member.log)
+    except TlogError as error:
+        raise BadEvidence(f"{folder}: does not prove what it claims: {error}") from None
+    return VerifiedEvidence(
+        federation=charter.federation,
+        writer=member.id,
+        writer_name=member.name,
+        index=proof.index,
+        tree_size=signed.checkpoint.size,
+        kind=entry.header.kind.name.lower(),
+        key_class=entry.header.key_class,
+        epoch=entry.header.epoch,
+        period=entry.header.period,
+        checkpoint_time=freshness(charter, signed),
+        charter_version=charter.version,
+    )
+
+
+def _charter(folder: Path, pin: bytes, now: int) -> Charter:
+    charter: Charter | None = None
+    for version in range(1, _MAX_CHARTERS):
+        path = folder / f"charter-{version}.json"
+        if charter is not None and not path.exists():
+            break
+        try:
+            signed = parse_envelope(_read(path))
+            charter = (
+                verify_founding(signed, pin, now) if charter is None else verify_next(charter, signed, now)
+            )
+        except BadCharter as error:
+            raise BadEvidence(f"{path}: {error}") from None
+    if charter is None:
+        raise BadEvidence(f"{folder}: holds no charter")
+    return charter
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise BadConfig(
+            f"{path}: cannot be read ({error.strerror}); evidence is a folder of several files"
+        ) from None
+    if len(data) > _MAX_FILE:
+        raise BadEvidence(f"{path}: is larger than any file of evidence")
+    return data

@@ -1,0 +1,97 @@
+"""Verify a whole log as the own node holds it: signature, every leaf, root, and that it only grew.
+
+1. The checkpoint must carry the log's signature, under the key of the client's verified charter.
+2. The tree is recomputed from every leaf; a body that is there must be the one its leaf commits to.
+3. What was verified before must be a beginning of it: size and root are kept in the vault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tocsin.charter.document import Charter
+from tocsin.client.errors import NodeMisbehaved, PeerMisbehaved
+from tocsin.client.matching import freshness
+from tocsin.client.ports import NodeApi
+from tocsin.client.vault import Vault
+from tocsin.tlog.checkpoint import log_origin, open_checkpoint
+from tocsin.tlog.entry import Kind, check_reference
+from tocsin.tlog.errors import TlogError
+from tocsin.tlog.merkle import Frontier
+
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class LogReport:
+    """A verified log: sizes by kind of entry, and its freshest cosignature (unix seconds)."""
+
+    writer: bytes
+    writer_name: str
+    size: int
+    root: bytes
+    sealed: int
+    bodies: int
+    retractions: int
+    charters: int
+    checkpoint_time: int
+    verified_before: int
+
+
+def audit_log(
+    node: NodeApi, vault: Vault, charter: Charter, member: bytes, progress: Callable[[int], None]
+) -> LogReport:
+    """Read and verify one member's log. Raises `PeerMisbehaved`, `NodeMisbehaved`."""
+    who = charter.member(member)
+    held = {each.writer: each for each in node.checkpoints()}.get(member)
+    if held is None:
+        raise NodeMisbehaved(f"it holds no checkpoint of {who.name}'s log")
+    if held.quarantined:
+        raise PeerMisbehaved(member, who.name, "it signed two histories of its log; the node keeps the proof")
+    try:
+        signed = open_checkpoint(held.note, log_origin(charter.federation, member), who.log)
+    except TlogError as error:
+        raise NodeMisbehaved(f"its checkpoint of {who.name}'s log is not that log's ({error})") from None
+    size = signed.checkpoint.size
+    old_size, old_root = vault.heads().get(member, (0, b""))
+    if old_size > size:
+        raise NodeMisbehaved(f"{who.name}'s log has {size} entries, but {old_size} were verified before")
+    frontier = Frontier()
+    counts = dict.fromkeys(Kind, 0)
+    bodies = 0
+    while frontier.size < size:
+        limit = min(_PAGE, size - frontier.size)
+        if frontier.size < old_size:
+            limit = min(limit, old_size - frontier.size)
+        page = node.entries(member, frontier.size, limit)[:limit]
+        if not page:
+            raise NodeMisbehaved(f"{who.name}'s log ends at {frontier.size}, its checkpoint says {size}")
+        for offset, each in enumerate(page):
+            counts[each.leaf.header.kind] += 1
+            bodies += each.body is not None
+            try:
+                check_reference(each.leaf.header, frontier.size + offset)
+            except TlogError as error:
+                raise PeerMisbehaved(member, who.name, str(error)) from None
+        frontier, _ = frontier.append([each.leaf.hash() for each in page])
+        if frontier.size == old_size and frontier.root() != old_root:
+            raise NodeMisbehaved(
+                f"the first {old_size} entries of {who.name}'s log are not those verified before"
+            )
+        progress(len(page))
+    if frontier.root() != signed.checkpoint.root:
+        raise NodeMisbehaved(f"the entries it holds of {who.name}'s log do not lead to the signed root")
+    vault.keep_head(member, size, frontier.root())
+    return LogReport(
+        writer=member,
+        writer_name=who.name,
+        size=size,
+        root=bytes(frontier.root()),
+        sealed=counts[Kind.SEALED],
+        bodies=bodies,
+        retractions=counts[Kind.RETRACT],
+        charters=counts[Kind.CHARTER],
+        checkpoint_time=freshness(charter, signed),
+        verified_before=old_size,
+    )

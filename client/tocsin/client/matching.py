@@ -1,0 +1,306 @@
+"""From outputs to tags, from tags to entries, from entries to matches.
+
+Rules
+1. A value's entries of one kind are looked for under every writer × live period × live epoch. Tags are computed when
+   they are needed, in one order: slot by slot, within a slot writer by writer.
+2. Of several live indices under one (log, tag) the highest counts.
+3. A match counts only once its inclusion in a checkpoint signed by the writer's log key, of the writer's own origin,
+   is verified. Keys come from the charter that the client verified.
+4. An entry that cannot be in that log, or that answers another question than was asked, is the own node's fault and
+   ends the call. An entry whose writer made it wrong (a tag copied onto another header, a box that does not open, a
+   label that is none or is of another type) is dropped and reported with the writer's name; the rest goes on.
+5. A body that is gone was erased between look-up and reading: no match, and nobody's fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tocsin.charter.document import Charter, Member
+from tocsin.client.charters import Standing
+from tocsin.client.errors import NodeMisbehaved
+from tocsin.client.model import Match, Problem, ProofFiles
+from tocsin.client.ports import NodeApi, ProvenEntry
+from tocsin.indicators.registry import TYPES, Observable
+from tocsin.oprf.rfc9497 import Output
+from tocsin.sealing.box import TAG_BYTES, BadBox, Purpose, SealInfo, Tagger, open_body
+from tocsin.sealing.label import BadLabel, Dispute, Report, parse_label
+from tocsin.sealing.period import Pepper, PeriodSecret, period_secret
+from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, open_checkpoint
+from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
+from tocsin.tlog.entry import Entry, Kind
+from tocsin.tlog.errors import TlogError
+from tocsin.tlog.evidence import encode_entry, encode_tlog_proof
+from tocsin.tlog.merkle import verify_inclusion
+
+PURPOSES = (Purpose.REPORT, Purpose.DISPUTE)
+MAX_TAGS = 50_000
+MAX_LOCATIONS = 256
+MAX_INDEX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A value whose entries are looked for: its vault key, its type, F under one class epoch, where it was asked."""
+
+    key: bytes
+    type: str
+    key_class: int
+    epoch: int
+    output: Output
+    observable: Observable | None = field(default=None, repr=False)
+    positions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One subject, purpose and period: what one run of tags is computed from."""
+
+    subject: Subject
+    purpose: Purpose
+    info: SealInfo
+    secret: PeriodSecret
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An entry that carries the tag expected of `slot` under `writer`, if the node says the truth."""
+
+    writer: bytes
+    index: int
+    tag: bytes
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A verified entry with its label."""
+
+    candidate: Candidate
+    entry: Entry
+    label: Report | Dispute
+    checkpoint: SignedCheckpoint
+    proof: ProofFiles
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAll:
+    """What was opened, and what was dropped with its writer named."""
+
+    opened: tuple[Opened, ...]
+    problems: tuple[Problem, ...]
+
+
+class Taggers:
+    """The taggers of a run, made once per (purpose, class, epoch, period)."""
+
+    def __init__(self, standing: Standing, writers: Iterable[bytes], periods: Sequence[int]) -> None:
+        self.writers = tuple(writers)
+        self._joined = b"".join(self.writers)
+        self._peppers: tuple[tuple[int, Pepper], ...] = tuple(
+            (each, standing.pepper(each)) for each in periods
+        )
+        self._made: dict[
+            tuple[int, int], tuple[tuple[Pepper, tuple[tuple[Purpose, SealInfo, Tagger], ...]], ...]
+        ] = {}
+
+    def of(
+        self, key_class: int, epoch: int
+    ) -> tuple[tuple[Pepper, tuple[tuple[Purpose, SealInfo, Tagger], ...]], ...]:
+        """Return, period by period, the pepper and one tagger per purpose."""
+        made = self._made.get((key_class, epoch))
+        if made is None:
+            made = tuple(
+                (pepper, tuple(self._tagger(purpose, key_class, epoch, period) for purpose in PURPOSES))
+                for period, pepper in self._peppers
+            )
+            self._made[key_class, epoch] = made
+        return made
+
+    def _tagger(
+        self, purpose: Purpose, key_class: int, epoch: int, period: int
+    ) -> tuple[Purpose, SealInfo, Tagger]:
+        info = SealInfo(key_class, epoch, period)
+        return purpose, info, Tagger(purpose, info, self._joined)
+
+    def slots(self, subject: Subject) -> list[tuple[Slot, bytes]]:
+        """Return a subject's slots, each with one 16-byte tag per writer, concatenated."""
+        found = []
+        for pepper, taggers in self.of(subject.key_class, subject.epoch):
+            secret = period_secret(pepper, subject.output)
+            for purpose, info, tagger in taggers:
+                found.append((Slot(subject, purpose, info, secret), tagger.tags(secret)))
+        return found
+
+
+def look_up(node: NodeApi, taggers: Taggers, subjects: Iterable[Subject]) -> list[Candidate]:
+    """Ask the own node which of the subjects' entries exist (rules 1 and 2)."""
+    if not taggers.writers:
+        return []
+    room = MAX_TAGS // len(taggers.writers)
+    found: list[Candidate] = []
+    slots: list[tuple[Slot, bytes]] = []
+    for subject in subjects:
+        slots += taggers.slots(subject)
+        while len(slots) >= room:
+            found += _ask(node, taggers.writers, slots[:room])
+            del slots[:room]
+    if slots:
+        found += _ask(node, taggers.writers, slots)
+    return found
+
+
+def _ask(node: NodeApi, writers: Sequence[bytes], slots: Sequence[tuple[Slot, bytes]]) -> list[Candidate]:
+    def tag(place: int, position: int) -> bytes:
+        return slots[position][1][place * TAG_BYTES : (place + 1) * TAG_BYTES]
+
+    groups = [
+        (writer, b"".join(tag(place, position) for position in range(len(slots))))
+        for place, writer in enumerate(writers)
+    ]
+    found: dict[tuple[int, int], Candidate] = {}
+    for hit in node.look_up(groups):
+        if not (0 <= hit.group < len(writers) and 0 <= hit.position < len(slots) and hit.indices):
+            raise NodeMisbehaved("it found what was not asked for")
+        place = hit.group, hit.position
+        index = max(hit.indices)
+        if place not in found or found[place].index < index:
+            found[place] = Candidate(writers[hit.group], index, tag(*place), slots[hit.position][0])
+    return list(found.values())
+
+
+def open_all(node: NodeApi, standing: Standing, candidates: Sequence[Candidate], now: int) -> OpenedAll:
+    """Fetch, verify and open candidates (rules 3 to 5). Raises `NodeMisbehaved`."""
+    opened: list[Opened] = []
+    problems: list[Problem] = []
+    for start in range(0, len(candidates), MAX_LOCATIONS):
+        part = candidates[start : start + MAX_LOCATIONS]
+        answer = node.proven_entries([(each.writer, each.index) for each in part])
+        if len(answer.entries) != len(part):
+            raise NodeMisbehaved(f"it answered {len(answer.entries)} entries, {len(part)} were asked for")
+        heads: dict[bytes, SignedCheckpoint] = {}
+        for candidate, proven in zip(part, answer.entries, strict=True):
+            if (proven.writer, proven.index) != (candidate.writer, candidate.index):
+                raise NodeMisbehaved("it answered with other entries than were asked for")
+            member = standing.charter.member(candidate.writer)
+            if member.id not in heads:
+                heads[member.id] = _head(standing.charter, member, answer.checkpoints.get(member.id))
+            result = _open(standing, member, candidate, proven, heads[member.id], now)
+            if isinstance(result, Problem):
+                problems.append(result)
+            elif result is not None:
+                opened.append(result)
+    return OpenedAll(tuple(opened), tuple(problems))
+
+
+def matches_of(charter: Charter, opened: Iterable[Opened]) -> list[Match]:
+    """Turn opened entries of other members into matches."""
+    times: dict[bytes, int] = {}
+    found = []
+    for each in opened:
+        raw = each.checkpoint.raw
+        if raw not in times:
+            times[raw] = freshness(charter, each.checkpoint)
+        subject = each.candidate.slot.subject
+        found.append(
+            Match(
+                type=subject.type,
+                writer=each.candidate.writer,
+                writer_name=charter.member(each.candidate.writer).name,
+                index=each.candidate.index,
+                label=each.label,
+                checkpoint_time=times[raw],
+                positions=subject.positions,
+                key=subject.key,
+                observable=subject.observable,
+                evidence=each.proof,
+            )
+        )
+    return found
+
+
+def freshness(charter: Charter, checkpoint: SignedCheckpoint) -> int:
+    """Return the freshest time at which a member of the charter cosigned, in unix seconds; 0 for none."""
+    newest = 0
+    for member in charter.members:
+        verifier = cosigner_verifier(cosigner_name(charter.federation, member.id), member.cosigner)
+        if any(line.by(verifier) for line in checkpoint.note.signatures):
+            try:
+                newest = max(newest, cosigned_at(checkpoint.note, verifier))
+            except TlogError:
+                continue  # a forged cosignature vouches for nothing; the log's own signature was verified
+    return newest
+
+
+def _head(charter: Charter, member: Member, note: bytes | None) -> SignedCheckpoint:
+    if note is None:
+        raise NodeMisbehaved(f"it gave no checkpoint of {member.name}'s log with entries of it")
+    try:
+        return open_checkpoint(note, log_origin(charter.federation, member.id), member.log)
+    except TlogError as error:
+        raise NodeMisbehaved(f"its checkpoint of {member.name}'s log is not that log's ({error})") from None
+
+
+def _open(
+    standing: Standing,
+    member: Member,
+    candidate: Candidate,
+    proven: ProvenEntry,
+    head: SignedCheckpoint,
+    now: int,
+) -> Opened | Problem | None:
+    leaf, body = proven.entry.leaf, proven.entry.body
+    slot = candidate.slot
+    try:
+        verify_inclusion(
+            candidate.index, head.checkpoint.size, leaf.hash(), proven.hashes, head.checkpoint.root
+        )
+    except TlogError as error:
+        raise NodeMisbehaved(
+            f"its proof of entry {candidate.index} in {member.name}'s log fails ({error})"
+        ) from None
+    if leaf.header.kind is not Kind.SEALED:
+        raise NodeMisbehaved(
+            f"entry {candidate.index} of {member.name}'s log is no sealed entry, but was found by tag"
+        )
+    if body is None or not leaf.header.is_live(now):
+        return None
+    if body.tag != candidate.tag:
+        raise NodeMisbehaved(
+            f"entry {candidate.index} of {member.name}'s log does not carry the tag it was found by"
+        )
+
+    def problem(what: str) -> Problem:
+        return Problem(member.id, member.name, candidate.index, what)
+
+    if (leaf.header.key_class, leaf.header.epoch, leaf.header.period) != (
+        slot.info.key_class,
+        slot.info.epoch,
+        slot.info.period,
+    ):
+        return problem("its header names another class, epoch or period than its tag was made for")
+    try:
+        content = open_body(
+            slot.secret,
+            slot.purpose,
+            slot.info,
+            federation=standing.charter.federation,
+            writer=member.id,
+            header=leaf.header.encode(),
+            body=body.encode(),
+        )
+        label = parse_label(content)
+    except BadBox as error:
+        return problem(f"its box does not open: {error}")
+    except BadLabel as error:
+        return problem(f"its label cannot be read: {error}")
+    if isinstance(label, Report) is not (slot.purpose is Purpose.REPORT):
+        return problem("its label is of another kind than its tag")
+    if label.type != slot.subject.type:
+        return problem("its label names another type than the value's")
+    if isinstance(label, Report) and label.campaign_key is not None and not TYPES[label.type].alone:
+        return problem("its label carries a campaign key in a type that may not stand alone")
+    entry = Entry(leaf.header, body)
+    files = ProofFiles(encode_entry(entry), encode_tlog_proof(candidate.index, proven.hashes, head.raw))
+    return Opened(candidate, entry, label, head, files)

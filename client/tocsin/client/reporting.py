@@ -1,0 +1,220 @@
+"""Sealing reports, renewing and retracting them, and the outbox that makes a retry byte for byte the same.
+
+Rules
+1. One report is one entry: current period, newest live epoch, not_after by its class's retention.
+2. The sealed request is in the outbox, with its idempotency key, before it is first sent; acknowledged, it leaves.
+   Requests are sent in the order in which they were sealed, so a retraction never overtakes its report.
+3. A request older than six days that the node never took is dropped, loudly: followers rely on an entry being
+   sequenced within a week of its period.
+4. A type that may not stand alone takes no campaign key. A `payment.composite` is supporting evidence, never alone.
+5. Renewing seals again, from the stored F, what is live in the member's own log and not yet in the current period: so
+   one client does not renew what another retracted.
+6. Retracting covers every live index under the value's tags, for every purpose, live period and live epoch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tocsin.charter.document import ClassKey
+from tocsin.client.charters import Standing
+from tocsin.client.errors import DraftRefused, RefusedByNode, SubmissionLost
+from tocsin.client.matching import Subject, Taggers, look_up, open_all
+from tocsin.client.model import ReportDraft
+from tocsin.client.ports import NodeApi, WireEntry
+from tocsin.client.vault import OutboxKind, OutboxRow, Vault
+from tocsin.indicators.registry import TYPES
+from tocsin.oprf.group import Random
+from tocsin.oprf.rfc9497 import Output
+from tocsin.sealing.box import BODY_BYTES, HEADER_BYTES, TAG_BYTES, Purpose, SealInfo, seal
+from tocsin.sealing.label import BadLabel, Dispute, Report, bucket, encode_label
+from tocsin.sealing.period import period_secret
+from tocsin.tlog.entry import WEEK_S, sealed_header, weeks_after
+
+MAX_ENTRIES = 1_000
+IDEMPOTENCY_BYTES = 16
+_ENTRY_BYTES = HEADER_BYTES + BODY_BYTES
+_STALE_SECONDS = 6 * 86_400
+_DAY = 86_400
+# The node may take these later; every other refusal of a sealed request is for good.
+_PASSING = frozenset({"STORE_FULL", "STORE_UNAVAILABLE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a flush of the outbox achieved: entries accepted or covered, and the requests acknowledged."""
+
+    accepted: int
+    submissions: tuple[bytes, ...]
+
+
+def label_of(position: int, draft: ReportDraft, type: str, now: int) -> Report:
+    """Make the label of a draft of a known type. Raises `DraftRefused` (rule 4)."""
+    if draft.campaign_key is not None and not TYPES[type].alone:
+        raise DraftRefused(
+            position,
+            "campaign-key.alone",
+            f"{type} may not stand alone: one guessed value must not open a room",
+        )
+    if type == "payment.composite" and not draft.supporting:
+        raise DraftRefused(
+            position,
+            "composite.alone",
+            "a payment.composite only supports; report a stronger indicator too, and say so with `supporting`",
+        )
+    last = now if draft.last_seen is None else draft.last_seen
+    first = last if draft.first_seen is None else draft.first_seen
+    if last > now + _DAY:
+        raise DraftRefused(position, "last-seen.future", "give the unix seconds at which it was last seen")
+    try:
+        return Report(
+            type=type,
+            tlp=draft.tlp,
+            abuse=draft.abuse,
+            role=draft.role,
+            bad_accounts_bucket=bucket(draft.bad_accounts),
+            exchanges_bucket=bucket(draft.exchanges),
+            first_week=first // WEEK_S,
+            last_week=last // WEEK_S,
+            evidence=draft.evidence,
+            rests_on=draft.rests_on,
+            hops=draft.hops,
+            confidence=draft.confidence,
+            campaign_key=draft.campaign_key,
+            legal_basis=draft.legal_basis,
+        )
+    except BadLabel as error:
+        raise DraftRefused(position, f"label.{error.field}", str(error)) from None
+
+
+def seal_label(
+    standing: Standing, class_key: ClassKey, output: Output, label: Report | Dispute, now: int, random: Random
+) -> WireEntry:
+    """Seal a label under a value's F as an entry of the current period (rule 1)."""
+    period = standing.charter.period_at(now)
+    header = sealed_header(
+        class_key.key_class, class_key.epoch, period, weeks_after(now, class_key.retention_days * _DAY)
+    ).encode()
+    body = seal(
+        period_secret(standing.pepper(period), output),
+        Purpose.REPORT if isinstance(label, Report) else Purpose.DISPUTE,
+        SealInfo(class_key.key_class, class_key.epoch, period),
+        federation=standing.charter.federation,
+        writer=standing.member.id,
+        header=header,
+        plaintext=encode_label(label),
+        random=random,
+    )
+    return WireEntry(header, body)
+
+
+class Reporter:
+    """Puts requests into the outbox and gets them acknowledged."""
+
+    def __init__(self, node: NodeApi, vault: Vault, random: Random) -> None:
+        self._node = node
+        self._vault = vault
+        self._random = random
+        self._sending = threading.Lock()
+
+    def enqueue_entries(self, entries: Sequence[WireEntry], now: int) -> None:
+        """Put sealed entries into the outbox, at most 1,000 a request."""
+        for start in range(0, len(entries), MAX_ENTRIES):
+            payload = b"".join(each.header + each.body for each in entries[start : start + MAX_ENTRIES])
+            self._vault.enqueue(OutboxKind.SUBMIT, self._random(IDEMPOTENCY_BYTES), payload, now)
+
+    def enqueue_retraction(self, tags: bytes, now: int) -> None:
+        """Put a retraction of these tags (concatenated) into the outbox, at most 1,000 a request."""
+        step = MAX_ENTRIES * TAG_BYTES
+        for start in range(0, len(tags), step):
+            key = self._random(IDEMPOTENCY_BYTES)
+            self._vault.enqueue(OutboxKind.RETRACT, key, tags[start : start + step], now)
+
+    def flush(self, now: int) -> Sent:
+        """Send whatever waits, oldest first (rule 2).
+
+        Raises `Unavailable` or `RefusedByNode` where the node may take it later (it stays in the outbox), and
+        `SubmissionLost` where it never will.
+        """
+        accepted, keys = 0, []
+        with self._sending:
+            for row in self._vault.outbox():
+                accepted += self._send(row, now)
+                keys.append(row.idempotency_key)
+        return Sent(accepted, tuple(keys))
+
+    def _send(self, row: OutboxRow, now: int) -> int:
+        key = row.idempotency_key
+        if now - row.created > _STALE_SECONDS and self._node.submission(key) is None:
+            self._vault.settle(key)
+            raise SubmissionLost(
+                f"a request of {row.kind} sealed {(now - row.created) // _DAY} days ago never reached the node and is "
+                "too old to be sent now; it was dropped: report or retract again"
+            )
+        try:
+            if row.kind is OutboxKind.SUBMIT:
+                acknowledged = self._node.submit(key, _entries(row.payload))
+            else:
+                acknowledged = self._node.retract(key, row.payload)
+        except RefusedByNode as error:
+            if error.reason in _PASSING:
+                raise
+            self._vault.settle(key)
+            raise SubmissionLost(f"a request of {row.kind} was dropped from the outbox: {error}") from error
+        self._vault.settle(key)
+        return acknowledged.count
+
+
+def renewals(node: NodeApi, vault: Vault, standing: Standing, now: int, random: Random) -> list[WireEntry]:
+    """Seal again what this client reported and what is live only in an earlier period (rule 5)."""
+    current = standing.charter.period_at(now)
+    taggers = Taggers(standing, [standing.member.id], standing.periods(0, now))
+    renewed: list[WireEntry] = []
+    for class_key, subjects in _reported(vault, standing, now):
+        newest: dict[tuple[bytes, Purpose], int] = {}
+        found = look_up(node, taggers, subjects)
+        for candidate in found:
+            place = candidate.slot.subject.key, candidate.slot.purpose
+            newest[place] = max(newest.get(place, 0), candidate.slot.info.period)
+        due = [
+            each
+            for each in found
+            if each.slot.info.period == newest[each.slot.subject.key, each.slot.purpose] < current
+        ]
+        for each in open_all(node, standing, due, now).opened:
+            output = each.candidate.slot.subject.output
+            renewed.append(seal_label(standing, class_key, output, each.label, now, random))
+    return renewed
+
+
+def retraction_tags(standing: Standing, subjects: Iterable[Subject], now: int) -> bytes:
+    """Return every tag under which the member's own log may hold live entries of these values (rule 6)."""
+    taggers = Taggers(standing, [standing.member.id], standing.periods(0, now))
+    return b"".join(tags for subject in subjects for _, tags in taggers.slots(subject))
+
+
+def _reported(vault: Vault, standing: Standing, now: int) -> list[tuple[ClassKey, list[Subject]]]:
+    by_epoch: dict[tuple[str, int], list[bytes]] = {}
+    for each in vault.reported():
+        by_epoch.setdefault((each.type, each.epoch), []).append(each.key)
+    found = []
+    for (type, epoch), keys in by_epoch.items():
+        if type not in TYPES:
+            continue
+        for class_key in standing.live_classes(TYPES[type].key_class, now):
+            if class_key.epoch == epoch:
+                subjects = [
+                    Subject(key, type, class_key.key_class, epoch, output)
+                    for key, output in vault.outputs(epoch, keys).items()
+                ]
+                found.append((class_key, subjects))
+    return found
+
+
+def _entries(payload: bytes) -> list[WireEntry]:
+    return [
+        WireEntry(payload[at : at + HEADER_BYTES], payload[at + HEADER_BYTES : at + _ENTRY_BYTES])
+        for at in range(0, len(payload), _ENTRY_BYTES)
+    ]

@@ -1,0 +1,458 @@
+"""What a client keeps: outputs of its own values, sealed submissions, verified charters, cursors. SQLite.
+
+Rules
+1. A value is kept only as BLAKE2b under a key of this vault, 16 bytes; its output F only sealed. A tag is computed
+   when it is needed and never stored.
+2. Outputs are sealed in blocks of up to 1,000 of one (type, epoch), so that going through a million of them costs
+   a million copies and a thousand decryptions. A block is rewritten under a fresh nonce when it grows.
+3. Secrets rest under XChaCha20-Poly1305 with keys derived from the keyring's vault key; the associated data says
+   what they are, so nothing can be moved elsewhere in the file.
+4. The vault is bound to federation, member and founding charter; another's is refused before anything is read.
+5. The outbox holds the exact bytes of a request from before it is first sent until it is acknowledged.
+6. Several threads and processes may use one vault; each change is one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import sqlite3
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+)
+from nacl.exceptions import CryptoError
+
+from tocsin.client.errors import BadVault, ForeignVault
+from tocsin.indicators.registry import Observable
+from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
+
+Random = Callable[[int], bytes]
+
+KEY_BYTES = 16
+BLOCK_OUTPUTS = 1_000
+RECORD_BYTES = KEY_BYTES + OUTPUT_BYTES
+SCHEMA = 1
+
+_NONCE = 24
+_BUSY_MS = 10_000
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE block (
+    id INTEGER PRIMARY KEY, type TEXT NOT NULL, epoch INTEGER NOT NULL, count INTEGER NOT NULL, sealed BLOB NOT NULL
+);
+CREATE INDEX block_of ON block (type, epoch);
+CREATE TABLE value (
+    key BLOB NOT NULL, epoch INTEGER NOT NULL, type TEXT NOT NULL, block INTEGER NOT NULL, slot INTEGER NOT NULL,
+    reported INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (key, epoch)
+) WITHOUT ROWID;
+CREATE INDEX reported_value ON value (reported) WHERE reported;
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, idempotency BLOB NOT NULL UNIQUE,
+    sealed BLOB NOT NULL, created INTEGER NOT NULL
+);
+CREATE TABLE charter (version INTEGER PRIMARY KEY, envelope BLOB NOT NULL);
+CREATE TABLE pepper (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, sealed BLOB NOT NULL);
+CREATE TABLE cursor (
+    writer BLOB PRIMARY KEY, next_index INTEGER NOT NULL, since INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE head (writer BLOB PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+class OutboxKind(StrEnum):
+    """Which request a row of the outbox is."""
+
+    SUBMIT = "submit"
+    RETRACT = "retract"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A request that was sealed and is not acknowledged yet. `payload` is what goes on the wire."""
+
+    id: int
+    kind: OutboxKind
+    idempotency_key: bytes
+    payload: bytes
+    created: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Block:
+    """Outputs of one (type, epoch): records of 16-byte value key ‖ 64-byte F, concatenated. Secret."""
+
+    type: str
+    epoch: int
+    records: bytes
+
+    def __repr__(self) -> str:
+        return f"Block({self.type}, epoch {self.epoch}, {len(self.records) // RECORD_BYTES} outputs)"
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A value that this client reported: where its output is kept."""
+
+    key: bytes
+    type: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The next index wanted of a log, and a time that what follows is younger than (0 for unknown)."""
+
+    next_index: int
+    since: int
+
+
+class Vault:
+    """One member's vault. `open_vault` makes one."""
+
+    def __init__(self, connection: sqlite3.Connection, key: bytes, random: Random, path: Path) -> None:
+        self._connection = connection
+        self._hash_key = hmac.digest(key, b"tocsin/1 vault values", "sha256")
+        self._seal_key = hmac.digest(key, b"tocsin/1 vault secrets", "sha256")
+        self._random = random
+        self._lock = threading.RLock()
+        self._path = path
+
+    def __repr__(self) -> str:
+        return f"Vault({str(self._path)!r})"
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def key_of(self, observable: Observable) -> bytes:
+        """Return the 16 bytes that stand for a value in this vault (rule 1)."""
+        name = observable.type.encode()
+        return hashlib.blake2b(
+            len(name).to_bytes(2, "big") + name + observable.canonical,
+            digest_size=KEY_BYTES,
+            key=self._hash_key,
+        ).digest()
+
+    # Outputs
+
+    def outputs(self, epoch: int, keys: Iterable[bytes]) -> dict[bytes, Output]:
+        """Return the outputs that are kept of these values under one key epoch, by value key."""
+        wanted = list(keys)
+        places: dict[int, list[tuple[bytes, int]]] = {}
+        with self._lock, self._reading():
+            for start in range(0, len(wanted), 500):
+                part = wanted[start : start + 500]
+                marks = ",".join("?" * len(part))
+                rows = self._connection.execute(
+                    f"SELECT key, block, slot FROM value WHERE epoch = ? AND key IN ({marks})",  # noqa: S608  marks
+                    (epoch, *part),
+                )
+                for key, block, slot in rows:
+                    places.setdefault(block, []).append((key, slot))
+            found: dict[bytes, Output] = {}
+            for block, members in places.items():
+                records = self._block(block).records
+                for key, slot in members:
+                    at = slot * RECORD_BYTES
+                    if records[at : at + KEY_BYTES] != key:
+                        raise BadVault(
+                            f"{self._path}: block {block} does not hold what its index says; restore it"
+                        )
+                    found[key] = Output(records[at + KEY_BYTES : at + RECORD_BYTES])
+        return found
+
+    def keep_outputs(self, type: str, epoch: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep outputs of one (type, epoch) by value key; those kept already stay as they are."""
+        with self._lock, self._writing() as db:
+            known: set[bytes] = set()
+            keys = list(outputs)
+            for start in range(0, len(keys), 500):
+                part = keys[start : start + 500]
+                marks = ",".join("?" * len(part))
+                rows = db.execute(
+                    f"SELECT key FROM value WHERE epoch = ? AND key IN ({marks})",  # noqa: S608  marks only
+                    (epoch, *part),
+                )
+                known.update(row[0] for row in rows)
+            fresh = [key for key in keys if key not in known]
+            while fresh:
+                row = db.execute(
+                    "SELECT id, count FROM block WHERE type = ? AND epoch = ? AND count < ? LIMIT 1",
+                    (type, epoch, BLOCK_OUTPUTS),
+                ).fetchone()
+                if row is None:
+                    block = db.execute("SELECT coalesce(max(id), 0) + 1 FROM block").fetchone()[0]
+                    count, records = 0, b""
+                else:
+                    block, count = row
+                    records = self._block(block).records
+                taken, fresh = fresh[: BLOCK_OUTPUTS - count], fresh[BLOCK_OUTPUTS - count :]
+                records += b"".join(key + outputs[key] for key in taken)
+                db.execute(
+                    "INSERT INTO block (id, type, epoch, count, sealed) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET count = excluded.count, sealed = excluded.sealed",
+                    (
+                        block,
+                        type,
+                        epoch,
+                        count + len(taken),
+                        self._seal(records, _block_name(block, type, epoch)),
+                    ),
+                )
+                db.executemany(
+                    "INSERT INTO value (key, epoch, type, block, slot) VALUES (?, ?, ?, ?, ?)",
+                    [(key, epoch, type, block, count + place) for place, key in enumerate(taken)],
+                )
+
+    def blocks(self, epochs: Iterable[tuple[str, int]]) -> Iterator[Block]:
+        """Yield every block of these (type, epoch) pairs; what is added meanwhile may or may not be seen."""
+        for type, epoch in epochs:
+            with self._lock, self._reading():
+                rows = self._connection.execute(
+                    "SELECT id FROM block WHERE type = ? AND epoch = ? ORDER BY id", (type, epoch)
+                ).fetchall()
+            for (block,) in rows:
+                with self._lock, self._reading():
+                    found = self._block(block)
+                yield found
+
+    def kept(self) -> dict[tuple[str, int], int]:
+        """Return how many outputs are kept by (type, epoch)."""
+        with self._lock, self._reading():
+            rows = self._connection.execute("SELECT type, epoch, sum(count) FROM block GROUP BY type, epoch")
+            return {(type, epoch): count for type, epoch, count in rows}
+
+    def forget_epoch(self, type: str, epoch: int) -> None:
+        """Drop every output of one (type, epoch), when no entry under it can be live any more."""
+        with self._lock, self._writing() as db:
+            db.execute("DELETE FROM value WHERE type = ? AND epoch = ?", (type, epoch))
+            db.execute("DELETE FROM block WHERE type = ? AND epoch = ?", (type, epoch))
+
+    def mark_reported(self, epoch: int, keys: Iterable[bytes]) -> None:
+        """Note that this client reported these values under one epoch."""
+        with self._lock, self._writing() as db:
+            db.executemany(
+                "UPDATE value SET reported = 1 WHERE key = ? AND epoch = ?", [(k, epoch) for k in keys]
+            )
+
+    def unmark_reported(self, keys: Iterable[bytes]) -> None:
+        """Note that these values were retracted, in every epoch."""
+        with self._lock, self._writing() as db:
+            db.executemany("UPDATE value SET reported = 0 WHERE key = ?", [(key,) for key in keys])
+
+    def reported(self) -> list[Reported]:
+        """Return every value that this client reported and did not retract."""
+        with self._lock, self._reading():
+            rows = self._connection.execute("SELECT key, type, epoch FROM value WHERE reported")
+            return [Reported(*row) for row in rows]
+
+    # Outbox
+
+    def enqueue(self, kind: OutboxKind, idempotency_key: bytes, payload: bytes, now: int) -> None:
+        """Keep a request's exact bytes until it is settled."""
+        sealed = self._seal(payload, b"outbox" + kind.encode() + idempotency_key)
+        with self._lock, self._writing() as db:
+            db.execute(
+                "INSERT INTO outbox (kind, idempotency, sealed, created) VALUES (?, ?, ?, ?)",
+                (kind, idempotency_key, sealed, now),
+            )
+
+    def outbox(self) -> list[OutboxRow]:
+        """Return the requests not acknowledged yet, oldest first."""
+        with self._lock, self._reading():
+            rows = self._connection.execute(
+                "SELECT id, kind, idempotency, sealed, created FROM outbox ORDER BY id"
+            ).fetchall()
+            return [
+                OutboxRow(
+                    id,
+                    OutboxKind(kind),
+                    key,
+                    self._open(sealed, b"outbox" + kind.encode() + key),
+                    created,
+                )
+                for id, kind, key, sealed, created in rows
+            ]
+
+    def settle(self, idempotency_key: bytes) -> None:
+        """Drop a request that was acknowledged, or that can never be."""
+        with self._lock, self._writing() as db:
+            db.execute("DELETE FROM outbox WHERE idempotency = ?", (idempotency_key,))
+
+    # Charters and peppers
+
+    def keep_charter(self, version: int, envelope: bytes) -> None:
+        """Keep a verified charter; a version that is kept already is never replaced."""
+        sealed = self._seal(envelope, b"charter" + struct.pack(">Q", version))
+        with self._lock, self._writing() as db:
+            db.execute("INSERT OR IGNORE INTO charter (version, envelope) VALUES (?, ?)", (version, sealed))
+
+    def charters(self) -> list[bytes]:
+        """Return every verified charter's envelope, oldest first."""
+        with self._lock, self._reading():
+            rows = self._connection.execute(
+                "SELECT version, envelope FROM charter ORDER BY version"
+            ).fetchall()
+            return [self._open(sealed, b"charter" + struct.pack(">Q", version)) for version, sealed in rows]
+
+    def keep_pepper(self, number: int, start: int, pepper: bytes) -> None:
+        """Keep the pepper that begins at a period's number; `start` in unix seconds."""
+        sealed = self._seal(pepper, b"pepper" + struct.pack(">QQ", number, start))
+        with self._lock, self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO pepper VALUES (?, ?, ?)", (number, start, sealed))
+
+    def peppers(self) -> list[tuple[int, int, bytes]]:
+        """Return (period number, start, pepper) of every pepper received, ascending."""
+        with self._lock, self._reading():
+            rows = self._connection.execute(
+                "SELECT number, start, sealed FROM pepper ORDER BY number"
+            ).fetchall()
+            return [(n, s, self._open(sealed, b"pepper" + struct.pack(">QQ", n, s))) for n, s, sealed in rows]
+
+    # Positions in logs
+
+    def cursors(self) -> dict[bytes, Cursor]:
+        """Return where the stream of new tags stands, by writer."""
+        with self._lock, self._reading():
+            rows = self._connection.execute("SELECT writer, next_index, since FROM cursor")
+            return {writer: Cursor(next_index, since) for writer, next_index, since in rows}
+
+    def move_cursors(self, cursors: Mapping[bytes, Cursor]) -> None:
+        """Store where the stream stands, by writer; others stay."""
+        with self._lock, self._writing() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)",
+                [(writer, each.next_index, each.since) for writer, each in cursors.items()],
+            )
+
+    def heads(self) -> dict[bytes, tuple[int, bytes]]:
+        """Return (size, root) of every log as it was last verified whole."""
+        with self._lock, self._reading():
+            rows = self._connection.execute("SELECT writer, size, root FROM head")
+            return {writer: (size, root) for writer, size, root in rows}
+
+    def keep_head(self, writer: bytes, size: int, root: bytes) -> None:
+        """Remember a log's verified size and root."""
+        with self._lock, self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?)", (writer, size, root))
+
+    # Sealing
+
+    def _block(self, id: int) -> Block:
+        row = self._connection.execute("SELECT type, epoch, sealed FROM block WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise BadVault(f"{self._path}: block {id} is missing; restore the file from a backup")
+        type, epoch, sealed = row
+        return Block(type, epoch, self._open(sealed, _block_name(id, type, epoch)))
+
+    def _seal(self, plaintext: bytes, name: bytes) -> bytes:
+        nonce = self._random(_NONCE)
+        return nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, name, nonce, self._seal_key)
+
+    def _open(self, sealed: bytes, name: bytes) -> bytes:
+        try:
+            return crypto_aead_xchacha20poly1305_ietf_decrypt(
+                sealed[_NONCE:], name, sealed[:_NONCE], self._seal_key
+            )
+        except (CryptoError, ValueError):
+            raise BadVault(
+                f"{self._path}: a sealed row does not open; restore the file from a backup"
+            ) from None
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BadVault(f"{self._path}: {error}; check that the disk and the file are sound") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._reading():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def open_vault(
+    path: Path, key: bytes, *, federation: str, member: bytes, pin: bytes, random: Random
+) -> Vault:
+    """Open the vault at `path`, or found it there with mode 0600.
+
+    `key` is the keyring's 32-byte vault key, `pin` the hash of charter version 1. Raises `ForeignVault` for
+    another member's, federation's or key's vault (rule 4) and `BadVault`.
+    """
+    connection = None
+    try:
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        vault = Vault(connection, key, random, path)
+        _bind(connection, path, key, json.dumps([federation, member.hex(), pin.hex()]).encode())
+    except (sqlite3.Error, OSError) as error:
+        if connection is not None:
+            connection.close()
+        raise BadVault(
+            f"{path}: cannot be used as a vault ({error}); name another file or restore this one"
+        ) from error
+    except BadVault:
+        if connection is not None:
+            connection.close()
+        raise
+    return vault
+
+
+def _bind(connection: sqlite3.Connection, path: Path, key: bytes, owner: bytes) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            for statement in _TABLES.split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+            check = hmac.digest(key, b"tocsin/1 vault owner" + owner, "sha256")
+            connection.executemany(
+                "INSERT INTO meta VALUES (?, ?)",
+                [("schema", str(SCHEMA).encode()), ("owner", owner), ("check", check)],
+            )
+        found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    if found.get("schema") != str(SCHEMA).encode():
+        raise BadVault(f"{path}: the vault is of another release; use the release that wrote it")
+    if found.get("owner") != owner:
+        raise ForeignVault(
+            f"{path}: the vault belongs to another federation, member or founding charter; "
+            "name this member's own file as `vault` in client.toml"
+        )
+    check = hmac.digest(key, b"tocsin/1 vault owner" + owner, "sha256")
+    if not hmac.compare_digest(found.get("check", b""), check):
+        raise ForeignVault(
+            f"{path}: the vault was made with another vault key; use the keyring it was made with"
+        )
+
+
+def _block_name(id: int, type: str, epoch: int) -> bytes:
+    return b"block" + struct.pack(">QQ", id, epoch) + type.encode()

@@ -1,0 +1,241 @@
+"""New entries of others, joined with the vault as they arrive.
+
+Rules
+1. The node streams (writer, index, tag); the client computes the tags of its whole vault against what has gathered,
+   in memory, then fetches and opens the hits. The node never learns what is watched.
+2. A pass over the vault begins after the entries it is joined with arrived, so a value evaluated meanwhile is either
+   in the pass or was looked up after those entries were there.
+3. A pass takes its time; the next one waits until the process has been idle nine times as long, unless the stream
+   is still catching up. So watching takes at most a tenth of one core.
+4. The cursor is stored after the consumer has taken every match of a batch and asks for more: a match is delivered at
+   least once, never lost; after a crash the last batch comes again.
+5. A batch needs only the periods that its entries can have been sealed in: those since a week before the node last
+   reached the log when the cursor stood where it does (a client sends nothing that is older).
+6. A broken stream is opened again from the cursor, with growing pauses.
+"""
+
+from __future__ import annotations
+
+import queue
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tocsin.client import system
+from tocsin.client.charters import Standing
+from tocsin.client.errors import StaleCharter, TocsinError, Unavailable
+from tocsin.client.matching import Candidate, Slot, Subject, Taggers, matches_of, open_all
+from tocsin.client.model import Match, Problem
+from tocsin.client.ports import LogStatus, NewTags, NodeApi, TagStream
+from tocsin.client.vault import KEY_BYTES, RECORD_BYTES, Cursor, Vault
+from tocsin.indicators.registry import TYPES
+from tocsin.oprf.rfc9497 import Output
+from tocsin.sealing.box import TAG_BYTES
+from tocsin.sealing.period import period_secret
+
+# How many tags are joined in one pass at most: bounds memory when a client comes back after weeks.
+MAX_GATHERED = 500_000
+_WEEK = 7 * 86_400
+_POLL_SECONDS = 0.2
+_IDLE_FACTOR = 9
+_LONGEST_PAUSE = 60.0
+_REFRESH_SECONDS = 300.0
+
+
+@dataclass
+class Gathered:
+    """What the stream brought since the last pass."""
+
+    tags: dict[bytes, dict[bytes, int]] = field(default_factory=dict)
+    positions: dict[bytes, int] = field(default_factory=dict)
+    count: int = 0
+
+    def moves(self, cursors: Mapping[bytes, Cursor]) -> bool:
+        """Say whether anything came that the cursors do not cover yet."""
+        return any(
+            writer not in cursors or cursors[writer].next_index < position
+            for writer, position in self.positions.items()
+        )
+
+    def add(self, new: NewTags) -> None:
+        """Take in one message; of one (log, tag) the highest index counts."""
+        if not new.writer:
+            return
+        by_tag = self.tags.setdefault(new.writer, {})
+        for place, index in enumerate(new.indices):
+            by_tag[new.tags[place * TAG_BYTES : (place + 1) * TAG_BYTES]] = index
+        self.positions[new.writer] = max(self.positions.get(new.writer, 0), new.next_index)
+        self.count += len(new.indices)
+
+
+def join(
+    vault: Vault, standing: Standing, tags: Mapping[bytes, Mapping[bytes, int]], since: int, now: int
+) -> list[Candidate]:
+    """Compute the vault's tags of every writer and find those that arrived (rule 1)."""
+    writers = [each.id for each in standing.others if tags.get(each.id)]
+    arrived = frozenset(tag for writer in writers for tag in tags[writer])
+    if not arrived:
+        return []
+    taggers = Taggers(standing, writers, standing.periods(since, now))
+    split = struct.Struct(f"{TAG_BYTES}s" * len(writers)).unpack
+    nothing = arrived.isdisjoint
+    found: list[Candidate] = []
+    live = [
+        (type, epoch)
+        for type, epoch in vault.kept()
+        if type in TYPES
+        and any(each.epoch == epoch for each in standing.live_classes(TYPES[type].key_class, now))
+    ]
+    for block in vault.blocks(live):
+        key_class = int(TYPES[block.type].key_class)
+        made = taggers.of(key_class, block.epoch)
+        records = block.records
+        # This runs once per value kept: 10⁶ times in a row. Everything that does not depend on F is outside.
+        for at in range(0, len(records), RECORD_BYTES):
+            output = records[at + KEY_BYTES : at + RECORD_BYTES]
+            for pepper, each in made:
+                secret = period_secret(pepper, output)
+                for purpose, info, tagger in each:
+                    computed = split(tagger.tags(secret))
+                    if nothing(computed):
+                        continue
+                    subject = Subject(
+                        records[at : at + KEY_BYTES], block.type, key_class, block.epoch, Output(output)
+                    )
+                    slot = Slot(subject, purpose, info, secret)
+                    found += [
+                        Candidate(writer, tags[writer][tag], tag, slot)
+                        for writer, tag in zip(writers, computed, strict=True)
+                        if tag in tags[writer]
+                    ]
+    return found
+
+
+class Watcher:
+    """One run of `Client.watch`."""
+
+    def __init__(
+        self,
+        node: Callable[[], NodeApi],
+        vault: Vault,
+        standing: Callable[[], Standing],
+        stop: threading.Event,
+        on_problem: Callable[[Problem], None],
+    ) -> None:
+        self._node = node
+        self._vault = vault
+        self._standing = standing
+        self._stop = stop
+        self._on_problem = on_problem
+        self._idle_until = 0.0
+
+    def matches(self) -> Iterator[Match]:
+        """Yield matches until `stop` is set. Raises what is not cured by connecting again."""
+        pause = 0.5
+        while not self._stop.is_set():
+            try:
+                for match in self._connected():
+                    if match is None:
+                        pause = 0.5
+                    else:
+                        yield match
+            except (Unavailable, StaleCharter):
+                self._stop.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _connected(self) -> Iterator[Match | None]:
+        """Yield the matches of one connection, and None each time it has proved to be alive."""
+        standing = self._standing()
+        version = standing.charter.version
+        node = self._node()
+        cursors = self._vault.cursors()
+        stream = node.watch_tags(
+            {writer: each.next_index for writer, each in cursors.items()}, standing.newest_period
+        )
+        messages: queue.Queue[NewTags | Exception] = queue.Queue(maxsize=64)
+        ended = threading.Event()
+        reader = threading.Thread(
+            target=_read, args=(stream, messages, ended), name="tocsin-watch", daemon=True
+        )
+        reader.start()
+        gathered, caught_up = Gathered(), False
+        checked = system.monotonic()
+        try:
+            while not self._stop.is_set():
+                try:
+                    message = messages.get(timeout=_POLL_SECONDS)
+                except queue.Empty:
+                    message = None
+                if isinstance(message, Exception):
+                    raise message
+                if message is not None:
+                    gathered.add(message)
+                    caught_up = message.caught_up
+                    yield None
+                due = caught_up and system.monotonic() >= self._idle_until
+                if gathered.moves(cursors) and (due or gathered.count >= MAX_GATHERED):
+                    yield from self._pass(node, gathered, cursors)
+                    gathered = Gathered()
+                if system.monotonic() - checked > _REFRESH_SECONDS:
+                    checked = system.monotonic()
+                    if self._standing().charter.version != version:
+                        return
+        finally:
+            ended.set()
+            stream.cancel()
+
+    def _pass(self, node: NodeApi, gathered: Gathered, cursors: dict[bytes, Cursor]) -> Iterator[Match]:
+        began, now = system.monotonic(), system.now()
+        standing = self._standing()
+        others = {each.id for each in standing.others}
+        since = min(
+            (
+                cursors[writer].since if writer in cursors else 0
+                for writer, tags in gathered.tags.items()
+                if tags and writer in others
+            ),
+            default=now,
+        )
+        # Asked before the join: what arrives later was sequenced after these times.
+        logs = {each.writer: each for each in node.status().logs if each.writer in others}
+        candidates = join(self._vault, standing, gathered.tags, since - _WEEK, now)
+        result = open_all(node, standing, candidates, now)
+        took = system.monotonic() - began
+        self._idle_until = system.monotonic() + took * _IDLE_FACTOR
+        for problem in result.problems:
+            self._on_problem(problem)
+        yield from matches_of(standing.charter, result.opened)
+        moved = {
+            writer: Cursor(position, _since(logs.get(writer), position, cursors.get(writer), now))
+            for writer, position in gathered.positions.items()
+        }
+        self._vault.move_cursors(moved)
+        cursors.update(moved)
+
+
+def _since(log: LogStatus | None, position: int, before: Cursor | None, now: int) -> int:
+    # Only where the cursor stands at the log's end was everything behind it sequenced after that round.
+    if log is not None and log.size <= position:
+        return min(log.last_reached, now)
+    return before.since if before is not None else 0
+
+
+def _read(stream: TagStream, messages: queue.Queue[NewTags | Exception], ended: threading.Event) -> None:
+    def put(item: NewTags | Exception) -> None:
+        while not ended.is_set():
+            try:
+                messages.put(item, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            return
+
+    try:
+        for message in stream:
+            put(message)
+            if ended.is_set():
+                return
+    except TocsinError as error:
+        put(error)
+        return
+    put(Unavailable("the node ended the stream of new tags"))
