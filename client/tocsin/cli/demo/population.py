@@ -1,7 +1,7 @@
 """Seeded accounts and gateway logs of a few providers, with one operator hidden among benign users.
 
 1. Nothing belongs to anybody: addresses are of RFC 2544's range, names of RFC 2606's, telephone numbers of Ofcom's
-   drama range; card references, accounts and devices are drawn at random. The charter says `test`, so they are accepted.
+   drama range; cards, accounts and devices are drawn at random. The charter says `test`, so they are accepted.
 2. One operator spreads its accounts over all providers and shares payment references, an account number, devices, a
    tool schema and a network between them. Each provider has confirmed a few of its accounts; the rest look ordinary.
 3. Benign users make the noise: families share a card, campuses share an address, and telephone numbers of closed
