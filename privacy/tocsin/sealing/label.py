@@ -235,6 +235,7 @@ def parse_label(data: bytes) -> Report | Dispute:
     if not raw_name.isascii():
         raise BadLabel("type", _TYPE_RULE)
     name = raw_name.decode("ascii")
+    _check_type(name)
     label: Report | Dispute
     if kind is ContentKind.REPORT:
         label = _parse_report(name, reader)
