@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.charter.document import ClassKey
-from tocsin.node.model import SignedPartial
+from tocsin.node.model import MemberId, SignedPartial
 from tocsin.oprf import threshold
 from tocsin.oprf.dleq import Proof
 from tocsin.oprf.group import ELEMENT_BYTES, Element
@@ -115,12 +115,10 @@ def verify_evidence(evidence: BadPartialEvidence, node_key: bytes, key: ClassKey
     """
     if evidence.context != context.encode():
         raise BadEvidence("the evidence is of another context")
-    partial = PartialEvaluation(
-        tuple(Element(each) for each in evidence.evaluated), Proof(evidence.proof)
-    )
+    partial = PartialEvaluation(tuple(Element(each) for each in evidence.evaluated), Proof(evidence.proof))
     signed = SignedPartial(
         context.seat,
-        key.committee[context.seat - 1],
+        MemberId(key.committee[context.seat - 1]),
         context.quorum,
         partial,
         evidence.budget_left,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tocsin.charter.document import Charter, Member
-from tocsin.node.model import LogTip, MemberId
+from tocsin.node.model import MemberId
+from tocsin.node.ports import Signer as NodeSigner
 from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, log_verifier, open_checkpoint
 from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
 from tocsin.tlog.note import Note, Signer, Verifier
-from tocsin.node.ports import Signer as NodeSigner
 
 
 def open_note(charter: Charter, origin: MemberId, note: bytes) -> SignedCheckpoint:
@@ -16,9 +16,9 @@ def open_note(charter: Charter, origin: MemberId, note: bytes) -> SignedCheckpoi
     return open_checkpoint(note, log_origin(charter.federation, origin), member.log)
 
 
-def open_tip(charter: Charter, origin: MemberId, tip: LogTip) -> SignedCheckpoint:
-    """Open the checkpoint that is stored with a log that has one; raises `TlogError`."""
-    return open_note(charter, origin, tip.checkpoint)
+def log_verifier_of(charter: Charter, origin: MemberId) -> Verifier:
+    """Return the key that a member's checkpoints are verified with."""
+    return log_verifier(log_origin(charter.federation, origin), charter.member(origin).log)
 
 
 def cosigner_of(charter: Charter, member: Member) -> Verifier:
@@ -33,8 +33,7 @@ def origin_time(charter: Charter, origin: MemberId, note: Note) -> int:
 
 def log_signer(charter: Charter, member: MemberId, signer: NodeSigner) -> Signer:
     """Return the signer of this node's own checkpoints."""
-    verifier = log_verifier(log_origin(charter.federation, member), charter.member(member).log)
-    return Signer(verifier, signer.sign_log)
+    return Signer(log_verifier_of(charter, member), signer.sign_log)
 
 
 def cosigner(charter: Charter, member: MemberId, signer: NodeSigner) -> Signer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tocsin.node.model import MemberId, NewTags, Stored, TagHit
 from tocsin.node.ports import Clock, Reading
@@ -150,7 +151,9 @@ class LookingUp:
     ) -> AsyncIterator[News]:
         while True:
             start = position.get(writer, 0)
-            new = await self._storing.read(lambda reading: _new_tags(reading, writer, start, newest_period))
+            new = await self._storing.read(
+                partial(_new_tags, writer=writer, start=start, newest_period=newest_period)
+            )
             position[writer] = new.next_index
             if new.next_index == start:
                 return
@@ -170,7 +173,8 @@ class LookingUp:
             size = reading.tip(writer).size
             if not 0 <= start <= size:
                 raise InvalidCursor(
-                    f"the log of {writer.hex()} has {size} entries here, the cursor stands at {start}", "cursor"
+                    f"the log of {writer.hex()} has {size} entries here, the cursor stands at {start}",
+                    "cursor",
                 )
 
 

@@ -11,12 +11,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from tocsin.charter.document import Charter, ClassKey, Member, NotAMember, UnknownClass, UnknownEpoch
 from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
-from tocsin.charter.rules import BadCharter, Expired, TwoCharters, check_fresh, conflict, verify_founding
-from tocsin.charter.rules import RolledBack, verify_next
+from tocsin.charter.rules import (
+    Expired,
+    ForeignFederation,
+    NotYetValid,
+    RolledBack,
+    TwoCharters,
+    check_fresh,
+    conflict,
+    verify_founding,
+    verify_next,
+)
 from tocsin.node.model import MemberId
 from tocsin.node.ports import Clock, Reading, Writing
 from tocsin.node.service.errors import (
@@ -49,6 +59,7 @@ class Membership:
         self._clock = clock
         self._current: tuple[Charter, SignedCharter] | None = None
         self._subscribers: list[Callable[[Charter], None]] = []
+        self._conflicts: set[bytes] = set()
 
     @property
     def charter(self) -> Charter:
@@ -82,13 +93,16 @@ class Membership:
         now = self._clock.now()
         signed = parse_envelope(envelope)
         try:
-            step = self._judge(signed, now)
+            step = await asyncio.to_thread(self._judge, signed, now)
         except TwoCharters as error:
             await self._keep_both(signed, error, now)
             raise
         if step is None:
             return self.charter
         await self._storing.write(lambda writing: self._save(writing, step[0], signed, now))
+        # Two peers may have brought the same version at once; it comes into force once.
+        if self.charter.version >= step[0].version:
+            return self.charter
         self._current = step
         for subscriber in self._subscribers:
             subscriber(step[0])
@@ -122,6 +136,8 @@ class Membership:
             raise CharterExpired(
                 f"charter {charter.version} has expired; the members must sign version {charter.version + 1}"
             ) from error
+        except NotYetValid as error:
+            raise NotReady(f"charter {charter.version}: {error}") from error
         return charter
 
     def live_class(self, key_class: int, epoch: int, now: int) -> ClassKey:
@@ -152,10 +168,10 @@ class Membership:
         return [MemberId(member.id) for member in self.charter.members if member.id != self._member]
 
     def _judge(self, signed: SignedCharter, now: int) -> tuple[Charter, SignedCharter] | None:
-        """Return what comes into force, None if nothing changes; raise `BadCharter`."""
+        """Return what comes into force, None if nothing changes; raise `BadCharter`. Blocks on the store."""
         if self._current is None:
             return self._verify(signed, now)
-        charter, in_force = self._current
+        _, in_force = self._current
         if signed.document == in_force.document:
             return None
         # Two documents of one version are named as that, whoever shows the second.
@@ -163,22 +179,23 @@ class Membership:
         try:
             return self._verify(signed, now)
         except RolledBack:
-            earlier = self._storing.read_now(lambda reading: reading.charter(_version_of(signed)))
-            if earlier is not None:
-                if parse_envelope(earlier).document == signed.document:
+            for envelope in self._storing.read_now(_stored_charters):
+                earlier = parse_envelope(envelope)
+                if earlier.document == signed.document:
                     return None
-                conflict(parse_envelope(earlier), signed)
+                conflict(earlier, signed)
             raise
 
     def _verify(self, signed: SignedCharter, now: int) -> tuple[Charter, SignedCharter]:
-        if self._current is None:
-            charter = verify_founding(signed, self._pin, now)
-            if charter.federation != self._federation:
-                raise BadCharter(
-                    f"the charter is of federation {charter.federation}, this node of {self._federation}"
-                )
-        else:
-            charter = verify_next(self._current[0], signed, now)
+        if self._current is not None:
+            return verify_next(self._current[0], signed, now), signed
+        charter = verify_founding(signed, self._pin, now)
+        if charter.federation != self._federation:
+            raise ForeignFederation(
+                "federation",
+                "$.federation",
+                f"it is of {charter.federation}, this node is configured for {self._federation}",
+            )
         return charter, signed
 
     def _save(self, writing: Writing, charter: Charter, signed: SignedCharter, now: int) -> None:
@@ -190,6 +207,10 @@ class Membership:
         writing.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
 
     async def _keep_both(self, signed: SignedCharter, error: TwoCharters, now: int) -> None:
+        hashed = charter_hash(signed.document)
+        if hashed in self._conflicts:
+            return
+        self._conflicts.add(hashed)
         first = self._current[1].encode() if self._current is not None else b""
         second = signed.encode()
         evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second))
@@ -201,7 +222,3 @@ def _stored_charters(reading: Reading) -> list[bytes]:
     while (envelope := reading.charter(len(found) + 1)) is not None:
         found.append(envelope)
     return found
-
-
-def _version_of(signed: SignedCharter) -> int:
-    raise NotImplementedError

@@ -25,8 +25,17 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
-from tocsin.node.model import Acknowledged, Append, Kept, LogTip, MemberId, Pending, PendingRetraction, Stored
-from tocsin.node.ports import Clock, IdempotencyConflict, PeerError, Peers, Reading, Signer, StoreError, Writing
+from tocsin.node.model import Acknowledged, Append, MemberId
+from tocsin.node.ports import (
+    Clock,
+    IdempotencyConflict,
+    PeerError,
+    Peers,
+    Reading,
+    Signer,
+    StoreError,
+    Writing,
+)
 from tocsin.node.service.changes import Changes
 from tocsin.node.service.errors import (
     ExpiredEntry,
@@ -40,22 +49,20 @@ from tocsin.node.service.errors import (
     UnknownKeyEpoch,
     UnknownSubmission,
 )
-from tocsin.node.service.log_keys import cosigner, log_signer, open_note
+from tocsin.node.service.log_keys import cosigner, cosigner_of, log_signer, open_note
 from tocsin.node.service.membership import Membership
+from tocsin.node.service.sequencing import Sequenced, due_retractions, sequence
 from tocsin.node.service.storing import Storing
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import cover_body
 from tocsin.tlog.checkpoint import Checkpoint, sign_checkpoint
-from tocsin.tlog.cosignature import add_cosignature
+from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
 from tocsin.tlog.entry import (
-    NO_BODY_HASH,
     WEEK_S,
     Entry,
     Kind,
     parse_body,
-    retract_header,
     sealed_header,
-    tick_key,
     weeks_after,
 )
 from tocsin.tlog.errors import TlogError
@@ -67,6 +74,7 @@ TAG_BYTES = 16
 MOST_PER_TICK = 20_000
 REFRESH_TICKS = 10
 CLOCK_BEHIND_S = 600
+CLOCK_AHEAD_S = 600
 PATIENCE_S = 15.0
 
 _log = structlog.get_logger(__name__)
@@ -89,14 +97,6 @@ class PublishingSettings:
     refresh_ticks: int = REFRESH_TICKS
     most_per_tick: int = MOST_PER_TICK
     patience_s: float = PATIENCE_S
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What became of a submission or retraction: its entries' indices once it is `sequenced`."""
-
-    sequenced: bool
-    indices: list[int]
 
 
 @dataclass(frozen=True)
@@ -191,13 +191,16 @@ class Publishing:
         except IdempotencyConflict as error:
             raise KeyReused(_REUSED, "idempotency_key") from error
 
-    async def submission(self, idempotency_key: bytes) -> Submission:
-        """Say what became of a submission or retraction. Raises `UnknownSubmission`."""
+    async def submission(self, idempotency_key: bytes) -> list[int]:
+        """Return the indices that a submission's or retraction's entries got, none while they wait.
+
+        Raises `UnknownSubmission`.
+        """
         _check_key(idempotency_key)
         indices = await self._storing.read(lambda reading: reading.submission(idempotency_key))
         if indices is None:
             raise UnknownSubmission("no submission has this idempotency key", "idempotency_key")
-        return Submission(bool(indices), indices)
+        return indices
 
     async def compare_with_peers(self) -> None:
         """Compare the own log with what peers hold of it (rule 6); after this the node may sign.
@@ -231,7 +234,10 @@ class Publishing:
         self._compared = True
 
     async def seen_at_peer(self, peer: MemberId, note: bytes) -> None:
-        """Judge a note of the own log that a peer holds (rule 6). What this log's key did not sign is ignored."""
+        """Judge a note of the own log that a peer holds (rule 6), and take over the cosignatures it brings.
+
+        What this log's key did not sign is ignored.
+        """
         charter = self._membership.charter
         try:
             shown = open_note(charter, self._member, note).checkpoint
@@ -246,6 +252,10 @@ class Publishing:
             now = self._clock.now()
             _log.error("publishing stopped", problem=problem)
             await self._storing.write(lambda writing: writing.record("old-history", problem, note, now))
+        if problem is None:
+            await self._storing.write(
+                lambda writing: _take_cosignatures(writing, charter, self._member, note)
+            )
 
     async def tick(self) -> Ticked:
         """Sequence what is due and sign it, in one transaction.
@@ -286,10 +296,9 @@ class Publishing:
             key = self._membership.live_class(header.key_class, header.epoch, now)
         except (UnknownKeyClass, UnknownKeyEpoch) as error:
             raise InvalidEntry(f"entry {position}: {error.message}", field) from error
-        if header.period not in charter.live_periods(now):
-            raise InvalidEntry(
-                f"entry {position} is of period {header.period}, which is not one of the last 60 days", field
-            )
+        # An older one is only useless; a newer one would hold up everybody's streams of this log.
+        if header.period > charter.period_at(now + CLOCK_AHEAD_S):
+            raise InvalidEntry(f"entry {position} is of period {header.period}, which has not begun", field)
         if not header.is_live(now):
             raise ExpiredEntry(f"entry {position} has expired; seal it again", field)
         if header.not_after > weeks_after(now, key.retention_days * 86_400):
@@ -307,15 +316,13 @@ class Publishing:
                 "nothing is signed before"
             )
         tip = writing.tip(self._member)
-        time = max(now, seen, tip.time)
-        batch = _due(writing, self._member, self._settings.most_per_tick, tip.size)
-        batch = batch.covered(self._cover(charter, now), tip.size)
-        expired = 0
-        if now // WEEK_S > self._expired_week:
-            expired = writing.expire(now // WEEK_S)
-        if batch.stored or batch.done or not tip.checkpoint:
-            leaves = [stored.leaf_hash() for stored in batch.stored]
-            frontier, nodes = tip.frontier.append(leaves)
+        # What peers said of their own time must not push this log's ahead; only its own last time does.
+        time = max(now, tip.time)
+        batch = self._due(writing, charter, tip.size, now)
+        appends = bool(batch.stored or batch.done) or not tip.checkpoint
+        if appends:
+            frontier, nodes = tip.frontier.append([stored.leaf_hash() for stored in batch.stored])
+            note = self._sign(charter, frontier, time)
             writing.append(
                 Append(
                     self._member,
@@ -323,17 +330,29 @@ class Publishing:
                     batch.stored,
                     nodes,
                     frontier,
-                    self._sign(charter, frontier, time),
+                    note,
                     time,
                     batch.erase,
                     batch.settled,
                     batch.done,
                 )
             )
-        elif expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds():
+        # After the append, so that what expired while it waited goes, too.
+        expired = writing.expire(now // WEEK_S) if now // WEEK_S > self._expired_week else 0
+        if not appends and (expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds()):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             writing.save_checkpoint(self._member, note, time)
         return Ticked(tip.size + len(batch.stored), len(batch.stored), expired)
+
+    def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> Sequenced:
+        most = self._settings.most_per_tick
+        pending = writing.pending(most + 1)
+        first_waiting = pending[most].order if len(pending) > most else None
+        retractions = due_retractions(writing.pending_retractions(), first_waiting)
+        tags = sorted({tag for each in retractions for tag in each.tags})
+        hits = writing.look_up([(self._member, b"".join(tags))]) if tags else []
+        live = {tags[hit.position]: hit.indices for hit in hits}
+        return sequence(start, pending[:most], self._cover(charter, now), retractions, live)
 
     def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
         own = log_signer(charter, self._member, self._signer)
@@ -360,21 +379,48 @@ class Publishing:
         return entries
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """What one tick appends."""
-
-    stored: list[Stored]
-    erase: list[int]
-    settled: dict[tuple[bytes, int], int]
-    done: list[bytes]
-    sources: list[tuple[Entry, tuple[bytes, int] | None]]
-    retractions: list[tuple[PendingRetraction, set[bytes]]]
-    live: dict[bytes, list[int]]
-
-    def covered(self, cover: list[Entry], start: int) -> _Batch:
-        return _lay_out([*self.sources, *((entry, None) for entry in cover)], self.retractions, self.live, start)
+def _check_key(idempotency_key: bytes) -> None:
+    if len(idempotency_key) != KEY_BYTES:
+        raise InvalidIdempotencyKey(
+            f"an idempotency key is {KEY_BYTES} random bytes, this one has {len(idempotency_key)}",
+            "idempotency_key",
+        )
 
 
-def _due(writing: Writing, member: MemberId, most: int, start: int) -> _Batch:
-    raise NotImplementedError
+def _digest(label: bytes, parts: Sequence[bytes]) -> bytes:
+    digest = hashlib.sha256(label)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.digest()
+
+
+def _conflict_with_own(reading: Reading, member: MemberId, peer: MemberId, shown: Checkpoint) -> str | None:
+    tip = reading.tip(member)
+    if shown.size > tip.size:
+        return (
+            f"{peer.hex()} holds a checkpoint of {shown.size} entries that this log signed, but this store has "
+            f"{tip.size}: it is an old copy, or another process signed with this log's key. Restore the newest "
+            "copy of the database; nothing is signed before"
+        )
+    nodes = reading.nodes(member, plan_frontier(shown.size))
+    if Frontier.of(shown.size, nodes).root() != shown.root:
+        return (
+            f"{peer.hex()} holds another history of the first {shown.size} entries of this log, signed by its key: "
+            "this store went on from an old copy, or another process signed with this log's key. Nothing is signed "
+            "until the federation has been told and the log key replaced"
+        )
+    return None
+
+
+def _take_cosignatures(writing: Writing, charter: Charter, member: MemberId, note: bytes) -> None:
+    tip = writing.tip(member)
+    cosigners = [cosigner_of(charter, each) for each in charter.members]
+    try:
+        merged = merge_cosignatures(tip.checkpoint, note, cosigners)
+    except TlogError:
+        return  # of an older checkpoint of this log: nothing to take over
+    if merged != tip.checkpoint:
+        writing.save_checkpoint(member, merged, tip.time)
+
+
+_REUSED = "the idempotency key was used before with other content; choose a new random one"

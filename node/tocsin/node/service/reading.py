@@ -1,7 +1,8 @@
 """Reading the logs this node holds, for other members' nodes and the own client (SPEC.md §6).
 
 1. Entries and proofs are of the newest checkpoint at most: what is not signed is not shown.
-2. The entries of a quarantined log are not served; its checkpoint is, marked, and so is the proof of its fork.
+2. A quarantined log is still shown, marked: other members need its checkpoint, entries and proofs to convict its
+   origin themselves. Entries with proofs of inclusion, which matches rest on, are refused (`known_tip`).
 """
 
 from __future__ import annotations
@@ -26,11 +27,17 @@ class LogCheckpoint:
     quarantined: bool
 
 
-def known_tip(reading: Reading, writer: MemberId) -> LogTip:
-    """Return where a log stands if this node may serve it. Raises `UnknownLog`, `LogQuarantined`."""
+def held_tip(reading: Reading, writer: MemberId) -> LogTip:
+    """Return where a log stands that this node holds. Raises `UnknownLog`."""
     tip = reading.tip(writer)
     if not tip.checkpoint:
         raise UnknownLog(f"this node holds no log of {writer.hex()}", "writer")
+    return tip
+
+
+def known_tip(reading: Reading, writer: MemberId) -> LogTip:
+    """Return where a log stands if matches may rest on it. Raises `UnknownLog`, `LogQuarantined`."""
+    tip = held_tip(reading, writer)
     if tip.quarantined:
         raise LogQuarantined(
             f"{writer.hex()} signed two histories of its log; ListForks has the proof", "writer"
@@ -60,11 +67,11 @@ class LogReading:
     async def entries(self, writer: MemberId, start: int, limit: int) -> list[Stored]:
         """Return up to `limit`, 1,000 at most, entries from `start` on; none at the end of the log.
 
-        Raises `UnknownLog`, `LogQuarantined` or `OutOfRange`.
+        Raises `UnknownLog` or `OutOfRange`.
         """
 
         def look(reading: Reading) -> list[Stored]:
-            size = known_tip(reading, writer).size
+            size = held_tip(reading, writer).size
             if not 0 <= start <= size:
                 raise OutOfRange(f"the log has {size} entries, {start} is beyond its end", "start")
             return reading.entries(writer, start, max(0, min(limit, MOST_ENTRIES, size - start)))
@@ -75,7 +82,7 @@ class LogReading:
         """Return the RFC 6962 consistency proof between two sizes; raises as `entries` does."""
 
         def look(reading: Reading) -> list[Hash]:
-            size = known_tip(reading, writer).size
+            size = held_tip(reading, writer).size
             if not 0 < old_size <= new_size <= size:
                 raise OutOfRange(f"sizes must be 1 ≤ old ≤ new ≤ {size}", "new_size")
             nodes = reading.nodes(writer, plan_consistency(old_size, new_size))

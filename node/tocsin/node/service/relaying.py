@@ -176,11 +176,17 @@ class Relaying:
             health = self._health.get(member, _Health())
             return (member != self._member, health.avoid_until > now, health.latency_s)
 
-        seats = sorted((seat for seat in range(1, len(key.committee) + 1) if seat not in batch.out), key=order)
-        if len(seats) >= key.threshold:
-            return tuple(sorted(seats[: key.threshold]))
+        seats = sorted(
+            (seat for seat in range(1, len(key.committee) + 1) if seat not in batch.out), key=order
+        )
+        # One evaluator answers for one seat of a quorum, however many it holds.
+        chosen: dict[bytes, int] = {}
+        for seat in seats:
+            chosen.setdefault(key.committee[seat - 1], seat)
+        if len(chosen) >= key.threshold:
+            return tuple(sorted(list(chosen.values())[: key.threshold]))
         exhausted = sum(reason == EvaluationsUsedUp.reason for reason in batch.out.values())
-        if len(seats) + exhausted >= key.threshold:
+        if len(chosen) + exhausted >= key.threshold:
             raise EvaluationsUsedUp(
                 f"too few evaluators of class {key.key_class}, epoch {key.epoch} have budget left for this "
                 f"member: {_reasons(batch)}; `tocsin budget` shows what is left"
@@ -191,7 +197,7 @@ class Relaying:
             )
         raise QuorumUnavailable(
             f"{key.threshold} evaluators of class {key.key_class}, epoch {key.epoch} are needed, "
-            f"{len(seats)} can be had: {_reasons(batch)}"
+            f"{len(chosen)} can be had: {_reasons(batch)}"
         )
 
     async def _ask(self, batch: _Batch, quorum: tuple[int, ...]) -> list[SignedPartial] | None:
@@ -221,9 +227,7 @@ class Relaying:
     async def _ask_seat(self, batch: _Batch, quorum: tuple[int, ...], seat: int) -> SignedPartial:
         key = batch.key
         member = MemberId(key.committee[seat - 1])
-        request = PartialRequest(
-            key.key_class, key.epoch, key.committee_hash, quorum, seat, batch.blinded
-        )
+        request = PartialRequest(key.key_class, key.epoch, key.committee_hash, quorum, seat, batch.blinded)
         health = self._health.setdefault(member, _Health())
         started = self._clock.monotonic()
         try:
@@ -250,12 +254,12 @@ class Relaying:
         except ServiceError as error:
             raise PeerError(member, error.reason, error.message) from error
 
-    def _check_answer(
-        self, batch: _Batch, quorum: tuple[int, ...], seat: int, signed: SignedPartial
-    ) -> None:
+    def _check_answer(self, batch: _Batch, quorum: tuple[int, ...], seat: int, signed: SignedPartial) -> None:
         member = MemberId(batch.key.committee[seat - 1])
         if (signed.seat, signed.evaluator, signed.quorum) != (seat, member, quorum):
-            raise PeerError(member, "INVALID_PARTIAL", "it answered for another seat or quorum than was asked")
+            raise PeerError(
+                member, "INVALID_PARTIAL", "it answered for another seat or quorum than was asked"
+            )
         if len(signed.partial.evaluated) != len(batch.blinded):
             raise PeerError(member, "INVALID_PARTIAL", "it answered with another number of elements")
         try:
@@ -266,7 +270,9 @@ class Relaying:
                 signed,
             )
         except BadSignature as error:
-            raise PeerError(member, "INVALID_PARTIAL", "its signature does not cover what was asked") from error
+            raise PeerError(
+                member, "INVALID_PARTIAL", "its signature does not cover what was asked"
+            ) from error
 
     def _context(self, charter: Charter, key: ClassKey, quorum: tuple[int, ...], seat: int) -> Context:
         return Context(
