@@ -6,6 +6,7 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
 
 from tests.sealing.sealing_steps import seeded
 from tocsin.sealing import keyring
@@ -133,3 +134,16 @@ def test_a_keyring_is_what_the_rules_say() -> None:
     assert sealed == again
     assert sealed[:17] == b"tocsin/1 keyring\x01"
     assert len(sealed) == 17 + 24 + (2 + 2 * (2 + 1 + 2 + 1) + 16) + 32
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [b"", b"\x00\x01", b"\x00\x00x", b"\x00\x01\x00\x01a\x00\x05b", b"\x00\x01\x00\x01\xff\x00\x00"]
+    + [b"\x00\x02" + name + b"\x00\x00\x00\x01a\x00\x00" for name in (b"\x00\x01b", b"\x00\x01a")],
+    ids=["empty", "count", "trailing", "short", "not ASCII", "descending", "repeated"],
+)
+def test_authentic_but_malformed_contents_are_refused(contents: bytes) -> None:
+    header, nonce = b"tocsin/1 keyring\x01", bytes(24)
+    file = header + nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(contents, header, nonce, bytes(KEY))
+    with pytest.raises(BadKeyring):
+        open_keyring(file + hashlib.sha256(file).digest(), KEY)
