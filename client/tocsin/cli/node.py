@@ -1,0 +1,40 @@
+"""`tocsin node`: run this member's node."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+app = App(name="node", help="Run this member's node.")
+
+
+@app.command
+def run(*, config: Annotated[Path, Parameter(name="--config")]) -> int:
+    """Run the node until SIGTERM or Ctrl-C; one JSON line on standard output says when it serves.
+
+    Exit codes: 0 stopped on request; 2 bad settings, keys, charter, or a store that is not this node's;
+    3 the address or the database cannot be had; 130 interrupted while starting.
+
+    Parameters
+    ----------
+    config
+        The node's settings, node.toml or the folder that holds it. TOCSIN_NODE_* in the environment comes above it.
+    """
+    # The node is an extra of the distribution and slow to import: neither is felt before it is asked for.
+    try:
+        from tocsin.node.app import run_node
+        from tocsin.node.config import ConfigError, load_config
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"tocsin node: {error.name} is not installed; install the node with: pip install 'tocsin[node]'\n"
+        )
+        return 2
+    try:
+        settings = load_config(config)
+    except ConfigError as error:
+        sys.stderr.write(f"tocsin node: {error}\n")
+        return 2
+    return run_node(settings)

@@ -1,0 +1,247 @@
+"""What a node holds at rest, opened: its keyring, its certificate, its shares of class keys.
+
+1. A file that holds a secret is readable by its owner only, or it is refused; the message gives the command.
+2. The keyring holds the seeds `log`, `cosigner` and `node`, the HPKE key `node_hpke` and the TLS key `tls`. Where the
+   charter names public keys they must be these keys' own, so that a node never signs what nobody can verify.
+3. The certificate is this member's node's, by its own authority in the charter, valid now, and matches the TLS key.
+4. A share opens under `node_hpke` for its place and fits the charter's commitments; shares of epochs that the charter
+   does not name are left alone, and a missing share of a live epoch is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
+
+from tocsin.charter.document import Charter, ClassKey, NotAMember
+from tocsin.node.config import PASSPHRASE, ConfigError, NodeConfig
+from tocsin.node.rpc.authorize import NotAllowed, Role, verify_leaf
+from tocsin.node.rpc.credentials import TlsIdentity
+from tocsin.oprf.group import BadScalar, Scalar, decode_scalar
+from tocsin.oprf.shares import BadShare, verify_share
+from tocsin.sealing import hpke
+from tocsin.sealing.keyring import KeyringError, Passphrase, Secret, UnlockKey, open_keyring
+
+SECRETS = ("log", "cosigner", "node", "node_hpke", "tls")
+PASSPHRASE_FILE = "TOCSIN_PASSPHRASE_FILE"  # noqa: S105 - the variable's name
+_SECRET_FILE_LIMIT = 1 << 20
+
+Shares = Mapping[tuple[int, int, int], Scalar]
+"""Shares of class keys by (class, epoch, seat)."""
+
+
+@dataclass(frozen=True)
+class NodeKeys:
+    """The opened keyring. Nothing of it shows in a repr."""
+
+    secrets: Mapping[str, Secret] = field(repr=False)
+
+    @property
+    def node_hpke(self) -> bytes:
+        """The private key that shares are sealed to."""
+        return self.secrets["node_hpke"]
+
+    def tls_key(self) -> PrivateKeyTypes:
+        """Return the TLS key. Raises `ConfigError` if it cannot be read."""
+        try:
+            return serialization.load_der_private_key(self.secrets["tls"], password=None)
+        except (ValueError, TypeError):
+            raise ConfigError("the keyring's secret `tls` is no PKCS #8 private key") from None
+
+
+class NodeSigner:
+    """The `Signer` port over the keyring's seeds."""
+
+    def __init__(self, keys: NodeKeys) -> None:
+        self._log = _expand(keys, "log")
+        self._cosigner = _expand(keys, "cosigner")
+        self._node = _expand(keys, "node")
+
+    def sign_log(self, message: bytes) -> bytes:
+        """Ed25519 by the log key."""
+        return _sign(self._log, message)
+
+    def sign_cosigner(self, message: bytes) -> bytes:
+        """Ed25519 by the cosigner key."""
+        return _sign(self._cosigner, message)
+
+    def sign_node(self, message: bytes) -> bytes:
+        """Ed25519 by the node key."""
+        return _sign(self._node, message)
+
+
+def _expand(keys: NodeKeys, name: str) -> bytes:
+    private: bytes = crypto_sign_seed_keypair(bytes(keys.secrets[name]))[1]
+    return private
+
+
+def _sign(key: bytes, message: bytes) -> bytes:
+    signed: bytes = crypto_sign(message, key)
+    return signed[:crypto_sign_BYTES]
+
+
+def read_file(path: Path, key: str) -> bytes:
+    """Read a file that the setting `key` names. Raises `ConfigError`."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file (setting {key!r})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror} (setting {key!r})") from None
+
+
+def read_secret_file(path: Path, key: str) -> bytes:
+    """Read a file that only its owner may read. Raises `ConfigError`."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise ConfigError(
+                    f"{path}: others may read it (mode {mode:04o}); run: chmod 600 {path} (setting {key!r})"
+                )
+            return file.read(_SECRET_FILE_LIMIT + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file (setting {key!r})") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror} (setting {key!r})") from None
+
+
+def _passphrase() -> Passphrase:
+    named = os.environ.get(PASSPHRASE_FILE)
+    if named is not None:
+        # No check of its mode: containers hand secrets over as files that their only user may read.
+        text = read_file(Path(named), PASSPHRASE_FILE).decode("utf-8", "replace").rstrip("\n")
+    elif os.isatty(0):
+        import getpass
+
+        text = getpass.getpass("Passphrase of the node's keyring: ")
+    else:
+        raise ConfigError(f"the keyring needs a passphrase: name its file in {PASSPHRASE_FILE}")
+    try:
+        return Passphrase(text)
+    except KeyringError as error:
+        raise ConfigError(str(error)) from None
+
+
+def open_keys(config: NodeConfig) -> NodeKeys:
+    """Open the keyring. Raises `ConfigError`."""
+    path = config.path(config.keyring)
+    data = read_secret_file(path, "keyring")
+    try:
+        unlock = (
+            _passphrase()
+            if config.unlock == PASSPHRASE
+            else UnlockKey(read_secret_file(config.path(config.unlock), "unlock"))
+        )
+        secrets = open_keyring(data, unlock)
+    except KeyringError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    missing = [name for name in SECRETS if name not in secrets]
+    if missing:
+        raise ConfigError(
+            f"{path}: holds no secret named {', '.join(missing)}; is it another part's keyring?"
+        )
+    return NodeKeys({name: secrets[name] for name in SECRETS})
+
+
+def read_charter(config: NodeConfig) -> bytes | None:
+    """Read the charter file, or return None where there is none: the store may know one. Raises `ConfigError`."""
+    path = config.path(config.charter)
+    return read_file(path, "charter") if path.exists() else None
+
+
+def check_keys(config: NodeConfig, keys: NodeKeys, charter: Charter) -> None:
+    """Check rule 2 against the charter in force. Raises `ConfigError`."""
+    try:
+        member = charter.member(config.member_id)
+    except NotAMember:
+        raise ConfigError(
+            f"member {config.member} (setting 'member') is not in charter version {charter.version} of "
+            f"{charter.federation}"
+        ) from None
+    public = {name: crypto_sign_seed_keypair(bytes(keys.secrets[name]))[0] for name in SECRETS[:3]}
+    public["node_hpke"] = hpke.public_key(keys.node_hpke)
+    stated = {
+        "log": member.log,
+        "cosigner": member.cosigner,
+        "node": member.node,
+        "node_hpke": member.node_hpke,
+    }
+    for name, key in stated.items():
+        if public[name] != key:
+            raise ConfigError(
+                f"{config.path(config.keyring)}: its key {name!r} is not the one that charter version "
+                f"{charter.version} names for member {config.member}"
+            )
+
+
+def load_identity(config: NodeConfig, keys: NodeKeys, charter: Charter, now: int) -> TlsIdentity:
+    """Read the node's certificate and check rule 3. Raises `ConfigError`."""
+    path = config.path(config.certificate)
+    pem = read_file(path, "certificate")
+    try:
+        leaf = x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        raise ConfigError(f"{path}: is no PEM certificate") from None
+    try:
+        subject = verify_leaf(leaf, charter)
+    except NotAllowed as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if (subject.member, subject.role) != (config.member_id, Role.NODE):
+        raise ConfigError(
+            f"{path}: is of member {subject.member.hex()}'s {subject.role}, not of member {config.member}'s node"
+        )
+    key = keys.tls_key()
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(encoding, form) != leaf.public_key().public_bytes(encoding, form):
+        raise ConfigError(f"{path}: does not belong to the TLS key in the keyring")
+    if now > leaf.not_valid_after_utc.timestamp():
+        raise ConfigError(
+            f"{path}: expired on {leaf.not_valid_after_utc:%Y-%m-%d}; issue a new one with the member's authority"
+        )
+    if now < leaf.not_valid_before_utc.timestamp():
+        raise ConfigError(
+            f"{path}: is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC; set the clock right"
+        )
+    return TlsIdentity(
+        certificate=leaf.public_bytes(serialization.Encoding.PEM),
+        key=key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    )
+
+
+def load_shares(config: NodeConfig, keys: NodeKeys, charter: Charter, now: int) -> Shares:
+    """Open this member's share of every live class key. Raises `ConfigError`."""
+    folder = config.path(config.shares)
+    shares: dict[tuple[int, int, int], Scalar] = {}
+    for key_class in sorted({key.key_class for key in charter.classes}):
+        for key in charter.live_classes(key_class, now):
+            for seat in key.seats_of(config.member_id):
+                path = folder / f"{key.key_class}-{key.epoch}-{seat}.share"
+                info = hpke.share_info(charter.federation, key.key_class, key.epoch, seat, config.member_id)
+                shares[key.key_class, key.epoch, seat] = _open_share(path, info, keys, key, seat)
+    return shares
+
+
+def _open_share(path: Path, info: bytes, keys: NodeKeys, key: ClassKey, seat: int) -> Scalar:
+    sealed = read_file(path, "shares")
+    try:
+        share = decode_scalar(hpke.open_sealed(keys.node_hpke, info, sealed))
+        verify_share(share, seat, key.commitments)
+    except hpke.CannotOpen as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except (BadScalar, BadShare):
+        raise ConfigError(
+            f"{path}: is not the share that the charter commits to for class {key.key_class}, "
+            f"epoch {key.epoch}, seat {seat}"
+        ) from None
+    return share

@@ -1,0 +1,1 @@
+"""Running a node: its log and its health."""

@@ -1,0 +1,72 @@
+"""Whether the node should be given work: grpc.health.v1, kept true by looking.
+
+1. SERVING means: the store takes writes, the charter has not expired, and the node may sign its log.
+2. A node that is not ready still answers what it can; readiness is advice to whoever routes calls to it.
+3. `stop()` is final: NOT_SERVING from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio
+
+PERIOD_S = 2.0
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Health:
+    """Watches the node's checks and tells the health service; belongs to the event loop's thread.
+
+    `checks` are named, may block, and raise what is wrong.
+    """
+
+    def __init__(self, checks: Mapping[str, Callable[[], object]], period_s: float = PERIOD_S) -> None:
+        self.servicer = aio.HealthServicer()
+        self._checks = checks
+        self._period_s = period_s
+        self._problem: str | None = "starting"
+        self._stopped = False
+        self._log = structlog.get_logger()
+
+    @property
+    def problem(self) -> str | None:
+        """The name of the check that fails, or None while the node is ready."""
+        return self._problem
+
+    async def start(self) -> None:
+        """Look once, and tell."""
+        self._problem = await self._look()
+        await self._tell()
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await asyncio.sleep(self._period_s)
+            problem = await self._look()
+            if problem != self._problem and not self._stopped:
+                self._problem = problem
+                self._log.warning("readiness-changed", ready=problem is None, problem=problem)
+                await self._tell()
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING from now on."""
+        self._stopped = True
+        self._problem = "stopping"
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _tell(self) -> None:
+        await self.servicer.set("", _SERVING if self._problem is None else _NOT_SERVING)
+
+    async def _look(self) -> str | None:
+        for name, check in self._checks.items():
+            try:
+                await asyncio.to_thread(check)
+            except Exception as error:  # whatever a check raises, its name is what readiness reports
+                self._log.debug("check-failed", check=name, error=error)
+                return name
+        return None

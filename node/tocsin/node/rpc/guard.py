@@ -1,0 +1,220 @@
+"""What stands before every servicer: authorization, limits and the mapping of errors.
+
+1. A call is authorized before its message is received, let alone parsed. To be able to, every unary request is read
+   here as the first message of a stream; on the wire the two are the same.
+2. A caller (member and role) has at most so many calls and streams open; further ones are refused at once, so that
+   stalled calls of one member do not starve another.
+3. A request that does not arrive within `ARRIVAL_S` ends the call, and a unary call ends after `DEADLINE_S` or its own
+   deadline, whichever is sooner.
+4. A stream is authorized again before each message it sends.
+5. Whatever a servicer raises becomes a status by `errors`; a refused caller is audited.
+6. `end_streams` ends open streams with UNAVAILABLE, so that a stopping node does not wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from tocsin.node.rpc import errors
+from tocsin.node.rpc.authorize import Caller, Gate, NotAllowed, Role
+
+DEADLINE_S = 30.0
+ARRIVAL_S = 10.0
+CALLS = {Role.CLIENT: 64, Role.NODE: 32}
+STREAMS = {Role.CLIENT: 32, Role.NODE: 8}
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+_Raw = Any  # grpc's handlers and contexts are generic over messages this module treats alike
+
+
+def current_caller() -> Caller:
+    """Return who makes the call that is being served; only within a servicer."""
+    return _caller.get()
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """The one interceptor of a node's server; lives in the server's event loop."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        refused: Callable[[str, str], None],
+        incident: Callable[[], str],
+        deadline_s: float = DEADLINE_S,
+        arrival_s: float = ARRIVAL_S,
+        calls: Mapping[Role, int] = CALLS,
+        streams: Mapping[Role, int] = STREAMS,
+    ) -> None:
+        """`refused(reason, detail)` audits without blocking; `incident()` gives a fresh id for an internal error."""
+        self._gate = gate
+        self._refused = refused
+        self._incident = incident
+        self._deadline_s = deadline_s
+        self._arrival_s = arrival_s
+        self._call_limit = calls
+        self._stream_limit = streams
+        self._calls: Counter[Caller] = Counter()
+        self._streams: Counter[Caller] = Counter()
+        self._stream_tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self._log = structlog.get_logger()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Raw]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Raw:
+        """Wrap the method's handler; grpc calls this once per call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method: str = handler_call_details.method
+        if handler.request_streaming:
+            return self._guard_stream_stream(method, handler)
+        if handler.response_streaming:
+            return self._guard_unary_stream(method, handler)
+        return self._guard_unary_unary(method, handler)
+
+    def _guard_unary_unary(self, method: str, handler: _Raw) -> _Raw:
+        async def serve(_requests: object, context: _Raw) -> _Raw:
+            async with self._mapped(method, context):
+                caller = self._admit(method, context)
+                with _counted(self._calls, caller, self._call_limit):
+                    remaining = context.time_remaining()
+                    async with _deadline(
+                        self._deadline_s if remaining is None else min(self._deadline_s, remaining)
+                    ):
+                        request = await self._receive(context, handler.request_deserializer)
+                        return await handler.unary_unary(request, context)
+
+        return grpc.stream_unary_rpc_method_handler(serve, None, handler.response_serializer)
+
+    def _guard_unary_stream(self, method: str, handler: _Raw) -> _Raw:
+        async def serve(_requests: object, context: _Raw) -> None:
+            async with self._mapped(method, context):
+                caller = self._admit(method, context)
+                with _counted(self._streams, caller, self._stream_limit):
+                    request = await self._receive(context, handler.request_deserializer)
+                    with self._ending():
+                        if not inspect.isasyncgenfunction(handler.unary_stream):
+                            await handler.unary_stream(request, context)
+                            return
+                        async for response in handler.unary_stream(request, context):
+                            self._gate.admit(method, context.auth_context())
+                            await context.write(response)
+
+        return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)
+
+    def _guard_stream_stream(self, method: str, handler: _Raw) -> _Raw:
+        async def serve(requests: AsyncIterator[_Raw], context: _Raw) -> None:
+            async with self._mapped(method, context):
+                caller = self._admit(method, context)
+                with _counted(self._streams, caller, self._stream_limit), self._ending():
+                    async for response in handler.stream_stream(requests, context):
+                        self._gate.admit(method, context.auth_context())
+                        await context.write(response)
+
+        return grpc.stream_stream_rpc_method_handler(
+            serve, handler.request_deserializer, handler.response_serializer
+        )
+
+    def _admit(self, method: str, context: _Raw) -> Caller:
+        if self._stopping and not method.startswith("/grpc.health."):
+            raise errors.Stopping("the node is stopping; try again shortly")
+        caller = self._gate.admit(method, context.auth_context())
+        _caller.set(caller)
+        return caller
+
+    async def _receive(self, context: _Raw, parse: Callable[[bytes], _Raw]) -> _Raw:
+        try:
+            raw = await asyncio.wait_for(context.read(), self._arrival_s)
+        except TimeoutError:
+            raise errors.Stalled(f"the request did not arrive within {self._arrival_s:g} s") from None
+        if raw is grpc.aio.EOF:
+            raise errors.MalformedRequest("the call carries no request")
+        try:
+            return parse(raw)
+        except DecodeError:
+            raise errors.MalformedRequest("the request is not a message of this method's type") from None
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a stream is served by a task")
+        self._stream_tasks.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            task.uncancel()
+            raise errors.Stopping("the node is stopping; resume the stream shortly") from None
+        finally:
+            self._stream_tasks.discard(task)
+
+    def end_streams(self) -> None:
+        """Refuse new calls and end every open stream with UNAVAILABLE; unary calls in flight go on."""
+        self._stopping = True
+        for task in tuple(self._stream_tasks):
+            task.cancel()
+
+    @asynccontextmanager
+    async def _mapped(self, method: str, context: _Raw) -> AsyncIterator[None]:
+        try:
+            yield
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            raise
+        except NotAllowed as error:
+            self._refused(error.reason, f"{method}: {error}")
+            await _abort(context, errors.status_of(error))
+        except Exception as error:
+            status = errors.known_status(error)
+            if status is None:
+                incident = self._incident()
+                self._log.error("internal-error", method=method, incident=incident, error=error)
+                status = errors.internal(incident)
+            await _abort(context, status)
+
+
+@contextmanager
+def _counted(counter: Counter[Caller], caller: Caller, limits: Mapping[Role, int]) -> Iterator[None]:
+    if counter[caller] >= limits[caller.role]:
+        raise errors.TooManyCalls(
+            f"{limits[caller.role]} calls of this caller are open already; wait for one to end"
+        )
+    counter[caller] += 1
+    try:
+        yield
+    finally:
+        counter[caller] -= 1
+        if not counter[caller]:
+            del counter[caller]
+
+
+@asynccontextmanager
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise errors.DeadlinePassed("the call took longer than its deadline allows") from None
+
+
+async def _abort(context: _Raw, status: errors.Status) -> NoReturn:
+    await context.abort(status.code, status.message, status.trailing_metadata())
+    raise RuntimeError("abort returned")
