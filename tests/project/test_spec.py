@@ -16,12 +16,19 @@ from nacl.signing import SigningKey
 
 from docs import spec_example
 from tocsin.charter import checks
-from tocsin.charter.document import MAX_DOCUMENT_BYTES, PERIOD_SECONDS, ClassKey, parse_charter
+from tocsin.charter.document import (
+    LOOK_BACK_SECONDS,
+    MAX_DOCUMENT_BYTES,
+    PERIOD_SECONDS,
+    ClassKey,
+    parse_charter,
+)
 from tocsin.charter.envelope import DOMAIN
+from tocsin.charter.periods import ADOPTION_SECONDS
 from tocsin.charter.rules import CLOCK_SKEW_SECONDS, quorum
 from tocsin.cli.founding.keys import DEFAULT_BUDGET
 from tocsin.indicators.registry import TYPES
-from tocsin.node.rpc import convert, errors, guard
+from tocsin.node.rpc import authorize, convert, errors, guard
 from tocsin.node.service import errors as service_errors
 from tocsin.oprf import group, threshold
 from tocsin.sealing import box, label, period
@@ -158,6 +165,12 @@ def test_reasons_and_their_statuses() -> None:
     assert reasons <= listed.keys()
 
 
+def test_who_may_call_what() -> None:
+    listed = {f"/tocsin.v1.{method}": set(callers.split(", ")) for method, callers in rows(SPEC, "method")}
+    table = {method: {str(role) for role in roles} for method, roles in authorize.METHODS.items()}
+    assert listed == {method: roles for method, roles in table.items() if method.startswith("/tocsin.v1.")}
+
+
 def test_kinds_of_forks() -> None:
     listed = {int(number) for number, _ in rows(SPEC, "kind of a fork")}
     assert listed == {fork._SAME_SIZE, fork._SAME_LEAF, fork._INCONSISTENT, fork._PREFIX}
@@ -190,6 +203,8 @@ def test_sizes_that_the_rules_name() -> None:
     assert f"(now − its start) ÷ {PERIOD_SECONDS:,}⌋" in SPEC
     assert period.PERIOD_SECONDS == PERIOD_SECONDS
     assert f"not_after · {entry.WEEK_S:,}" in SPEC
+    assert f"ends {ADOPTION_SECONDS // 86_400} days after the next began" in SPEC
+    assert LOOK_BACK_SECONDS == 60 * 86_400
     assert (box.TAG_BYTES, box.NONCE_BYTES, box.BOX_BYTES, box.BODY_BYTES) == (16, 24, 528, 568)
     assert DOMAIN == b"tocsin/1 charter"
     assert f"more than {CLOCK_SKEW_SECONDS // 60} minutes in the future" in SPEC
