@@ -1,0 +1,230 @@
+"""One consistent view of a SQL database, as the port's `Reading`.
+
+Rules
+1. What a read costs grows with what is asked, never with what is stored.
+2. Bulk comes and goes as rows of Core; nothing here builds an object per row but the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from sqlalchemy import Connection, func, select
+
+from tocsin.node.model import LogTip, MemberId, NewTags, Pending, PendingRetraction, Stored, TagHit
+from tocsin.node.storage import rows, tables
+from tocsin.node.storage.backend import Backend
+from tocsin.tlog.merkle import Frontier, Hash
+
+_CHUNK = 500
+"""Values per IN list: below every database's limit on parameters."""
+
+_LEAF, _BODY, _WAITING = tables.leaf.c, tables.body.c, tables.submission.c
+_ENTRIES = select(_LEAF.leaf_index, _LEAF.header, _LEAF.body_hash, _BODY.tag, _BODY.sealed).select_from(
+    tables.leaf.outerjoin(tables.body, (_BODY.log == _LEAF.log) & (_BODY.leaf_index == _LEAF.leaf_index))
+)
+
+
+class SqlReading:
+    """See `tocsin.node.ports.Reading`."""
+
+    def __init__(self, connection: Connection, backend: Backend) -> None:
+        self._connection = connection
+        self._backend = backend
+        self._known_logs: dict[bytes, int] | None = None
+
+    def members(self) -> list[MemberId]:
+        """Whose logs have a tip here."""
+        return [MemberId(member) for member in self._logs()]
+
+    def tip(self, member: MemberId) -> LogTip:
+        """Where the log stands; an empty log for a member not seen yet."""
+        log = tables.log.c
+        row = self._connection.execute(
+            select(log.frontier, log.checkpoint, log.time, log.quarantined).where(log.member == member)
+        ).first()
+        if row is None:
+            return LogTip(Frontier(), b"", 0)
+        return LogTip(rows.frontier(row.frontier), row.checkpoint, row.time, row.quarantined)
+
+    def entries(self, member: MemberId, start: int, limit: int) -> list[Stored]:
+        """Entries in order of index, without gaps."""
+        query = _ENTRIES.where(_LEAF.log == self._log(member), _LEAF.leaf_index >= start)
+        headers = rows.Headers()
+        found = self._connection.execute(query.order_by(_LEAF.leaf_index).limit(limit))
+        return [rows.stored(headers, (row[0], row[1], row[2], row[3], row[4])) for row in found]
+
+    def entries_at(self, member: MemberId, indices: Sequence[int]) -> dict[int, Stored]:
+        """The entries at these indices; absent ones are left out."""
+        query, headers = _ENTRIES.where(_LEAF.log == self._log(member)), rows.Headers()
+        entries = (
+            rows.stored(headers, (row[0], row[1], row[2], row[3], row[4]))
+            for chunk in _chunks(set(indices))
+            for row in self._connection.execute(query.where(_LEAF.leaf_index.in_(chunk)))
+        )
+        return {entry.index: entry for entry in entries}
+
+    def nodes(self, member: MemberId, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Hash]:
+        """Stored complete nodes of the tree by (level, index)."""
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for level, index in places:
+            wanted.setdefault(rows.node_place(level, index), []).append((level, index))
+        query = select(_LEAF.leaf_index, _LEAF.header, _LEAF.body_hash, _LEAF.nodes).where(
+            _LEAF.log == self._log(member)
+        )
+        found: dict[tuple[int, int], Hash] = {}
+        for chunk in _chunks(wanted):
+            for place, header, body_hash, nodes in self._connection.execute(
+                query.where(_LEAF.leaf_index.in_(chunk))
+            ):
+                for level, index in wanted[place]:
+                    node = rows.node_at(level, header, body_hash, nodes)
+                    if node is not None:
+                        found[level, index] = node
+        return found
+
+    def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
+        """Live sealed entries under concatenated 16-byte tags, per writer. Cost grows with the tags asked only."""
+        hits: list[TagHit] = []
+        for group, (member, concatenated) in enumerate(groups):
+            log = self._logs().get(member)
+            if log is None or not concatenated:
+                continue
+            tags = rows.split_tags(concatenated)
+            # Sorted probes walk the index in its own order: twice as fast where it does not fit into memory.
+            order = sorted(range(len(tags)), key=tags.__getitem__)
+            found: dict[int, list[int]] = {}
+            for at, index in self._backend.look_up(
+                self._connection, log, b"".join([tags[position] for position in order])
+            ):
+                found.setdefault(order[at], []).append(index)
+            hits.extend(TagHit(group, position, tuple(sorted(found[position]))) for position in sorted(found))
+        return hits
+
+    def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> NewTags:
+        """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""
+        query = select(_BODY.leaf_index, _BODY.period, _BODY.tag).where(
+            _BODY.log == self._log(member), _BODY.leaf_index >= start
+        )
+        found = self._connection.execute(query.order_by(_BODY.leaf_index).limit(limit)).all()
+        indices: list[int] = []
+        tags: list[bytes] = []
+        for index, period, tag in found:
+            if period > newest_period:
+                return NewTags(tuple(indices), b"".join(tags), index)
+            indices.append(index)
+            tags.append(tag)
+        end = indices[-1] + 1 if indices and len(found) == limit else self.tip(member).size
+        return NewTags(tuple(indices), b"".join(tags), max(start, end))
+
+    def pending(self, limit: int) -> list[Pending]:
+        """Acknowledged entries not sequenced yet, in order of acknowledgement."""
+        return list(islice(self._pending(), limit))
+
+    def pending_retractions(self) -> list[PendingRetraction]:
+        """Acknowledged retractions not carried out yet, in order."""
+        found = self._connection.execute(
+            select(_WAITING.no, _WAITING.idempotency_key, _WAITING.content)
+            .where(_WAITING.content.is_not(None), _WAITING.kind == rows.RETRACTION)
+            .order_by(_WAITING.no)
+        )
+        return [
+            PendingRetraction(rows.order(no, 0), key, tuple(rows.split_tags(tags))) for no, key, tags in found
+        ]
+
+    def waiting(self) -> int:
+        """How many entries are pending."""
+        query = select(func.coalesce(func.sum(_WAITING.unsettled), 0)).where(
+            _WAITING.content.is_not(None), _WAITING.kind == rows.ENTRIES
+        )
+        return int(self._connection.execute(query).scalar_one())
+
+    def submission(self, idempotency_key: bytes) -> list[int] | None:
+        """Indices in order once all are sequenced, an empty list while they wait; None for an unknown key."""
+        row = self._connection.execute(
+            select(_WAITING.indices, _WAITING.content.is_not(None)).where(
+                _WAITING.idempotency_key == idempotency_key
+            )
+        ).first()
+        if row is None:
+            return None
+        indices, waits = row
+        return [] if waits else [index for index in rows.given_indices(indices) if index is not None]
+
+    def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
+        """Evaluations charged to a caller by (class, epoch, seat)."""
+        budget = tables.budget.c
+        found = self._connection.execute(
+            select(budget.key_class, budget.epoch, budget.seat, budget.used).where(budget.caller == caller)
+        )
+        return {(key_class, epoch, seat): used for key_class, epoch, seat, used in found}
+
+    def charter(self, version: int) -> bytes | None:
+        """The signed envelope of a version."""
+        charter = tables.charter.c
+        return self._connection.execute(
+            select(charter.envelope).where(charter.version == version)
+        ).scalar_one_or_none()
+
+    def newest_charter(self) -> bytes | None:
+        """The signed envelope of the newest version."""
+        charter = tables.charter.c
+        return self._connection.execute(
+            select(charter.envelope).order_by(charter.version.desc()).limit(1)
+        ).scalar_one_or_none()
+
+    def forks(self) -> list[tuple[MemberId, bytes]]:
+        """Proofs that an origin signed two histories."""
+        fork = tables.fork.c
+        found = self._connection.execute(select(fork.member, fork.proof).order_by(fork.no))
+        return [(MemberId(member), proof) for member, proof in found]
+
+    def audit(self, limit: int) -> list[tuple[int, str, str, bytes]]:
+        """The newest audit records first: (unix seconds, kind, detail, evidence)."""
+        audit = tables.audit.c
+        found = self._connection.execute(
+            select(audit.time, audit.kind, audit.detail, audit.evidence)
+            .order_by(audit.no.desc())
+            .limit(limit)
+        )
+        return [(time, kind, detail, evidence) for time, kind, detail, evidence in found]
+
+    def seen_time(self) -> int:
+        """The latest unix second any write recorded: what a clock may not fall far behind."""
+        return int(self._connection.execute(select(tables.meta.c.seen_time)).scalar_one())
+
+    def _logs(self) -> dict[bytes, int]:
+        if self._known_logs is None:
+            log = tables.log.c
+            found = self._connection.execute(select(log.member, log.no).order_by(log.no))
+            self._known_logs = {row.member: row.no for row in found}
+        return self._known_logs
+
+    def _log(self, member: MemberId) -> int:
+        return self._logs().get(member, _NO_LOG)
+
+    def _pending(self) -> Iterator[Pending]:
+        waiting = self._connection.execute(
+            select(_WAITING.no)
+            .where(_WAITING.content.is_not(None), _WAITING.kind == rows.ENTRIES)
+            .order_by(_WAITING.no)
+        )
+        for no in waiting.scalars().all():
+            key, content, indices = self._connection.execute(
+                select(_WAITING.idempotency_key, _WAITING.content, _WAITING.indices).where(_WAITING.no == no)
+            ).one()
+            given = rows.given_indices(indices)
+            for position, entry in enumerate(rows.unpack_entries(content)):
+                if given[position] is None:
+                    yield Pending(rows.order(no, position), key, position, entry)
+
+
+_NO_LOG = -1
+"""The number no log has."""
+
+
+def _chunks(values: Iterable[int]) -> Iterator[list[int]]:
+    ordered = sorted(values)
+    for at in range(0, len(ordered), _CHUNK):
+        yield ordered[at : at + _CHUNK]

@@ -1,0 +1,292 @@
+"""The one write transaction on a SQL database, as the port's `Writing`.
+
+Rules
+1. Nothing here commits: what a method wrote stands or falls with the transaction, or with the savepoint around it.
+2. `seen_time` only ever grows; it takes the `now` of each write and the time of the own log's checkpoints, never a
+   time that another member's node chose.
+3. A database error ends the whole transaction (`backend.py`, rule 3); a savepoint undoes only refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
+
+from tocsin.node.model import Acknowledged, Append, Charge, Charged, MemberId
+from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
+from tocsin.node.storage import rows, tables
+from tocsin.node.storage.backend import Backend
+from tocsin.node.storage.reading import SqlReading
+from tocsin.tlog.entry import Entry
+from tocsin.tlog.merkle import Frontier
+
+_LOG, _BODY, _TAG, _SUBMISSION = tables.log.c, tables.body.c, tables.live_tag.c, tables.submission.c
+_BUDGET, _BATCH = tables.budget.c, tables.batch.c
+
+# What runs once per request is built once: making a statement costs several times what SQLite needs to run it.
+_COUNTER = (
+    (_BUDGET.caller == bindparam("who"))
+    & (_BUDGET.key_class == bindparam("of_class"))
+    & (_BUDGET.epoch == bindparam("of_epoch"))
+    & (_BUDGET.seat == bindparam("of_seat"))
+)
+_USED = select(_BUDGET.used).where(_COUNTER)
+_USE = update(tables.budget).where(_COUNTER).values(used=bindparam("now_used"))
+_CHARGED = select(_BATCH.seat).where(
+    _BATCH.key_class == bindparam("of_class"),
+    _BATCH.epoch == bindparam("of_epoch"),
+    _BATCH.seat == bindparam("of_seat"),
+    _BATCH.identity == bindparam("asked"),
+)
+_COUNT = insert(tables.budget).inline()
+_CHARGE = insert(tables.batch).inline()
+_ACKNOWLEDGED = select(_SUBMISSION.digest, _SUBMISSION.kind, _SUBMISSION.count).where(
+    _SUBMISSION.idempotency_key == bindparam("known_key")
+)
+_SUBMIT = insert(tables.submission).inline()
+_RECORD = insert(tables.audit).inline()
+
+
+class SqlWriting(SqlReading):
+    """See `tocsin.node.ports.Writing`."""
+
+    def __init__(self, connection: Connection, backend: Backend, member: MemberId) -> None:
+        super().__init__(connection, backend)
+        self._member = member
+        self._stored_time: int | None = None
+        self._newest_time = 0
+
+    def seen_time(self) -> int:
+        """The latest unix second any write recorded, this one included."""
+        if self._stored_time is None:
+            self._stored_time = super().seen_time()
+        return max(self._stored_time, self._newest_time)
+
+    def flush(self) -> None:
+        """Write what was gathered for the end of the transaction."""
+        newest = self._newest_time
+        if newest > 0 and newest > (self._stored_time or 0):
+            seen = tables.meta.c.seen_time
+            self._connection.execute(update(tables.meta).where(seen < newest).values(seen_time=newest))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What runs inside is undone alone if it raises."""
+        newest, execute = self._newest_time, self._connection.exec_driver_sql
+        self._check_usable()
+        execute("SAVEPOINT step")
+        try:
+            yield
+        except BaseException:
+            self._newest_time, self._known_logs = newest, None
+            if not self._connection.invalidated:
+                execute("ROLLBACK TO SAVEPOINT step")
+                execute("RELEASE SAVEPOINT step")
+            raise
+        self._check_usable()
+        execute("RELEASE SAVEPOINT step")
+
+    def charge(self, charge: Charge, now: int) -> Charged:
+        """Count evaluations once per (seat, batch). Raises BudgetExhausted."""
+        self._saw(now)
+        place = {"of_class": charge.key_class, "of_epoch": charge.epoch, "of_seat": charge.seat}
+        counter = {"who": charge.caller, **place}
+        used = self._connection.execute(_USED, counter).scalar_one_or_none()
+        left = max(charge.limit - (used or 0), 0)
+        repeated = self._connection.execute(_CHARGED, {"asked": charge.batch, **place}).first()
+        if repeated is not None:
+            return Charged(left, repeated=True)
+        if charge.amount > left:
+            raise BudgetExhausted(left, charge.amount)
+        key = {"key_class": charge.key_class, "epoch": charge.epoch, "seat": charge.seat}
+        self._connection.execute(_CHARGE, {**key, "identity": charge.batch})
+        if used is None:
+            self._connection.execute(_COUNT, {**key, "caller": charge.caller, "used": charge.amount})
+        else:
+            self._connection.execute(_USE, {"now_used": used + charge.amount, **counter})
+        return Charged(left - charge.amount, repeated=False)
+
+    def forget_epochs(self, live: Iterable[tuple[int, int]]) -> None:
+        """Drop batch identities and counters of (class, epoch) pairs that are no longer live."""
+        kept = set(live)
+        for table in (tables.batch, tables.budget):
+            epoch = (table.c.key_class, table.c.epoch)
+            known = self._connection.execute(select(*epoch).distinct()).all()
+            for pair in {(key_class, number) for key_class, number in known} - kept:
+                self._connection.execute(delete(table).where(tuple_(*epoch) == pair))
+
+    def submit(
+        self, idempotency_key: bytes, digest: bytes, entries: Sequence[Entry], now: int
+    ) -> Acknowledged:
+        """Store entries for the next tick, once per key. Raises IdempotencyConflict."""
+        self._saw(now)
+        earlier = self._acknowledged(idempotency_key, digest, rows.ENTRIES)
+        if earlier is not None:
+            return earlier
+        count = len(entries)
+        self._connection.execute(
+            _SUBMIT,
+            {
+                "idempotency_key": idempotency_key,
+                "digest": digest,
+                "kind": rows.ENTRIES,
+                "count": count,
+                "unsettled": count,
+                "content": rows.pack_entries(entries) if count else None,
+                "indices": rows.no_indices(count),
+            },
+        )
+        return Acknowledged(count, repeated=False)
+
+    def retract(self, idempotency_key: bytes, digest: bytes, tags: Sequence[bytes], now: int) -> Acknowledged:
+        """Store a retraction for the next tick, once per key. Raises IdempotencyConflict."""
+        self._saw(now)
+        earlier = self._acknowledged(idempotency_key, digest, rows.RETRACTION)
+        if earlier is not None:
+            return earlier
+        distinct = set(tags)
+        covered = sum(len(hit.indices) for hit in self.look_up([(self._member, b"".join(distinct))]))
+        covered += sum(
+            pending.entry.body is not None and pending.entry.body.tag in distinct
+            for pending in self._pending()
+        )
+        self._connection.execute(
+            _SUBMIT,
+            {
+                "idempotency_key": idempotency_key,
+                "digest": digest,
+                "kind": rows.RETRACTION,
+                "count": covered,
+                "unsettled": 0,
+                "content": b"".join(tags),
+                "indices": b"",
+            },
+        )
+        return Acknowledged(covered, repeated=False)
+
+    def append(self, step: Append) -> None:
+        """Entries, tree nodes, frontier, checkpoint and erasures of one log. Raises WrongStart."""
+        rows.check_start(step, self.tip(step.member).size)
+        nodes_by_leaf = rows.completed_nodes(step)
+        for key, given in rows.by_submission(list(step.settled.items())).items():
+            self._settle(key, given)
+        for key in step.settled_retractions:
+            self._connection.execute(
+                update(tables.submission).where(_SUBMISSION.idempotency_key == key).values(content=None)
+            )
+        log = self._log_to_write(step.member)
+        leaves, bodies, tags = [], [], []
+        erased = set(step.erase)
+        for stored, nodes in zip(step.entries, nodes_by_leaf, strict=True):
+            index, entry = stored.index, stored.entry
+            header, body = entry.header, entry.body
+            leaves.append((log, index, header.encode(), stored.body_hash, nodes))
+            if body is not None and index not in erased:
+                bodies.append((log, index, header.not_after, header.period, body.tag, body.nonce + body.box))
+                tags.append((log, body.tag, index))
+        for table, fresh in ((tables.leaf, leaves), (tables.body, bodies), (tables.live_tag, tags)):
+            if fresh:
+                self._backend.insert(self._connection, table, fresh)
+        self._erase(log, [index for index in erased if index < step.start])
+        self._connection.execute(
+            update(tables.log)
+            .where(_LOG.no == log)
+            .values(frontier=step.frontier.encode(), checkpoint=step.checkpoint, time=step.time)
+        )
+        if step.member == self._member:
+            self._saw(step.time)
+
+    def save_checkpoint(self, member: MemberId, checkpoint: bytes, time: int) -> None:
+        """Replace the note of a log whose size and root did not change (more cosignatures)."""
+        saved = self._connection.execute(
+            update(tables.log).where(_LOG.member == member).values(checkpoint=checkpoint, time=time)
+        )
+        if not saved.rowcount:
+            raise WrongStart(f"there is no log of {member.hex()} to save a checkpoint of")
+
+    def expire(self, week: int) -> int:
+        """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""
+        due = _BODY.not_after <= week
+        places = select(_BODY.log, _BODY.tag, _BODY.leaf_index).where(due)
+        self._connection.execute(
+            delete(tables.live_tag).where(tuple_(_TAG.log, _TAG.tag, _TAG.leaf_index).in_(places))
+        )
+        return self._connection.execute(delete(tables.body).where(due)).rowcount
+
+    def quarantine(self, member: MemberId, proof: bytes, now: int) -> None:
+        """Keep the proof and mark the log."""
+        self._saw(now)
+        log, fork = self._log_to_write(member), tables.fork.c
+        self._connection.execute(update(tables.log).where(_LOG.no == log).values(quarantined=True))
+        known = select(fork.no).where(fork.member == member, fork.proof == proof)
+        if self._connection.execute(known).first() is None:
+            self._connection.execute(insert(tables.fork).values(member=member, proof=proof))
+
+    def save_charter(self, version: int, envelope: bytes, now: int) -> None:
+        """Store a charter; the caller has verified it."""
+        self._saw(now)
+        # A version already here is replaced: its envelope may have gathered more signatures.
+        self._connection.execute(delete(tables.charter).where(tables.charter.c.version == version))
+        self._connection.execute(insert(tables.charter).values(version=version, envelope=envelope))
+
+    def record(self, kind: str, detail: str, evidence: bytes, now: int) -> None:
+        """Append an audit record. `detail` and `evidence` hold no value, tag or key."""
+        self._saw(now)
+        self._connection.execute(_RECORD, {"time": now, "kind": kind, "detail": detail, "evidence": evidence})
+
+    def _check_usable(self) -> None:
+        if self._connection.invalidated:
+            raise StoreUnavailable("the transaction failed before this step; nothing of it happened")
+
+    def _saw(self, now: int) -> None:
+        self._newest_time = max(self._newest_time, now)
+
+    def _acknowledged(self, key: bytes, digest: bytes, kind: int) -> Acknowledged | None:
+        row = self._connection.execute(_ACKNOWLEDGED, {"known_key": key}).first()
+        if row is None:
+            return None
+        if (row[0], row[1]) != (digest, kind):
+            raise IdempotencyConflict(
+                "this idempotency key was used before with other content; choose a fresh one for each submission"
+            )
+        return Acknowledged(row[2], repeated=True)
+
+    def _log_to_write(self, member: MemberId) -> int:
+        known = self._logs()
+        if member not in known:
+            self._connection.execute(
+                insert(tables.log).values(
+                    member=member, frontier=Frontier().encode(), checkpoint=b"", time=0, quarantined=False
+                )
+            )
+            self._known_logs = None
+        return self._log(member)
+
+    def _erase(self, log: int, indices: list[int]) -> None:
+        for at in range(0, len(indices), 500):
+            here = (_BODY.log == log) & _BODY.leaf_index.in_(indices[at : at + 500])
+            places = select(_BODY.log, _BODY.tag, _BODY.leaf_index).where(here)
+            self._connection.execute(
+                delete(tables.live_tag).where(tuple_(_TAG.log, _TAG.tag, _TAG.leaf_index).in_(places))
+            )
+            self._connection.execute(delete(tables.body).where(here))
+
+    def _settle(self, key: bytes, given: list[tuple[int, int]]) -> None:
+        row = self._connection.execute(
+            select(_SUBMISSION.kind, _SUBMISSION.unsettled, _SUBMISSION.indices).where(
+                _SUBMISSION.idempotency_key == key
+            )
+        ).first()
+        if row is None:
+            raise WrongStart("the append settles a submission that was never acknowledged")
+        indices = rows.settle(row.indices, given)
+        values: dict[str, object] = {"indices": indices}
+        if row.kind == rows.ENTRIES:
+            values["unsettled"] = left = rows.given_indices(indices).count(None)
+            if not left:
+                values["content"] = None
+        self._connection.execute(
+            update(tables.submission).where(_SUBMISSION.idempotency_key == key).values(**values)
+        )

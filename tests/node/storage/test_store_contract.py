@@ -1,0 +1,460 @@
+"""What every store must do, whatever it is made of: memory, SQLite, a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.node.storage import material as m
+from tests.postgres_server import PostgresServer
+from tocsin.node.model import Acknowledged, Append, Charged, NewTags, TagHit
+from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, Store, Writing, WrongStart
+from tocsin.node.storage.memory import MemoryStore
+from tocsin.node.storage.open import open_store
+
+KINDS = ("memory", "sqlite", "postgresql")
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        opened: Store = MemoryStore(m.FEDERATION, m.OWN)
+    elif request.param == "sqlite":
+        opened = open_store(f"sqlite:///{tmp_path}/node.db", m.FEDERATION, m.OWN)
+    else:
+        opened = open_store(request.getfixturevalue("postgres_url"), m.FEDERATION, m.OWN)
+    yield opened
+    opened.close()
+
+
+def test_a_new_store_is_empty(store: Store) -> None:
+    with store.read() as reading:
+        assert reading.members() == []
+        assert reading.tip(m.PEER).size == 0
+        assert reading.tip(m.PEER).checkpoint == b""
+        assert reading.entries(m.PEER, 0, 10) == []
+        assert reading.look_up([(m.PEER, m.tag(1))]) == []
+        assert reading.new_tags(m.PEER, 0, 10, 9) == NewTags((), b"", 0)
+        assert reading.pending(10) == []
+        assert reading.submission(m.key(1)) is None
+        assert reading.newest_charter() is None
+        assert reading.seen_time() == 0
+    store.healthy()
+
+
+def test_a_submission_waits_and_is_settled(store: Store) -> None:
+    entries = [m.sealed(number) for number in range(5)]
+    with store.write() as writing:
+        assert writing.submit(m.key(1), b"d" * 32, entries[:3], 10) == Acknowledged(3, repeated=False)
+        assert writing.submit(m.key(2), b"e" * 32, entries[3:], 11) == Acknowledged(2, repeated=False)
+    with store.read() as reading:
+        pending = reading.pending(100)
+        assert [one.entry for one in pending] == entries
+        assert [(one.submission, one.position) for one in pending] == [
+            (m.key(1), 0), (m.key(1), 1), (m.key(1), 2), (m.key(2), 0), (m.key(2), 1)
+        ]  # fmt: skip
+        assert [one.order for one in pending] == sorted({one.order for one in pending})
+        assert (reading.waiting(), reading.submission(m.key(1))) == (5, [])
+    with store.write() as writing:
+        m.publish(writing, limit=2)
+    with store.read() as reading:
+        assert [one.entry for one in reading.pending(100)] == entries[2:]
+        assert (reading.waiting(), reading.submission(m.key(1))) == (3, [])
+    with store.write() as writing:
+        m.publish(writing)
+    with store.read() as reading:
+        assert (reading.waiting(), reading.pending(100)) == (0, [])
+        assert (reading.submission(m.key(1)), reading.submission(m.key(2))) == ([0, 1, 2], [3, 4])
+        assert [stored.entry for stored in reading.entries(m.OWN, 0, 100)] == entries
+        m.check_trees(reading)
+
+
+def test_a_submission_keeps_the_callers_order_whatever_the_tick_made_of_it(store: Store) -> None:
+    entries = [m.sealed(number) for number in range(3)]
+    with store.write() as writing:
+        writing.submit(m.key(1), b"d" * 32, entries, 10)
+        settled = {(m.key(1), position): 2 - position for position in range(3)}
+        writing.append(m.append(writing, m.OWN, entries[::-1], settled=settled))
+    with store.read() as reading:
+        assert reading.submission(m.key(1)) == [2, 1, 0]
+
+
+def test_one_effect_per_idempotency_key(store: Store) -> None:
+    with store.write() as writing:
+        writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10)
+        assert writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10) == Acknowledged(1, repeated=True)
+        m.publish(writing)
+        assert writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10) == Acknowledged(1, repeated=True)
+        for attempt in (writing.submit, writing.retract):
+            with pytest.raises(IdempotencyConflict):
+                attempt(m.key(1), b"x" * 32, [], 10)
+        with pytest.raises(IdempotencyConflict):
+            writing.retract(m.key(1), b"d" * 32, [], 10)
+    with store.read() as reading:
+        assert reading.waiting() == 0
+
+
+def test_a_retraction_counts_what_is_live_and_what_waits(store: Store) -> None:
+    with store.write() as writing:
+        writing.submit(m.key(1), b"d" * 32, [m.sealed(1), m.sealed(2), m.sealed(1, version=1)], 10)
+        m.publish(writing)
+        writing.submit(m.key(2), b"d" * 32, [m.sealed(1, version=2), m.sealed(3)], 10)
+        writing.append(m.append(writing, m.PEER, [m.sealed(1)]))
+        assert writing.retract(m.key(3), b"r" * 32, [m.tag(1), m.tag(9)], 12) == Acknowledged(
+            3, repeated=False
+        )
+        assert writing.retract(m.key(3), b"r" * 32, [m.tag(1), m.tag(9)], 12) == Acknowledged(
+            3, repeated=True
+        )
+    with store.read() as reading:
+        (retraction,) = reading.pending_retractions()
+        assert (retraction.submission, retraction.tags) == (m.key(3), (m.tag(1), m.tag(9)))
+        assert [one.order < retraction.order for one in reading.pending(10)] == [True, True]
+        assert reading.submission(m.key(3)) == []
+    with store.write() as writing:
+        m.publish(writing)
+        settled = {(m.key(3), position): 5 + position for position in range(3)}
+        entries = [m.retract(index) for index in (0, 2, 3)]
+        writing.append(
+            m.append(
+                writing, m.OWN, entries, erase=(0, 2, 3), settled=settled, settled_retractions=(m.key(3),)
+            )
+        )
+    with store.read() as reading:
+        assert reading.pending_retractions() == []
+        assert reading.submission(m.key(3)) == [5, 6, 7]
+        assert m.tags_of(reading, m.OWN) == [m.tag(2), m.tag(3)]
+        assert m.tags_of(reading, m.PEER) == [m.tag(1)]
+        m.check_trees(reading)
+
+
+def test_an_erased_body_leaves_the_proof_whole(store: Store) -> None:
+    m.fill(store, m.PEER, [m.sealed(number) for number in range(6)])
+    with store.write() as writing:
+        # 6 goes in and out within one append; 7 is the RETRACT.
+        writing.append(m.append(writing, m.PEER, [m.sealed(6), m.retract(6), m.retract(2)], erase=(6, 2)))
+    with store.read() as reading:
+        found = reading.entries_at(m.PEER, [2, 6, 3, 99, 3])
+        assert sorted(found) == [2, 3, 6]
+        assert found[2].entry == m.erased(m.sealed(2))
+        assert found[2].body_hash == m.body_hash(m.sealed(2))
+        assert found[6].entry == m.erased(m.sealed(6))
+        assert found[3].entry == m.sealed(3)
+        assert reading.look_up([(m.PEER, m.tag(2) + m.tag(6))]) == []
+        m.check_trees(reading)
+
+
+def test_entries_that_arrive_without_a_body_are_leaves_only(store: Store) -> None:
+    entry = m.sealed(1)
+    with store.write() as writing:
+        placed = m.append(writing, m.PEER, [entry]).entries[0]
+        bare = type(placed)(0, m.erased(entry), placed.body_hash)
+        writing.append(m.append_stored(writing.tip(m.PEER).frontier, m.PEER, [bare]))
+    with store.read() as reading:
+        assert reading.entries(m.PEER, 0, 9) == [bare]
+        assert reading.new_tags(m.PEER, 0, 9, 9) == NewTags((), b"", 1)
+        m.check_trees(reading)
+
+
+def test_look_up_names_group_position_and_every_live_index(store: Store) -> None:
+    m.fill(store, m.OWN, [m.sealed(1)])
+    m.fill(store, m.PEER, [m.sealed(5), m.sealed(1), m.sealed(5, version=1), m.sealed(7)], erase=(3,))
+    with store.read() as reading:
+        asked = m.tag(7) + m.tag(5) + m.tag(8) + m.tag(1) + m.tag(5)
+        assert reading.look_up([(m.PEER, asked), (m.THIRD, asked), (m.OWN, asked), (m.PEER, b"")]) == [
+            TagHit(0, 1, (0, 2)),
+            TagHit(0, 3, (1,)),
+            TagHit(0, 4, (0, 2)),
+            TagHit(2, 3, (0,)),
+        ]
+
+
+def test_a_large_look_up_is_one_call(store: Store) -> None:
+    m.fill(store, m.PEER, [m.sealed(number) for number in range(0, 3000, 3)])
+    with store.read() as reading:
+        hits = reading.look_up([(m.PEER, b"".join(m.tag(number) for number in range(3000)))])
+    assert [(hit.position, hit.indices) for hit in hits] == [(3 * at, (at,)) for at in range(1000)]
+
+
+def test_new_tags_pass_what_is_dead_and_stop_before_a_newer_period(store: Store) -> None:
+    entries = [
+        m.sealed(0),
+        m.sealed(1),
+        m.retract(0),
+        m.sealed(3),
+        m.sealed(4, period=8),
+        m.sealed(5),
+        m.retract(1),
+    ]
+    m.fill(store, m.PEER, entries, erase=(0, 1))
+    with store.read() as reading:
+        assert reading.new_tags(m.PEER, 0, 10, 7) == NewTags((3,), m.tag(3), 4)
+        assert reading.new_tags(m.PEER, 4, 10, 7) == NewTags((), b"", 4)
+        assert reading.new_tags(m.PEER, 0, 2, 8) == NewTags((3, 4), m.tag(3) + m.tag(4), 5)
+        assert reading.new_tags(m.PEER, 5, 10, 8) == NewTags((5,), m.tag(5), 7)
+        assert reading.new_tags(m.PEER, 7, 10, 8) == NewTags((), b"", 7)
+        assert reading.new_tags(m.PEER, 6, 1, 8) == NewTags((), b"", 7)
+
+
+def test_expiry_erases_in_every_log(store: Store) -> None:
+    m.fill(store, m.OWN, [m.sealed(1, not_after=100), m.sealed(2, not_after=102)])
+    m.fill(store, m.PEER, [m.sealed(3, not_after=101), m.sealed(4, not_after=100), m.retract(0)], erase=(0,))
+    with store.write() as writing:
+        assert writing.expire(99) == 0
+        assert writing.expire(101) == 2
+        assert writing.expire(101) == 0
+    with store.read() as reading:
+        assert m.tags_of(reading, m.OWN) == [m.tag(2)]
+        assert m.tags_of(reading, m.PEER) == []
+        assert reading.look_up([(m.OWN, m.tag(1)), (m.PEER, m.tag(4)), (m.OWN, m.tag(2))]) == [
+            TagHit(2, 0, (1,))
+        ]
+        m.check_trees(reading)
+
+
+def test_an_append_begins_where_the_log_ends(store: Store) -> None:
+    m.fill(store, m.PEER, [m.sealed(1)])
+    with store.read() as reading:
+        good = m.append(reading, m.PEER, [m.sealed(2)])
+        before = m.contents(reading)
+    late = Append(m.PEER, 2, good.entries, good.nodes, good.frontier, b"", 0)
+    for bad in (late, m.append_stored(good.frontier, m.PEER, [])):
+        with store.write() as writing, pytest.raises(WrongStart):
+            writing.append(bad)
+    with pytest.raises(ValueError, match="node"), store.write() as writing:
+        writing.append(Append(m.PEER, 1, good.entries, [], good.frontier, b"", 0))
+    with pytest.raises(WrongStart), store.write() as writing:
+        writing.append(m.append(writing, m.PEER, [m.sealed(2)], settled={(m.key(9), 0): 1}))
+    with store.write() as writing, pytest.raises(WrongStart):
+        writing.save_checkpoint(m.THIRD, b"note", 5)
+    with store.read() as reading:
+        assert m.contents(reading) == before
+    with store.write() as writing:
+        writing.append(good)
+
+
+def test_tip_checkpoint_and_quarantine(store: Store) -> None:
+    m.fill(store, m.PEER, [m.sealed(1)])
+    with store.write() as writing:
+        writing.save_checkpoint(m.PEER, b"more cosignatures", 77)
+        writing.quarantine(m.PEER, b"two histories", 80)
+        writing.quarantine(m.PEER, b"two histories", 81)
+        writing.quarantine(m.THIRD, b"never seen before", 82)
+    with store.read() as reading:
+        tip = reading.tip(m.PEER)
+        assert (tip.size, tip.checkpoint, tip.time, tip.quarantined) == (1, b"more cosignatures", 77, True)
+        assert reading.tip(m.THIRD).quarantined
+        assert reading.forks() == [(m.PEER, b"two histories"), (m.THIRD, b"never seen before")]
+        assert reading.members() == [m.PEER, m.THIRD]
+
+
+def test_a_charge_counts_once_per_batch_and_never_passes_the_limit(store: Store) -> None:
+    with store.write() as writing:
+        assert writing.charge(m.charge(1, 60), 5) == Charged(40, repeated=False)
+        assert writing.charge(m.charge(1, 60), 5) == Charged(40, repeated=True)
+        assert writing.charge(m.charge(1, 60, seat=2), 5) == Charged(40, repeated=False)
+        with pytest.raises(BudgetExhausted) as refused:
+            writing.charge(m.charge(2, 41), 5)
+        assert (refused.value.left, refused.value.asked) == (40, 41)
+        assert writing.charge(m.charge(3, 40), 5) == Charged(0, repeated=False)
+        assert writing.charge(m.charge(1, 60, limit=50), 5) == Charged(0, repeated=True)
+    with store.write() as writing, pytest.raises(BudgetExhausted):
+        writing.charge(m.charge(4), 5)
+    with store.read() as reading:
+        assert reading.budget_used(m.PEER) == {(3, 1, 1): 100, (3, 1, 2): 60}
+        assert reading.budget_used(m.OWN) == {}
+
+
+def test_epochs_that_ended_are_forgotten(store: Store) -> None:
+    with store.write() as writing:
+        writing.charge(m.charge(1, 60), 5)
+        writing.charge(m.charge(1, 60, epoch=2), 5)
+        writing.forget_epochs([(3, 2), (4, 1)])
+        assert writing.budget_used(m.PEER) == {(3, 2, 1): 60}
+        assert writing.charge(m.charge(1, 60), 5).repeated is False
+        assert writing.charge(m.charge(1, 60, epoch=2), 5).repeated is True
+
+
+def test_eight_threads_spend_exactly_the_limit(store: Store) -> None:
+    granted: list[int] = []
+
+    def spend(thread: int) -> None:
+        for attempt in range(10):
+            try:
+                with store.write() as writing:
+                    writing.charge(m.charge(1000 * thread + attempt, 3, limit=100), 5)
+            except BudgetExhausted:
+                continue
+            granted.append(3)
+
+    threads = [threading.Thread(target=spend, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(granted) == 99
+    with store.read() as reading:
+        assert reading.budget_used(m.PEER) == {(3, 1, 1): 99}
+
+
+def test_charters_audit_and_seen_time(store: Store) -> None:
+    with store.write() as writing:
+        writing.save_charter(1, b"one", 100)
+        writing.save_charter(2, b"two", 90)
+        writing.save_charter(2, b"two, more signatures", 95)
+        assert writing.seen_time() == 100
+        writing.record("bad-partial", "seat 2", b"evidence", 120)
+        writing.record("fork", "log", b"", 110)
+    with store.read() as reading:
+        assert (reading.charter(1), reading.charter(2), reading.charter(3)) == (
+            b"one",
+            b"two, more signatures",
+            None,
+        )
+        assert reading.newest_charter() == b"two, more signatures"
+        assert reading.audit(1) == [(110, "fork", "log", b"")]
+        assert reading.audit(9)[1] == (120, "bad-partial", "seat 2", b"evidence")
+        assert reading.seen_time() == 120
+
+
+def test_seen_time_never_follows_another_members_clock(store: Store) -> None:
+    m.fill(store, m.PEER, [m.sealed(1)], time=10**9)
+    with store.read() as reading:
+        assert reading.seen_time() == 0
+    m.fill(store, m.OWN, [m.sealed(1)], time=5000)
+    with store.read() as reading:
+        assert reading.seen_time() == 5000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda writing: writing.submit(m.key(8), b"d" * 32, [m.sealed(8)], 900),
+        lambda writing: writing.retract(m.key(8), b"d" * 32, [m.tag(1)], 900),
+        lambda writing: writing.charge(m.charge(8), 900),
+        lambda writing: writing.append(m.append(writing, m.THIRD, [m.sealed(8)], erase=(0,))),
+        lambda writing: writing.expire(2**32),
+        lambda writing: writing.quarantine(m.THIRD, b"proof", 900),
+        lambda writing: writing.save_charter(1, b"x", 900),
+        lambda writing: writing.record("kind", "detail", b"", 900),
+    ],
+    ids=["submit", "retract", "charge", "append", "expire", "quarantine", "charter", "record"],
+)
+def test_what_raises_leaves_nothing(store: Store, change: Callable[[Writing], object]) -> None:
+    class Stop(Exception):
+        pass
+
+    def changed(writing: Writing) -> None:
+        change(writing)
+        raise Stop
+
+    m.fill(store, m.OWN, [m.sealed(1), m.sealed(2)])
+    with store.write() as writing:
+        writing.submit(m.key(1), b"d" * 32, [m.sealed(3)], 10)
+    with store.read() as reading:
+        before = m.contents(reading)
+    with pytest.raises(Stop), store.write() as writing:
+        changed(writing)
+    with store.read() as reading:
+        assert m.contents(reading) == before
+    with store.write() as writing:
+        with pytest.raises(Stop), writing.savepoint():
+            changed(writing)
+        assert m.contents(writing) == before
+        with writing.savepoint():
+            change(writing)
+            with pytest.raises(Stop), writing.savepoint():
+                changed(writing)
+        after = m.contents(writing)
+        assert after != before
+    with store.read() as reading:
+        assert m.contents(reading) == after
+
+
+def test_a_read_sees_one_state_beside_a_write(store: Store) -> None:
+    m.fill(store, m.PEER, [m.sealed(1)])
+    with store.read() as reading:
+        assert reading.tip(m.PEER).size == 1
+        with store.write() as writing:
+            writing.append(m.append(writing, m.PEER, [m.sealed(2)], erase=(0,)))
+            with store.read() as other:
+                assert other.tip(m.PEER).size == 1
+        assert reading.tip(m.PEER).size == 1
+        assert m.tags_of(reading, m.PEER) == [m.tag(1)]
+    with store.read() as reading:
+        assert m.tags_of(reading, m.PEER) == [m.tag(2)]
+
+
+def test_a_write_inside_a_write_is_a_named_mistake(store: Store) -> None:
+    with store.write(), pytest.raises(RuntimeError, match="already"), store.write():
+        pass
+
+
+def test_nodes_span_many_rows(store: Store) -> None:
+    for start in range(0, 1100, 275):
+        m.fill(store, m.PEER, [m.sealed(number) for number in range(start, start + 275)])
+    with store.read() as reading:
+        m.check_trees(reading)
+        assert reading.nodes(m.PEER, [(20, 0), (0, 1100)]) == {}
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["submit", "retract", "publish", "follow", "expire", "charge", "undone"]),
+        st.integers(0, 15),
+        st.integers(0, 7),
+    ),
+    max_size=14,
+)
+
+
+def run_step(store: Store, kind: str, number: int, other: int) -> object:
+    entries = [m.sealed(number + at, not_after=100 + other, version=other) for at in range(other)]
+    try:
+        with store.write() as writing:
+            if kind == "submit":
+                return writing.submit(m.key(number), bytes([other]) * 32, entries, number)
+            if kind == "retract":
+                return writing.retract(m.key(20 + number), bytes([other]) * 32, [m.tag(number)], number)
+            if kind == "publish":
+                return m.publish(writing, limit=number, erase=[other])
+            if kind == "follow":
+                return writing.append(m.append(writing, m.PEER, entries, erase=[number]))
+            if kind == "expire":
+                return writing.expire(100 + other)
+            if kind == "charge":
+                return writing.charge(m.charge(number, other, limit=20), number)
+            with writing.savepoint():
+                writing.append(m.append(writing, m.PEER, entries))
+                raise IdempotencyConflict
+    except (IdempotencyConflict, BudgetExhausted) as refusal:
+        return str(refusal)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+def test_sqlite_and_memory_agree_on_anything(
+    steps: list[tuple[str, int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    sql = open_store(f"sqlite:///{tmp_path_factory.mktemp('agree')}/node.db", m.FEDERATION, m.OWN)
+    memory = MemoryStore(m.FEDERATION, m.OWN)
+    try:
+        for step in steps:
+            assert run_step(sql, *step) == run_step(memory, *step)
+        with sql.read() as one, memory.read() as other:
+            assert m.contents(one) == m.contents(other)
+            m.check_trees(one)
+    finally:
+        sql.close()
+
+
+def test_the_server_of_these_tests_is_a_real_one(postgres_server: PostgresServer) -> None:
+    with postgres_server.connect() as connection:
+        row = connection.execute("SHOW server_version_num").fetchone()
+    assert row is not None
+    assert int(row[0]) >= 130000
