@@ -1,0 +1,359 @@
+"""A federation in one process: real services on a store in memory, a virtual clock, peers that call each other.
+
+Everything but clock, randomness and transport is the product's. A counterparty's malice is put behind the `Peers`
+port, as `Wire` hooks, or done with the keys that the counterparty has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from tests.fakes.deterministic import NOW, FakeClock, seeded
+from tocsin.charter import signing
+from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
+from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
+from tocsin.cli.founding.certificates import make_authority
+from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
+from tocsin.node.ports import PeerError, Store
+from tocsin.node.service.changes import Changes
+from tocsin.node.service.errors import ServiceError
+from tocsin.node.service.evaluating import Evaluating
+from tocsin.node.service.following import Following, FollowingSettings
+from tocsin.node.service.looking_up import LookingUp
+from tocsin.node.service.membership import Membership
+from tocsin.node.service.publishing import Publishing, PublishingSettings
+from tocsin.node.service.reading import LogReading
+from tocsin.node.service.relaying import Relaying
+from tocsin.node.service.status import Standing
+from tocsin.node.service.storing import Storing
+from tocsin.node.service.writer import Writer
+from tocsin.node.storage.memory import MemoryStore
+from tocsin.oprf import shares, threshold
+from tocsin.oprf.group import Scalar, random_scalar
+from tocsin.oprf.rfc9497 import Output, blind, finalize
+from tocsin.oprf.threshold import Context
+from tocsin.sealing.period import Pepper, pepper_commitment
+from tocsin.tlog.ed25519 import SigningKey
+from tocsin.tlog.entry import Entry, parse_body, sealed_header, weeks_after
+from tocsin.tlog.merkle import Hash
+
+T = TypeVar("T")
+
+NAME = "fake.test"
+DAY = 86_400
+RETENTION_DAYS = 49
+PUBLISHING = PublishingSettings(patience_s=0.2)
+FOLLOWING = FollowingSettings()
+
+
+def member_id(number: int) -> MemberId:
+    """Return the id of member `number`, from 1."""
+    return MemberId(bytes([number]) * 16)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A member's private keys: the `Signer` port, and the identity seed for charters."""
+
+    identity: bytes
+    log: SigningKey
+    cosigner: SigningKey
+    node: SigningKey
+
+    def sign_log(self, message: bytes) -> bytes:
+        return self.log.sign(message)
+
+    def sign_cosigner(self, message: bytes) -> bytes:
+        return self.cosigner.sign(message)
+
+    def sign_node(self, message: bytes) -> bytes:
+        return self.node.sign(message)
+
+
+@functools.cache
+def keys_of(number: int) -> Keys:
+    """Return the same keys for the same number."""
+    random = seeded(f"keys {number}")
+    return Keys(random(32), SigningKey(random(32)), SigningKey(random(32)), SigningKey(random(32)))
+
+
+@functools.cache
+def record_of(number: int) -> Member:
+    """Return the charter's record of member `number`."""
+    keys, random = keys_of(number), seeded(f"record {number}")
+    return Member(
+        id=member_id(number),
+        name=f"Provider {number}",
+        endpoints=(f"node{number}.example.test:7443",),
+        ca=make_authority(NAME, member_id(number), NOW).der,
+        identity=signing.public_key(keys.identity),
+        log=keys.log.public_key,
+        cosigner=keys.cosigner.public_key,
+        node=keys.node.public_key,
+        node_hpke=random(32),
+        client_hpke=random(32),
+    )
+
+
+class Wire:
+    """One node's `Peers`: calls the other nodes' services. `down` are silent; hooks may change what comes back."""
+
+    def __init__(self, federation: Federation, me: MemberId) -> None:
+        self._federation = federation
+        self._me = me
+        self.down: set[MemberId] = set()
+        self.evaluated: Callable[[MemberId, PartialRequest, SignedPartial], SignedPartial] | None = None
+        self.shown: Callable[[MemberId, dict[MemberId, bytes]], dict[MemberId, bytes]] | None = None
+        self.sent: Callable[[MemberId, list[Stored]], list[Stored]] | None = None
+        self.asked: list[tuple[MemberId, tuple[int, ...]]] = []
+
+    async def evaluate(self, member: MemberId, request: PartialRequest) -> SignedPartial:
+        self.asked.append((member, request.quorum))
+        node = self._node(member)
+        signed = await _refusing(member, node.evaluating.evaluate(self._me, request))
+        return self.evaluated(member, request, signed) if self.evaluated else signed
+
+    async def budgets(self, member: MemberId) -> list[BudgetLeft]:
+        return await _refusing(member, self._node(member).evaluating.budgets(self._me))
+
+    async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
+        listed = await _refusing(member, self._node(member).reading.checkpoints())
+        notes = {each.writer: each.checkpoint for each in listed}
+        return self.shown(member, notes) if self.shown else notes
+
+    async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:
+        sent = await _refusing(member, self._node(member).reading.entries(writer, start, limit))
+        return self.sent(member, sent) if self.sent else sent
+
+    async def consistency(
+        self, member: MemberId, writer: MemberId, old_size: int, new_size: int
+    ) -> list[Hash]:
+        return await _refusing(member, self._node(member).reading.consistency(writer, old_size, new_size))
+
+    async def charters(self, member: MemberId, first_version: int) -> list[bytes]:
+        return await _refusing(member, self._node(member).membership.charters(first_version))
+
+    def _node(self, member: MemberId) -> Node:
+        if member in self.down:
+            raise PeerError(member, "UNREACHABLE")
+        return self._federation.served_by(self._me, member)
+
+
+async def _refusing(member: MemberId, call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except ServiceError as error:
+        raise PeerError(member, error.reason, error.message) from None
+
+
+@dataclass
+class Node:
+    """One member's node: its store and every service on it."""
+
+    id: MemberId
+    keys: Keys
+    store: Store
+    writer: Writer
+    storing: Storing
+    wire: Wire
+    membership: Membership
+    evaluating: Evaluating
+    relaying: Relaying
+    publishing: Publishing
+    following: Following
+    reading: LogReading
+    looking_up: LookingUp
+    standing: Standing
+
+
+@dataclass
+class Federation:
+    """Members 1 to n, one class key with committee 1 to c."""
+
+    clock: FakeClock
+    executor: Executor
+    charter: Charter
+    envelope: SignedCharter
+    secret: Scalar
+    shares: Sequence[Scalar]
+    nodes: dict[MemberId, Node] = field(default_factory=dict)
+    faces: dict[tuple[MemberId, MemberId], Node] = field(default_factory=dict)
+    """(asker, member) → another node that answers the asker in the member's name: two histories."""
+    opened: list[Writer] = field(default_factory=list)
+
+    def __getitem__(self, number: int) -> Node:
+        return self.nodes[member_id(number)]
+
+    def served_by(self, asker: MemberId, member: MemberId) -> Node:
+        return self.faces.get((asker, member), self.nodes[member])
+
+    def open_node(
+        self,
+        number: int,
+        store: Store | None = None,
+        publishing: PublishingSettings = PUBLISHING,
+        following: FollowingSettings = FOLLOWING,
+        free_repeats: float = 256.0,
+    ) -> Node:
+        """Start a member's services on a store; they are not put in place of its node."""
+        me, keys = member_id(number), keys_of(number)
+        store = store if store is not None else MemoryStore(NAME, me)
+        writer = Writer(store, self.clock)
+        self.opened.append(writer)
+        storing = Storing(store, writer, self.executor)
+        wire, changes = Wire(self, me), Changes()
+        random = seeded(f"node {number} {len(self.opened)}")
+        membership = Membership(NAME, me, charter_hash(self.envelope.document), storing, self.clock)
+        held = {
+            (key.key_class, key.epoch, seat): self.shares[seat - 1]
+            for key in self.charter.classes
+            for seat in key.seats_of(me)
+        }
+        evaluating = Evaluating(
+            me, membership, storing, keys, held, self.clock, random, self.executor, free_repeats=free_repeats
+        )
+        relaying = Relaying(
+            me, membership, evaluating, wire, storing, self.clock, self.executor, seat_deadline_s=2.0
+        )
+        publisher = Publishing(me, membership, storing, keys, wire, changes, self.clock, random, publishing)
+        follower = Following(
+            me,
+            membership,
+            storing,
+            keys,
+            wire,
+            publisher,
+            changes,
+            self.clock,
+            random,
+            self.executor,
+            following,
+        )
+        looking_up = LookingUp(me, membership, storing, changes, self.clock, lambda: publisher.expired_week)
+        standing = Standing(me, membership, storing, publisher, follower)
+        membership.load(self.envelope.encode())
+        return Node(
+            me,
+            keys,
+            store,
+            writer,
+            storing,
+            wire,
+            membership,
+            evaluating,
+            relaying,
+            publisher,
+            follower,
+            LogReading(storing),
+            looking_up,
+            standing,
+        )
+
+    async def tick_all(self) -> None:
+        """Let a tick's time pass and every node publish."""
+        self.clock.advance(self.charter.tick_seconds)
+        for node in self.nodes.values():
+            await node.publishing.tick()
+
+    async def follow_all(self) -> None:
+        """Do one round between every two members."""
+        for node in self.nodes.values():
+            for other in self.nodes:
+                if other != node.id:
+                    await node.following.round(other)
+
+    def entry(self, tag: bytes, days: int = RETENTION_DAYS) -> Entry:
+        """Return a sealed entry under a tag whose box holds nothing that could be opened."""
+        now = self.clock.now()
+        header = sealed_header(1, 1, self.charter.period_at(now), weeks_after(now, days * DAY))
+        return Entry(header, parse_body(tag + seeded(f"box {tag.hex()} {now}")(552)))
+
+
+def sign_charter(charter: Charter, numbers: Sequence[int]) -> SignedCharter:
+    """Return a charter signed by these members."""
+    document = charter.encode()
+    return SignedCharter(
+        document, tuple((member_id(n), sign_document(document, keys_of(n).identity)) for n in numbers)
+    )
+
+
+@contextmanager
+def founded(
+    members: int = 3, c: int = 3, t: int = 2, budget: int = 100_000, per_day: int = 1_000_000
+) -> Iterator[Federation]:
+    """Found a federation and start every node."""
+    random = seeded("founding")
+    secret = random_scalar(random)
+    dealt = shares.split(secret, c, t, random)
+    ids = [member_id(number) for number in range(1, members + 1)]
+    key = ClassKey(
+        key_class=1,
+        name="payment",
+        epoch=1,
+        threshold=t,
+        committee=tuple(ids[:c]),
+        commitments=dealt.commitments,
+        budget=budget,
+        smallest_space=10**18,
+        retention_days=RETENTION_DAYS,
+        overlap_until=None,
+    )
+    pepper = Pepper(random(32))
+    charter = Charter(
+        federation=NAME,
+        version=1,
+        mode="test",
+        issued=NOW - DAY,
+        expires=NOW + 365 * DAY,
+        period=Period(1, NOW - DAY, pepper_commitment(pepper), {each: random(80) for each in ids}),
+        members=tuple(record_of(number) for number in range(1, members + 1)),
+        classes=(key,),
+        tick_seconds=60,
+        snapshots=("email-rules-1",),
+        policy=Policy(entries_per_day=per_day, max_hops=4),
+    )
+    envelope = sign_charter(charter, range(1, members + 1))
+    with ThreadPoolExecutor(2) as executor:
+        federation = Federation(FakeClock(), executor, charter, envelope, secret, dealt.shares)
+        try:
+            for number in range(1, members + 1):
+                federation.nodes[member_id(number)] = federation.open_node(number)
+            yield federation
+        finally:
+            for writer in federation.opened:
+                writer.close()
+
+
+def successor(federation: Federation, signers: Sequence[int], **changes: object) -> SignedCharter:
+    """Return version 2 with these changes, signed by these members."""
+    charter = replace(federation.charter, version=federation.charter.version + 1, **changes)  # type: ignore[arg-type] # the changes are fields of a charter
+    return sign_charter(charter, signers)
+
+
+def context_of(federation: Federation, caller: MemberId, signed: SignedPartial) -> Context:
+    """Return what a partial of this caller's must be bound to."""
+    key = federation.charter.classes[0]
+    return Context(
+        NAME, 1, 1, key.committee_hash, signed.seat, key.committee[signed.seat - 1], caller, signed.quorum
+    )
+
+
+def evaluate(
+    federation: Federation, node: Node, inputs: Sequence[bytes], seed: str = "blinding"
+) -> tuple[list[Output], list[SignedPartial]]:
+    """Do what a client does: blind, ask the own node, verify every partial, combine, finalize; complain of none."""
+    key = federation.charter.classes[0]
+    blindings, blinded = blind(inputs, seeded(seed))
+    partials = asyncio.run(node.relaying.evaluate(1, 1, key.committee_hash, blinded))
+    contexts = [context_of(federation, node.id, signed) for signed in partials]
+    threshold.check_contexts(contexts)
+    for context, signed in zip(contexts, partials, strict=True):
+        threshold.verify(key.commitments, context, blinded, signed.partial)
+    combined = threshold.combine([signed.partial for signed in partials])
+    return finalize(blindings, combined), partials
