@@ -22,9 +22,19 @@ from tocsin.client.charters import CharterKeeper, Standing
 from tocsin.client.config import ClientConfig, load_config, open_secrets
 from tocsin.client.errors import StaleCharter, TocsinError
 from tocsin.client.evaluating import Evaluator, Wanted
+from tocsin.client.evidence import fetch_proof
 from tocsin.client.log_audit import LogReport, audit_log
 from tocsin.client.matching import Subject, Taggers, look_up, matches_of, open_all
-from tocsin.client.model import ClientStatus, Match, Problem, QueryResult, Receipt, ReportDraft, Value
+from tocsin.client.model import (
+    ClientStatus,
+    Match,
+    Problem,
+    ProofFiles,
+    QueryResult,
+    Receipt,
+    ReportDraft,
+    Value,
+)
 from tocsin.client.ports import Budgets, NodeApi, Submission
 from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
 from tocsin.client.vault import Vault, open_vault
@@ -338,6 +348,10 @@ class Client:
             kept=sum(self._vault.kept().values()),
             logs=tuple((names.get(each.writer, each.writer.hex()), each) for each in node.logs),
         )
+
+    def prove(self, writer: bytes, index: int) -> ProofFiles:
+        """Fetch and verify one entry of a member's log as evidence. Raises `NodeMisbehaved`, `BadConfig`."""
+        return fetch_proof(self._node, self._current().charter, writer, index)
 
     def verify_log(self, member: bytes, *, progress: Progress | None = None) -> LogReport:
         """Read the node's whole copy of a member's log and verify signature, every leaf, root and growth.

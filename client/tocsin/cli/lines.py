@@ -1,0 +1,65 @@
+"""Input lines on their way through the client: which are good, and what became of the bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tocsin.cli.output import fail, warn
+from tocsin.cli.reading import BadLine, Record, read_inputs
+
+if TYPE_CHECKING:
+    from tocsin.client import Client
+
+# A file of a million bad lines should not scroll the first reason away.
+_SHOWN = 20
+
+
+@dataclass
+class Lines:
+    """Good records in the order read, and bad lines with their rules."""
+
+    records: list[Record] = field(default_factory=list)
+    bad: list[BadLine] = field(default_factory=list)
+
+    def refuse(self, position: int, reason: object) -> None:
+        """Note that the record at a position of `records` was refused."""
+        record = self.records[position]
+        self.bad.append(BadLine(record.source, record.line, str(reason)))
+
+    def tell(self) -> None:
+        """Report the bad lines on standard error."""
+        for each in self.bad[:_SHOWN]:
+            warn(str(each))
+        if len(self.bad) > _SHOWN:
+            warn(f"and {len(self.bad) - _SHOWN} more bad lines")
+
+    def json(self) -> list[dict[str, object]]:
+        """Return the bad lines for a JSON document."""
+        return [{"source": each.source, "line": each.line, "rule": each.rule} for each in self.bad]
+
+
+def read_all(inputs: Sequence[str]) -> Lines:
+    """Read every input. Raises `BadInput`."""
+    lines = Lines()
+    for each in read_inputs(inputs):
+        if isinstance(each, Record):
+            lines.records.append(each)
+        else:
+            lines.bad.append(each)
+    return lines
+
+
+def stop_if_bad(client: Client, lines: Lines, more: Iterable[tuple[int, object]] = ()) -> bool:
+    """Say whether any line is bad, after reporting all: what `--strict` asks before anything is sent."""
+    refused: list[tuple[int, object]] = [
+        *client.check((each.type, each.value) for each in lines.records),
+        *more,
+    ]
+    for position, reason in refused:
+        lines.refuse(position, reason)
+    if lines.bad:
+        lines.tell()
+        fail(f"{len(lines.bad)} bad lines: nothing was sent (--strict)")
+    return bool(lines.bad)

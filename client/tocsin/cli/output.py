@@ -1,0 +1,117 @@
+"""What commands print, and where.
+
+Rules
+1. Results go to standard output: tables for people, or one JSON document with `--json`, never both.
+2. Progress, warnings and errors go to standard error; progress only where that is a terminal.
+3. A value of a user is printed only where the command was told to show values. Times are UTC.
+4. Nothing is imported for output before there is any.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+Json = Annotated[
+    bool, Parameter(name="--json", negative=(), help="Print one JSON document instead of tables.")
+]
+"""The `--json` flag of every command."""
+
+Advance = Callable[[int], None]
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON document: an object, or bytes that are JSON already. Bytes inside an object print as hex."""
+    text = value.decode() if isinstance(value, bytes) else json.dumps(value, indent=2, default=_plain)
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def print_json_line(value: Any) -> None:
+    """Print one JSON object on one line at once."""
+    sys.stdout.write(json.dumps(value, default=_plain) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table to standard output; it is as wide as it has to be where that is no terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        # Names come from other members: as plain text they cannot style or forge anything.
+        table.add_row(*(Text(_printable(cell)) for cell in row))
+    console = Console() if sys.stdout.isatty() else Console(width=200, highlight=False)
+    console.print(table)
+
+
+def say(text: str) -> None:
+    """Print a line of result."""
+    sys.stdout.write(_printable(text) + "\n")
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error."""
+    sys.stdout.flush()
+    sys.stderr.write(f"tocsin: warning: {_printable(text)}\n")
+
+
+def fail(text: str) -> None:
+    """Print an error to standard error."""
+    sys.stdout.flush()
+    sys.stderr.write(f"tocsin: {_printable(text)}\n")
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Advance]:
+    """Show on standard error that something runs; the given function says how many more are done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    counted = [BarColumn(), MofNCompleteColumn()] if total is not None else []
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), *counted, TimeElapsedColumn()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(_printable(what), total=total)
+        yield lambda more: bar.advance(task, more)
+
+
+def utc(seconds: int) -> str:
+    """Write unix seconds as a UTC time; a dash for 0."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if seconds else "-"
+
+
+def day(week: int) -> str:
+    """Write the first day of a week counted since 1970."""
+    return datetime.fromtimestamp(week * 7 * 86_400, UTC).strftime("%Y-%m-%d")
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() or each == "\n" else "�" for each in text)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)

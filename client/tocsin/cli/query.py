@@ -1,0 +1,164 @@
+"""`tocsin query`: screen own values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs, Strict
+from tocsin.cli.output import Json, day, print_json, print_table, progress, say, utc, warn
+
+if TYPE_CHECKING:
+    from tocsin.client.model import Match
+
+EXIT_NOTHING, EXIT_INPUT, EXIT_SECURITY = 1, 2, 5
+
+
+def query(
+    *inputs: Inputs,
+    config: Config = DEFAULT_CONFIG,
+    strict: Strict = False,
+    show_values: Annotated[
+        bool, Parameter(negative=(), help="Print matched values too, for your own eyes only.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Screen own values: which did other members report?
+
+    Reads type=value, CSV or JSON lines. A bad line is reported and the others go on. Asking again is free.
+
+    Exit codes: 0 something matched, 1 nothing did, 2 some lines were bad, 3 unavailable, 4 budget used up, 5 an entry
+    or answer did not verify.
+    """
+    from tocsin.cli.lines import read_all, stop_if_bad
+    from tocsin.cli.options import connect
+
+    lines = read_all(inputs)
+    with connect(config) as client:
+        if strict and stop_if_bad(client, lines):
+            return EXIT_INPUT
+        with progress("screening", len(lines.records)) as advance:
+            result = client.query(((each.type, each.value) for each in lines.records), progress=advance)
+    for position, refusal in result.refused:
+        lines.refuse(position, refusal)
+
+    def where(match: Match) -> list[str]:
+        return [lines.records[position].place for position in match.positions]
+
+    def values(match: Match) -> list[str]:
+        return [lines.records[position].value for position in match.positions] if show_values else []
+
+    if json:
+        print_json(
+            {
+                "matches": [
+                    match_json(match)
+                    | {"lines": where(match)}
+                    | ({"values": values(match)} if show_values else {})
+                    for match in result.matches
+                ],
+                "queried": result.queried,
+                "evaluated": result.evaluated,
+                "from_vault": result.from_vault,
+                "bad_lines": lines.json(),
+                "problems": [
+                    {"writer": each.writer.hex(), "index": each.index, "what": each.what}
+                    for each in result.problems
+                ],
+            }
+        )
+    else:
+        if result.matches:
+            columns = ("line", "type", *MATCH_COLUMNS) + (("value",) if show_values else ())
+            print_table(
+                f"{len(result.matches)} matches: leads for a human review",
+                columns,
+                [
+                    (
+                        ", ".join(where(match)),
+                        match.type,
+                        *match_row(match),
+                        *[", ".join(values(match))] * show_values,
+                    )
+                    for match in result.matches
+                ],
+            )
+        say(
+            f"{result.queried} values screened, {len(result.matches)} matches, {result.evaluated} evaluations paid, "
+            f"{result.from_vault} from the vault"
+        )
+    lines.tell()
+    for problem in result.problems:
+        warn(f"entry {problem.index} of {problem.writer_name}'s log was dropped: {problem.what}")
+    if result.problems:
+        return EXIT_SECURITY
+    if lines.bad:
+        return EXIT_INPUT
+    return 0 if result.matches else EXIT_NOTHING
+
+
+MATCH_COLUMNS = ("reported by", "what", "role", "bad accounts", "seen", "confidence", "TLP", "entry", "as of")
+
+
+def match_row(match: Match) -> tuple[str, ...]:
+    """Return the cells of a match under `MATCH_COLUMNS`."""
+    from tocsin.sealing.label import Report, bucket_range
+
+    label = match.label
+    entry = f"{match.writer.hex()[:8]}:{match.index}"
+    if not isinstance(label, Report):
+        reason = f"disputed: {_word(label.reason.name)}"
+        return match.writer_name, reason, "", "", "", "", "", entry, utc(match.checkpoint_time)
+    low, high = bucket_range(label.bad_accounts_bucket)
+    return (
+        match.writer_name,
+        _word(label.abuse.name),
+        _word(label.role.name),
+        str(low) if low == high else f"{low}-{high}",
+        f"{day(label.first_week)} to {day(label.last_week)}",
+        f"{label.confidence} %",
+        _word(label.tlp.name),
+        entry,
+        utc(match.checkpoint_time),
+    )
+
+
+def match_json(match: Match) -> dict[str, object]:
+    """Return a match for a JSON document, without its value."""
+    from tocsin.sealing.label import Report, bucket_range
+
+    label = match.label
+    found: dict[str, object] = {
+        "type": match.type,
+        "key": match.key.hex(),
+        "writer": match.writer.hex(),
+        "writer_name": match.writer_name,
+        "index": match.index,
+        "checkpoint_time": match.checkpoint_time,
+    }
+    if isinstance(label, Report):
+        return found | {
+            "kind": "report",
+            "abuse": _word(label.abuse.name),
+            "role": _word(label.role.name),
+            "tlp": _word(label.tlp.name),
+            "bad_accounts": list(bucket_range(label.bad_accounts_bucket)),
+            "exchanges": list(bucket_range(label.exchanges_bucket)),
+            "first_week": day(label.first_week),
+            "last_week": day(label.last_week),
+            "evidence": _word(label.evidence.name),
+            "rests_on": [{"writer": writer.hex(), "index": index} for writer, index in label.rests_on],
+            "hops": label.hops,
+            "confidence": label.confidence,
+            "legal_basis": _word(label.legal_basis.name),
+        }
+    return found | {
+        "kind": "dispute",
+        "reason": _word(label.reason.name),
+        "disputed": [each.hex() for each in label.disputed],
+    }
+
+
+def _word(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -1,0 +1,130 @@
+"""Values from arguments, CSV and JSON lines.
+
+Rules
+1. An argument is `type=value`, or a file, or `-` for standard input. Values given as arguments are seen by everybody
+   who may list this machine's processes: files are for real data.
+2. CSV has a header with `type` and `value`; JSON lines are objects with both as text. Other columns are kept. A file is
+   JSON lines where its first character is `{`.
+3. A line that cannot be read is reported by file, line and rule, never by its content, and the others go on.
+4. Lines are read one after the other, so a file may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from tocsin.indicators.registry import TYPES
+
+MAX_LINE = 1 << 20
+
+
+class BadInput(ValueError):
+    """Input that cannot be read at all; the message names file and rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of input. `line` counts from 1; the value is never in the repr."""
+
+    source: str
+    line: int
+    type: str
+    value: str = field(repr=False)
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return f"{self.source}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that was not used, and the rule it breaks."""
+
+    source: str
+    line: int
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}: {self.rule}"
+
+
+def read_inputs(arguments: Sequence[str]) -> Iterator[Record | BadLine]:
+    """Yield every line of every argument, in order. Raises `BadInput`."""
+    if not arguments:
+        raise BadInput("nothing to read: name files, `-` for standard input, or type=value")
+    for number, argument in enumerate(arguments, 1):
+        type, equals, value = argument.partition("=")
+        if equals and type in TYPES:
+            yield Record("argument", number, type, value)
+        elif argument == "-":
+            yield from _lines("standard input", sys.stdin)
+        elif Path(argument).is_file():
+            with ExitStack() as stack:
+                try:
+                    file = stack.enter_context(Path(argument).open(encoding="utf-8-sig", newline=""))
+                except OSError as error:
+                    raise BadInput(f"{argument}: cannot be read ({error.strerror})") from None
+                yield from _lines(argument, file)
+        else:
+            # Not repeated: it may be a value with a mistyped type.
+            raise BadInput(f"argument {number} is neither a file nor `type=value` with a type that exists")
+
+
+def _lines(source: str, file: TextIO) -> Iterator[Record | BadLine]:
+    try:
+        first = file.readline(MAX_LINE)
+        rest = itertools.chain([first], file) if first else iter(())
+        yield from _json_lines(source, rest) if first.lstrip().startswith("{") else _csv(source, rest)
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{source}: is not UTF-8 (byte {error.start} of a block); convert it") from None
+    except csv.Error as error:
+        raise BadInput(f"{source}: is not CSV: {error}") from None
+
+
+def _json_lines(source: str, lines: Iterable[str]) -> Iterator[Record | BadLine]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            yield BadLine(source, number, "the line is not JSON")
+            continue
+        if not isinstance(found, dict):
+            yield BadLine(source, number, "the line is not a JSON object")
+            continue
+        yield _record(source, number, {str(key): value for key, value in found.items()})
+
+
+def _csv(source: str, lines: Iterable[str]) -> Iterator[Record | BadLine]:
+    reader = csv.reader(lines)
+    header = [name.strip().lower() for name in next(reader, [])]
+    if not {"type", "value"} <= set(header) or len(set(header)) != len(header):
+        raise BadInput(f"{source}: the first line must be a CSV header with type and value, each column once")
+    for row in reader:
+        if not row:
+            continue
+        if len(row) != len(header):
+            yield BadLine(
+                source, reader.line_num, f"the line has {len(row)} fields, the header has {len(header)}"
+            )
+            continue
+        yield _record(source, reader.line_num, dict(zip(header, row, strict=True)))
+
+
+def _record(source: str, number: int, found: dict[str, object]) -> Record | BadLine:
+    type, value = found.pop("type", None), found.pop("value", None)
+    if not isinstance(type, str) or not isinstance(value, str):
+        return BadLine(source, number, "type and value must both be there, as text")
+    extra = {key: str(item) for key, item in found.items() if item is not None and str(item).strip()}
+    return Record(source, number, type.strip(), value, extra)

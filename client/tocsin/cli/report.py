@@ -1,0 +1,214 @@
+"""`tocsin submit`, `tocsin retract`, `tocsin renew`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from cyclopts import Parameter
+
+from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs, Strict
+from tocsin.cli.output import Json, print_json, progress, say
+from tocsin.cli.reading import Record
+
+if TYPE_CHECKING:
+    from tocsin.cli.lines import Lines
+    from tocsin.client.model import Receipt, ReportDraft
+
+EXIT_INPUT = 2
+
+_COLUMNS = (
+    "abuse",
+    "role",
+    "bad_accounts",
+    "exchanges",
+    "first_seen",
+    "last_seen",
+    "tlp",
+    "confidence",
+    "legal_basis",
+    "supporting",
+)
+_Word = TypeVar("_Word", bound=IntEnum)
+
+
+class BadColumn(ValueError):
+    """A column whose content does not fit; the message names the column and what fits."""
+
+
+@dataclass(frozen=True)
+@Parameter(name="*")
+class Defaults:
+    """What a report says where its line has no column of the name."""
+
+    abuse: str | None = None
+    "distillation, account-farming, resale, payment-fraud, jailbreak-service or other."
+    role: str = "operator"
+    "operator or victim."
+    bad_accounts: int = 1
+    "How many of your own bad accounts hold the value."
+    exchanges: int = 0
+    "How many exchanges they had."
+    first_seen: str | None = None
+    "A day (2026-06-05) or unix seconds; today if not given."
+    last_seen: str | None = None
+    "A day or unix seconds; today if not given."
+    tlp: str = "amber"
+    "red, amber-strict, amber, green or clear."
+    confidence: int = 80
+    "0 to 100."
+    legal_basis: str = "legitimate-interest"
+    "legitimate-interest, legal-obligation, contract, public-task or not-personal-data."
+    supporting: Annotated[bool, Parameter(negative=())] = False
+    "The line supports another report of the same account (payment.composite needs it)."
+
+
+def submit(
+    *inputs: Inputs,
+    defaults: Defaults | None = None,
+    config: Config = DEFAULT_CONFIG,
+    strict: Strict = False,
+    json: Json = False,
+) -> int:
+    """Report own values to the federation; done when the node holds them durably.
+
+    Reads type=value, CSV or JSON lines; further columns abuse, role, bad_accounts, exchanges, first_seen, last_seen,
+    tlp, confidence, legal_basis and supporting override the options. A bad line is reported and the others go on. If
+    the node cannot be reached the sealed reports stay in the outbox, and the next command sends them.
+
+    Exit codes: 0 done, 2 some lines were bad, 3 unavailable, 4 refused or budget used up, 5 a check failed.
+    """
+    from tocsin.cli.lines import read_all, stop_if_bad
+    from tocsin.cli.options import connect
+    from tocsin.client import system
+    from tocsin.client.errors import DraftRefused
+    from tocsin.client.reporting import label_of
+    from tocsin.indicators.registry import TYPES
+
+    lines = read_all(inputs)
+    options = {key: str(value) for key, value in vars(defaults or Defaults()).items() if value is not None}
+    good, drafts, wrong = [], [], []
+    for position, record in enumerate(lines.records):
+        try:
+            draft = _draft(record, options)
+            if record.type in TYPES:
+                label_of(position, draft, record.type, system.now())
+        except BadColumn as error:
+            wrong.append((position, str(error)))
+        except DraftRefused as error:
+            wrong.append((position, f"refused by rule {error.rule}: {error}"))
+        else:
+            good.append(record)
+            drafts.append(draft)
+    with connect(config) as client:
+        if strict and stop_if_bad(client, lines, wrong):
+            return EXIT_INPUT
+        for position, reason in wrong:
+            lines.refuse(position, reason)
+        lines.records = good
+        with progress("reporting", len(drafts)) as advance:
+            receipt = client.submit(drafts, progress=advance)
+    return _tell(receipt, lines, json=json, what="reports are with the node")
+
+
+def retract(
+    *inputs: Inputs, config: Config = DEFAULT_CONFIG, strict: Strict = False, json: Json = False
+) -> int:
+    """Take back every live report and dispute of these values, in every period and epoch.
+
+    Exit codes: 0 done, 2 some lines were bad, 3 unavailable, 4 refused or budget used up, 5 a check failed.
+    """
+    from tocsin.cli.lines import read_all, stop_if_bad
+    from tocsin.cli.options import connect
+
+    lines = read_all(inputs)
+    with connect(config) as client:
+        if strict and stop_if_bad(client, lines):
+            return EXIT_INPUT
+        with progress("retracting"):
+            receipt = client.retract((each.type, each.value) for each in lines.records)
+    return _tell(receipt, lines, json=json, what="entries are retracted")
+
+
+def renew(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
+    """Seal own live reports again in the current period. Run it daily; it costs nothing when nothing is due.
+
+    Exit codes: 0 done, 3 unavailable, 4 refused, 5 a check failed.
+    """
+    from tocsin.cli.lines import Lines
+    from tocsin.cli.options import connect
+
+    with connect(config) as client, progress("renewing"):
+        receipt = client.renew()
+    return _tell(receipt, Lines(), json=json, what="reports are renewed")
+
+
+def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: str) -> int:
+    for position, reason in receipt.refused:
+        lines.refuse(position, reason)
+    if json:
+        print_json(
+            {
+                "accepted": receipt.accepted,
+                "submissions": [each.hex() for each in receipt.submissions],
+                "evaluated": receipt.evaluated,
+                "from_vault": receipt.from_vault,
+                "bad_lines": lines.json(),
+            }
+        )
+    else:
+        say(
+            f"{receipt.accepted} {what}, {receipt.evaluated} evaluations paid, {receipt.from_vault} from the vault"
+        )
+    lines.tell()
+    return EXIT_INPUT if lines.bad else 0
+
+
+def _draft(record: Record, options: Mapping[str, str]) -> ReportDraft:
+    from tocsin.client.model import ReportDraft
+    from tocsin.sealing.label import AbuseKind, LegalBasis, Role, Tlp
+
+    said = dict(options) | {key: text.strip() for key, text in record.extra.items() if key in _COLUMNS}
+    if "abuse" not in said:
+        raise BadColumn("abuse: say what was done, in a column or with --abuse")
+    return ReportDraft(
+        (record.type, record.value),
+        abuse=_word(AbuseKind, "abuse", said["abuse"]),
+        role=_word(Role, "role", said["role"]),
+        bad_accounts=_number("bad_accounts", said["bad_accounts"]),
+        exchanges=_number("exchanges", said["exchanges"]),
+        first_seen=_time("first_seen", said.get("first_seen")),
+        last_seen=_time("last_seen", said.get("last_seen")),
+        tlp=_word(Tlp, "tlp", said["tlp"]),
+        confidence=_number("confidence", said["confidence"]),
+        legal_basis=_word(LegalBasis, "legal_basis", said["legal_basis"]),
+        supporting=said["supporting"].lower() in ("true", "yes", "1"),
+    )
+
+
+def _word(kind: type[_Word], column: str, text: str) -> _Word:
+    try:
+        return kind[text.upper().replace("-", "_")]
+    except KeyError:
+        names = ", ".join(each.name.lower().replace("_", "-") for each in kind)
+        raise BadColumn(f"{column}: must be one of {names}") from None
+
+
+def _number(column: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise BadColumn(f"{column}: must be a whole number, 0 or more")
+    return int(text)
+
+
+def _time(column: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 12:
+        return int(text)
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise BadColumn(f"{column}: must be a day such as 2026-06-05, or unix seconds") from None

@@ -1,0 +1,43 @@
+"""`tocsin watch`: matches as others report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from tocsin.cli.options import DEFAULT_CONFIG, Config
+from tocsin.cli.output import Json, print_json_line, say, warn
+
+if TYPE_CHECKING:
+    from tocsin.client.model import Problem
+
+
+def watch(
+    *,
+    config: Config = DEFAULT_CONFIG,
+    count: Annotated[int | None, Parameter(help="End after this many matches.")] = None,
+    json: Json = False,
+) -> int:
+    """Print matches of values that were queried or reported before, as others report them, until interrupted.
+
+    Resumes where it was left; a match is printed at least once. With --json each match is one line. The raw value is
+    not known here: `key` is what the vault calls it.
+
+    Exit codes: 0 after --count matches, 130 interrupted, 5 an answer did not verify.
+    """
+    from tocsin.cli.options import connect
+    from tocsin.cli.query import match_json, match_row
+
+    def on_problem(problem: Problem) -> None:
+        warn(f"entry {problem.index} of {problem.writer_name}'s log was dropped: {problem.what}")
+
+    with connect(config) as client:
+        for number, match in enumerate(client.watch(on_problem=on_problem), 1):
+            if json:
+                print_json_line(match_json(match))
+            else:
+                say("  ".join((match.type, match.key.hex(), *match_row(match))))
+            if number == count:
+                return 0
+    return 0
