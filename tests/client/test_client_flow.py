@@ -1,0 +1,293 @@
+"""Screening, reporting, retracting, renewing and watching against an honest node."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.client.fake_node import FakeFederation, FakeNode
+from tocsin.client import Client, ReportDraft, system
+from tocsin.client.errors import BudgetExhausted, DraftRefused, SubmissionLost, Unavailable
+from tocsin.indicators.registry import Refused
+from tocsin.sealing.label import AbuseKind, Report, bucket
+
+MAIL = ("contact.email", "mallory@example.com")
+IBAN = ("payment.iban", "GB82 WEST 1234 5698 7654 32")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FakeFederation:
+    return FakeFederation(tmp_path)
+
+
+def report(world: FakeFederation, number: int, *values: tuple[str, str], **fields: object) -> FakeNode:
+    node = world.node(number)
+    with world.client(number, node) as client:
+        receipt = client.submit([ReportDraft(each, AbuseKind.RESALE, **fields) for each in values])  # type: ignore[arg-type]
+        assert receipt.accepted == len(values)
+    node.tick()
+    return node
+
+
+def test_a_holder_finds_what_others_reported_and_nobody_else_does(world: FakeFederation) -> None:
+    report(world, 1, MAIL, bad_accounts=40)
+    report(world, 2, MAIL, IBAN)
+    with world.client(0) as client:
+        result = client.query([("contact.email", "Mallory@Example.com"), ("contact.email", "bob@example.com"), IBAN])
+        assert {(each.writer_name, each.type, each.positions) for each in result.matches} == {
+            (world.homes[1].name, "contact.email", (0,)),
+            (world.homes[2].name, "contact.email", (0,)),
+            (world.homes[2].name, "payment.iban", (2,)),
+        }
+        label = next(each.label for each in result.matches if each.writer == world.homes[1].id)
+        assert isinstance(label, Report)
+        assert label.abuse is AbuseKind.RESALE
+        assert label.bad_accounts_bucket == bucket(40)
+        assert all(each.checkpoint_time for each in result.matches)
+        assert (result.evaluated, result.from_vault, result.problems) == (3, 0, ())
+        assert "mallory" not in repr(result).lower()
+
+
+def test_own_reports_are_no_matches(world: FakeFederation) -> None:
+    report(world, 0, MAIL)
+    with world.client(0) as client:
+        assert client.query([MAIL]).matches == ()
+
+
+def test_asking_again_is_free_in_another_process_too(world: FakeFederation) -> None:
+    node = world.node(0)
+    for expected in (2, 0):
+        with world.client(0, node) as client:
+            result = client.query([MAIL, IBAN, MAIL])
+            assert (result.queried, result.evaluated) == (3, expected)
+    assert node.evaluated == 2
+
+
+def test_bad_values_are_named_by_position_and_the_others_go_on(world: FakeFederation) -> None:
+    report(world, 1, MAIL)
+    with world.client(0) as client:
+        result = client.query([("payment.iban", "GB00SECRETVALUE"), MAIL, ("no.such", "SECRETVALUE")])
+        assert [position for position, _ in result.refused] == [0, 2]
+        assert len(result.matches) == 1
+        assert "SECRETVALUE" not in repr(result) + "".join(str(each) for _, each in result.refused)
+        assert [position for position, _ in client.check([MAIL, ("no.such", "x")])] == [1]
+
+
+def test_batches_in_flight_give_the_same_outputs(world: FakeFederation) -> None:
+    values = [("contact.email", f"user{number}@example.com") for number in range(50)]
+    report(world, 1, values[7], values[33])
+    with world.client(0) as client:
+        client._evaluator._batch_size = 6
+        result = client.query(values)
+        assert sorted(each.positions for each in result.matches) == [(7,), (33,)]
+        assert result.evaluated == 50
+
+
+def test_what_was_paid_for_is_kept_when_the_budget_ends(world: FakeFederation) -> None:
+    node = world.node(0)
+    node.budget = 20
+    values = [("contact.email", f"user{number}@example.com") for number in range(30)]
+    with world.client(0, node) as client:
+        client._evaluator._batch_size = 10
+        with pytest.raises(BudgetExhausted):
+            client.query(values)
+        node.budget = None
+        assert client.query(values).evaluated == 10
+
+
+def test_the_highest_index_counts(world: FakeFederation) -> None:
+    node = report(world, 1, MAIL, confidence=10)
+    with world.client(1, node) as client:
+        client.submit([ReportDraft(MAIL, AbuseKind.RESALE, confidence=90)])
+    node.tick()
+    with world.client(0) as client:
+        (match,) = client.query([MAIL]).matches
+    assert isinstance(match.label, Report)
+    assert (match.index, match.label.confidence) == (1, 90)
+
+
+def test_a_lost_answer_is_retried_with_the_same_bytes_and_one_effect(world: FakeFederation) -> None:
+    node = world.node(1)
+    node.lose_answers = 1
+    with world.client(1, node) as client:
+        with pytest.raises(Unavailable):
+            client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+        assert client.status().outbox == 1
+    with world.client(1, node) as client:
+        assert client.flush().accepted == 1
+        assert client.status().outbox == 0
+    assert node.requests[0] == node.requests[1]
+    node.tick()
+    assert len(world.logs[node.member].entries) == 1
+
+
+def test_an_outbox_that_waited_too_long_is_dropped_loudly(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = world.node(1)
+    with world.client(1, node) as client:
+        client.query([MAIL])
+        node.down = True
+        with pytest.raises(Unavailable):
+            client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+        node.down = False
+        later = system.now() + 7 * 86_400
+        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        with pytest.raises(SubmissionLost, match="report or retract again"):
+            client.flush()
+        assert client.status().outbox == 0
+
+
+def test_retracting_takes_a_report_back(world: FakeFederation) -> None:
+    node = report(world, 1, MAIL, IBAN)
+    with world.client(1, node) as client:
+        assert client.retract([MAIL]).accepted == 1
+        assert client.retract([("contact.email", "never@example.com")]).accepted == 0
+    node.tick()
+    with world.client(0) as client:
+        assert [each.type for each in client.query([MAIL, IBAN]).matches] == ["payment.iban"]
+
+
+def test_drafts_that_the_rules_refuse_are_named_and_the_rest_goes_on(world: FakeFederation) -> None:
+    node = world.node(1)
+    with world.client(1, node) as client:
+        receipt = client.submit(
+            [
+                ReportDraft(MAIL, AbuseKind.RESALE, campaign_key=bytes(32)),
+                ReportDraft(("payment.composite", "41111111|1234|2712"), AbuseKind.RESALE),
+                ReportDraft(MAIL, AbuseKind.RESALE, confidence=101),
+                ReportDraft(("payment.iban", "nonsense"), AbuseKind.RESALE),
+                ReportDraft(IBAN, AbuseKind.RESALE),
+            ]
+        )
+    rules = [each.rule for _, each in receipt.refused if isinstance(each, DraftRefused | Refused)]
+    assert rules[:2] == ["campaign-key.alone", "composite.alone"]
+    assert [position for position, _ in receipt.refused] == [0, 1, 2, 3]
+    assert receipt.accepted == 1
+
+
+def test_renewing_seals_again_in_the_new_period_only_what_is_live(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = report(world, 1, MAIL, IBAN)
+    other = world.node(1)
+    with world.client(1, node) as client:
+        assert client.renew().accepted == 0
+        # As another client of the same member would: in the log, not in this client's vault.
+        client.retract([IBAN])
+        client._vault.mark_reported(1, [client.key_of(IBAN)])
+        node.tick()
+        later = system.now() + 31 * 86_400
+        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        assert client.renew().accepted == 1
+        node.tick()
+        assert client.renew().accepted == 0
+    assert other is not node
+    newest = world.logs[node.member].entries[-1]
+    assert newest is not None
+    assert newest.header.period == world.charter.period.number + 1
+    with world.client(0) as client:
+        assert {each.index for each in client.query([MAIL]).matches} >= {3}
+
+
+def test_watching_finds_what_comes_later_and_resumes(world: FakeFederation) -> None:
+    node = world.node(0)
+    with world.client(0, node) as client:
+        assert client.query([MAIL, IBAN]).matches == ()
+        stop = threading.Event()
+        matches = client.watch(stop)
+        report(world, 1, MAIL)
+        first = next(matches)
+        assert (first.type, first.writer, first.key) == ("contact.email", world.homes[1].id, client.key_of(MAIL))
+        assert first.observable is None
+        writer = world.node(2)
+        with world.client(2, writer) as reporter:
+            reporter.submit([ReportDraft(IBAN, AbuseKind.RESALE)])
+        writer.tick()
+        node.feed(node.streams[-1], writer.member, 0)
+        assert next(matches).type == "payment.iban"
+        # The consumer did not ask for more: after a crash the last match comes again.
+        matches.close()  # type: ignore[attr-defined]
+        assert client._vault.cursors()[world.homes[1].id].next_index == 1
+        assert client._vault.cursors()[writer.member].next_index == 0
+        again = client.watch(stop)
+        assert next(again).type == "payment.iban"
+        stop.set()
+        assert list(again) == []
+        assert client._vault.cursors()[writer.member].next_index == 1
+
+
+def test_watching_survives_a_broken_stream(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = world.node(0)
+    with world.client(0, node) as client:
+        client.query([MAIL])
+        stop = threading.Event()
+        monkeypatch.setattr(stop, "wait", lambda _: None)
+        matches = client.watch(stop)
+        report(world, 1, MAIL)
+        original = node.watch_tags
+
+        def broken(cursor: dict[bytes, int], newest_period: int) -> object:
+            stream = original(cursor, newest_period)
+            stream.messages.queue.clear()
+            stream.messages.put(Unavailable("gone"))
+            monkeypatch.setattr(node, "watch_tags", original)
+            return stream
+
+        monkeypatch.setattr(node, "watch_tags", broken)
+        assert next(matches).type == "contact.email"
+        assert len(node.streams) == 2
+
+
+def test_one_client_serves_several_threads(world: FakeFederation) -> None:
+    report(world, 1, MAIL)
+    found: list[int] = []
+    with world.client(0) as client:
+
+        def ask(number: int) -> None:
+            values = [MAIL, ("contact.email", f"user{number}@example.com")]
+            found.append(len(client.query(values).matches))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    assert found == [1] * 6
+
+
+def test_nothing_secret_is_in_a_repr(world: FakeFederation) -> None:
+    with world.client(0) as client:
+        client.query([MAIL])
+        standing = client._current()
+        shown = repr(client) + repr(client._vault) + repr(standing) + repr(ReportDraft(MAIL, AbuseKind.RESALE))
+    pepper = next(iter(standing.peppers.values()))
+    assert bytes(pepper).hex() not in shown
+    assert "mallory" not in shown
+
+
+def test_the_own_node_learns_no_value_and_no_output(world: FakeFederation) -> None:
+    """What leaves the client is blinded anew each time: two clients' batches for one value have nothing in common."""
+    seen: list[bytes] = []
+
+    class Noting(FakeNode):
+        def evaluate(self, *arguments: object) -> list[object]:  # type: ignore[override]
+            seen.extend(arguments[3])  # type: ignore[arg-type]
+            return super().evaluate(*arguments)  # type: ignore[arg-type, return-value]
+
+    for number in (0, 1):
+        with world.client(number, Noting(world, world.homes[number].id)) as client:
+            client.query([MAIL])
+    assert len(set(seen)) == len(seen) == 2
+
+
+def test_a_query_of_nothing_asks_nothing(world: FakeFederation) -> None:
+    node = world.node(0)
+    with world.client(0, node) as client:
+        result = client.query([])
+    assert replace(result, matches=()) == result
+    assert node.evaluated == 0
+    assert isinstance(client, Client)
