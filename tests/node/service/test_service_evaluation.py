@@ -1,7 +1,6 @@
 """Evaluating and relaying in a federation in one process (DESIGN §4, TARGETS §3 rows 15 to 17)."""
 
 import asyncio
-import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -94,8 +93,9 @@ def test_the_own_seat_is_asked_first(federation: Federation) -> None:
 
 def test_a_batch_is_charged_once_however_often_and_wherever_it_is_asked(federation: Federation) -> None:
     node = federation[1]
-    for _ in range(3):
-        _, partials = evaluate(federation, node, INPUTS)
+    for _ in range(2):
+        evaluate(federation, node, INPUTS)
+    _, partials = evaluate(federation, node, INPUTS)
     assert all(signed.budget_left == 95 for signed in partials)
     node.wire.down = {member_id(2)}
     evaluate(federation, node, INPUTS)
@@ -255,7 +255,7 @@ def test_a_silent_evaluator_is_replaced_after_its_deadline_and_avoided_after_tha
                 await asyncio.Event().wait()
             return await original(member, asked)
 
-        node.wire.evaluate = evaluate_or_hang  # type: ignore[method-assign] # the fault of this test
+        node.wire.evaluate = evaluate_or_hang  # type: ignore[method-assign,assignment] # the fault of this test
         evaluate(federation, node, INPUTS)
         evaluate(federation, node, INPUTS, "second")
         assert silent == [member_id(2)]
@@ -327,9 +327,10 @@ def test_an_expired_charter_evaluates_nothing(federation: Federation) -> None:
 def test_a_signature_covers_the_budget_left_and_the_time(federation: Federation) -> None:
     _, partials = evaluate(federation, federation[1], INPUTS)
     elements = blinded()
-    for signed, change in itertools.product(partials, ({"budget_left": 7}, {"time": 7})):
+    for signed in partials:
         context = context_of(federation, member_id(1), signed)
         key = federation.charter.member(signed.evaluator).node
         verify_signed(key, context, elements, signed)
-        with pytest.raises(BadSignature):
-            verify_signed(key, context, elements, replace(signed, **change))
+        for changed in (replace(signed, budget_left=7), replace(signed, time=7)):
+            with pytest.raises(BadSignature):
+                verify_signed(key, context, elements, changed)

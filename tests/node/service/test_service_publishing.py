@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ from tocsin.node.service.log_keys import open_note, origin_time
 from tocsin.node.service.publishing import ClockBehind, OldHistory
 from tocsin.node.service.sequencing import sequence
 from tocsin.node.storage.memory import MemoryStore
-from tocsin.tlog.entry import WEEK_S, Entry, Kind, charter_header, sealed_header, weeks_after
+from tocsin.tlog.entry import WEEK_S, Entry, Kind, charter_header, parse_body, sealed_header, weeks_after
 
 T = [bytes([number]) * 16 for number in range(16)]
 
@@ -145,8 +146,6 @@ def test_sequencing_is_a_pure_function_of_what_is_due() -> None:
     random = seeded("sequencing")
 
     def entry(tag: bytes) -> Entry:
-        from tocsin.tlog.entry import parse_body
-
         return Entry(sealed_header(1, 1, 1, 9), parse_body(tag + random(552)))
 
     first, second = entry(T[4]), entry(T[4])
@@ -302,7 +301,7 @@ def test_malformed_submissions_store_nothing(federation: Federation) -> None:
     node, good = federation[1], federation.entry(T[1])
     now, body = federation.clock.now(), good.body
 
-    def with_header(**changes: int) -> Entry:
+    def with_header(**changes: Any) -> Entry:
         return Entry(replace(good.header, **changes), body)
 
     cases: list[tuple[type[Exception], bytes, list[Entry]]] = [

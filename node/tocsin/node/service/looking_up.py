@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -129,7 +129,7 @@ class LookingUp:
 
         return await self._storing.read(look)
 
-    async def watch(self, cursor: Mapping[MemberId, int], newest_period: int) -> AsyncIterator[News]:
+    async def watch(self, cursor: Mapping[MemberId, int], newest_period: int) -> AsyncGenerator[News, None]:
         """Yield new entries of every other member's log from a cursor on, until closed.
 
         Each pass over the logs ends with one item that is `caught_up`. Raises `InvalidCursor` or `UnknownLog`.
