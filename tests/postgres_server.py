@@ -103,12 +103,12 @@ class PostgresServer:
         """Open a connection of the server's owner, in autocommit."""
         return psycopg.connect(host=str(self.folder), user="tocsin", dbname=database, autocommit=True)
 
-    def new_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def new_database(self, template: str = "template1") -> str:
+        """Create a database, empty or like the one named (to which nobody may be connected), and return its URL."""
         self._databases += 1
         name = f"tocsin_{self._databases}"
         with self.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return f"postgresql+psycopg://tocsin@/{name}?host={self.folder}"
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +22,12 @@ KINDS = ("memory", "sqlite", "postgresql")
 
 
 @pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "memory":
         opened: Store = MemoryStore(m.FEDERATION, m.OWN)
-    elif request.param == "sqlite":
-        opened = open_store(f"sqlite:///{tmp_path}/node.db", m.FEDERATION, m.OWN)
     else:
-        opened = open_store(request.getfixturevalue("postgres_url"), m.FEDERATION, m.OWN)
+        url = request.getfixturevalue("new_sqlite_url" if request.param == "sqlite" else "new_postgres_url")
+        opened = open_store(url, m.FEDERATION, m.OWN)
     yield opened
     opened.close()
 
@@ -439,9 +439,10 @@ def run_step(store: Store, kind: str, number: int, other: int) -> object:
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_sqlite_and_memory_agree_on_anything(
-    steps: list[tuple[str, int, int]], tmp_path_factory: pytest.TempPathFactory
+    steps: list[tuple[str, int, int]], sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    sql = open_store(f"sqlite:///{tmp_path_factory.mktemp('agree')}/node.db", m.FEDERATION, m.OWN)
+    place = shutil.copy(sqlite_template, tmp_path_factory.mktemp("agree"))
+    sql = open_store(f"sqlite:///{place}", m.FEDERATION, m.OWN)
     memory = MemoryStore(m.FEDERATION, m.OWN)
     try:
         for step in steps:

@@ -127,6 +127,8 @@ def translate(error: Exception) -> StoreError:
     state, primary = None, ""
     if isinstance(error, psycopg.Error):
         state, primary = error.sqlstate, error.diag.message_primary or ""
+        # The error is shown as the cause of ours.
+        error.args = (primary or "the connection is lost",)
     if state == "53100":
         return StoreFull(
             "the disk of the database server is full (53100); free some space, no restart is needed"

@@ -14,6 +14,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -139,6 +140,13 @@ def _engine(path: Path, connections: int, pragmas: tuple[str, ...], begin: str) 
         except sqlite3.Error as error:
             connection.close()
             raise translate(error) from error
+
+    @event.listens_for(engine, "invalidate")
+    def roll_back(connection: Any, _record: ConnectionPoolEntry, _error: BaseException | None) -> None:
+        # The driver's close leaves the transaction and its lock alone while any statement is still referenced, and
+        # the error that brought us here refers to one.
+        with suppress(sqlite3.Error):
+            connection.rollback()
 
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
