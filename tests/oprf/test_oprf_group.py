@@ -41,6 +41,13 @@ def test_rfc9496_invalid_encodings_are_refused_with_their_index(encoding: str) -
     assert encoding not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", [GENERATOR, bytes(32)])
+def test_the_highest_bit_makes_no_second_encoding(encoding: bytes) -> None:
+    with pytest.raises(BadElement) as caught:
+        group.decode_elements([GENERATOR, encoding[:31] + bytes([encoding[31] | 0x80])])
+    assert (caught.value.index, caught.value.rule) == (1, "non-canonical")
+
+
 def test_rfc9496_uniform_bytes_map_to_the_published_elements() -> None:
     uniform, expected = zip(*VECTORS["from_uniform"], strict=True)
     found = group.from_uniform([bytes.fromhex(item) for item in uniform])
