@@ -62,7 +62,8 @@ protos: .venv/.development ## Generate the gRPC modules from protos/tocsin/v1
 vectors: .venv/.development ## Regenerate our own published vectors
 	@for script in $$(git ls-files 'tests/*regenerate_*.py'); do echo "tocsin: $$script"; $(BIN)/python $$script; done
 
-readme: .venv/.development ## Refresh the README's output, figures and picture
+readme: .venv/.development ## Refresh what the documents quote: worked example, demonstration, picture
+	@$(BIN)/python docs/spec_example.py
 	@$(BIN)/python docs/refresh.py
 
 bench: .venv/.development ## One figure of docs/performance.md: make bench NAME=evaluate

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from tocsin.cli.output import Json, print_json, print_table, say
 
+from tocsin.cli.output import Json, print_json, print_table, say
 from tocsin.cli.unlocking import UnlockBy, passphrase_for
 
 app = App(name="charter", help="The federation's charter: draft, sign, show, verify, install.")
@@ -83,7 +83,7 @@ def show(charter: Path, *, json: Json = False) -> None:
     """
     from tocsin.charter.document import parse_charter
     from tocsin.charter.envelope import charter_hash, parse_envelope
-    from tocsin.cli.founding.charters import day
+    from tocsin.cli.founding.charters import coverage_text, day
 
     signed = parse_envelope(charter.read_bytes())
     if json:
@@ -106,7 +106,7 @@ def show(charter: Path, *, json: Json = False) -> None:
     )
     print_table(
         "Key classes",
-        ("class", "epoch", "threshold", "committee", "budget per seat", "retention"),
+        ("class", "epoch", "threshold", "committee", "budget per seat", "coverage", "retention"),
         [
             (
                 f"{each.key_class} {each.name}",
@@ -114,10 +114,15 @@ def show(charter: Path, *, json: Json = False) -> None:
                 f"{each.threshold} of {len(each.committee)}",
                 ", ".join(document.member(seat).name for seat in each.committee),
                 f"{each.budget:,}",
+                coverage_text(each),
                 f"{each.retention_days} days",
             )
             for each in document.classes
         ],
+    )
+    say(
+        "coverage: the share of the class's smallest value space that a committee member could search in one epoch by "
+        "spending its whole budget; above 1 % a value of that class can be guessed (see the threat model)"
     )
 
 

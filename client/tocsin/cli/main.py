@@ -50,6 +50,7 @@ def build(invoked: str | None = None) -> App:
         # Markdown would cost a third of the time that `tocsin --help` may take.
         help_format="markdown" if any(invoked == name for _, name, _, _ in _COMMANDS) else "plaintext",
         version=_version,
+        suppress_keyboard_interrupt=False,
     )
     for path, name, text, group in _COMMANDS:
         app.command(path, name=name, help=None if name == invoked else text, group=group)

@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tocsin.cli.output import print_table, progress, say
-
 from tocsin.cli.demo.federation import Home, Nodes, found
 from tocsin.cli.demo.population import Provider, generate, write
 from tocsin.cli.demo.provider import holdings
 from tocsin.cli.demo.views import evaluator, non_holder, thief
+from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
 from tocsin.client.system import monotonic, pause
 from tocsin.indicators.registry import KeyClass
@@ -200,11 +199,11 @@ def _show(
         ],
     )  # fmt: skip
     print_table(
-        "Leads for review: accounts matched over at least two types, against the generated truth",
+        "Leads for review: accounts matched over two types or more, beside the generated truth",
         ("provider", "leads", "of the operator", "innocent", "operator accounts unconfirmed before"),
         [_leads(provider, queried[provider.name]) for provider in providers],
     )
-    _show_views(homes, data, queried)
+    _show_views(homes, data, outcome)
     _show_budgets(homes, outcome)
 
 
@@ -229,20 +228,14 @@ def _leads(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _show_views(homes: Sequence[Home], data: dict[str, Path], queried: dict[str, Any]) -> None:
+def _show_views(homes: Sequence[Home], data: dict[str, Path], outcome: dict[str, Any]) -> None:
+    queried = outcome["queried"]
     names = {home.id: home.name for home in homes}
-    for reader in homes:
-        held = {(match["writer"], match["index"]) for match in queried[reader.name]["matches"]}
-        writer = next(home for home in homes if home is not reader)
-        with Client.connect(reader.client) as client:
-            size = next(status.size for name, status in client.status().logs if name == writer.name)
-            index = next((index for index in range(size) if (writer.name, index) not in held), None)
-            if index is not None:
-                view = non_holder(reader.name, client, writer.name, writer.id, index)
-                print_table(view.title, view.columns, view.rows)
-                break
-    seat = homes[0]
-    view = evaluator(seat.name, seat.folder / "node" / "node.db", names)
+    reader, writer = homes[0], homes[1]
+    held = {match["index"] for match in queried[reader.name]["matches"] if match["writer"] == writer.name}
+    view = non_holder(reader, writer, held)
+    print_table(view.title, view.columns, view.rows)
+    view = evaluator(homes[0], names)
     print_table(view.title, view.columns, view.rows)
     values = {value.canonical for folder in data.values() for value in holdings(folder)[0]}
     view = thief(homes[0], values)

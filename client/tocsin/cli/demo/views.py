@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from tocsin.cli.demo.federation import Home
-from tocsin.client import Client
 from tocsin.indicators.registry import KeyClass
-from tocsin.tlog.entry import SealedBody
+from tocsin.tlog.entry import parse_header
 
 
 @dataclass(frozen=True)
@@ -26,28 +25,34 @@ class View:
     rows: Sequence[tuple[str, ...]]
 
 
-def non_holder(name: str, client: Client, writer: str, writer_id: bytes, index: int) -> View:
-    """An entry as it lies in the copy of a member that does not hold its value."""
-    proven = client.entry(writer_id, index)
-    header = proven.leaf.header
-    body = proven.body
-    tag = body.tag.hex() if isinstance(body, SealedBody) else "erased"
-    box = body.box.hex()[:40] if isinstance(body, SealedBody) else "erased"
+def non_holder(reader: Home, writer: Home, held: Container[int]) -> View:
+    """The first entry that the reader cannot open, as it lies in its own node's database.
+
+    `held` are the indices in the writer's log that the reader matched.
+    """
+    with _opened(reader) as connection:
+        entries = connection.execute(
+            "SELECT leaf.leaf_index, leaf.header, body.tag, body.sealed FROM log JOIN leaf ON leaf.log = log.no"
+            " JOIN body ON body.log = log.no AND body.leaf_index = leaf.leaf_index WHERE log.member = ?",
+            (writer.id,),
+        ).fetchall()
+    index, encoded, tag, sealed = next(entry for entry in entries if entry[0] not in held)
+    header = parse_header(encoded)
     return View(
-        f"What a non-holder sees: {name} reads entry {index} of {writer}'s log",
+        f"What a non-holder sees: {reader.name} reads entry {index} of {writer.name}'s log",
         ("field", "what it reads"),
         [
             ("class, epoch, period", f"{KeyClass(header.key_class).label}, {header.epoch}, {header.period}"),
-            ("tag", tag),
-            ("box", f"{box}… (528 bytes, fixed size)"),
-            ("label", "none: its vault holds no value whose secret gives this tag"),
+            ("tag", tag.hex()),
+            ("nonce and box", f"{sealed.hex()[:40]}… ({len(sealed)} bytes, the same for every entry)"),
+            ("label", "none: no value it holds gives this tag"),
         ],
     )
 
 
-def evaluator(name: str, database: Path, names: dict[bytes, str]) -> View:
+def evaluator(home: Home, names: dict[bytes, str]) -> View:
     """Everything a node's database keeps of the evaluations it took part in."""
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+    with _opened(home) as connection:
         rows = connection.execute(
             "SELECT caller, key_class, SUM(used) FROM budget GROUP BY caller, key_class ORDER BY key_class, caller"
         ).fetchall()
@@ -56,7 +61,7 @@ def evaluator(name: str, database: Path, names: dict[bytes, str]) -> View:
         by_class.setdefault(key_class, {})[bytes(caller)] = used
     callers = sorted(names, key=names.__getitem__)
     return View(
-        f"What an evaluator sees: {name}'s counters of who asked how much (never what)",
+        f"What an evaluator sees: {home.name}'s counters of who asked how much (never what)",
         ("key class", *(names[caller] for caller in callers)),
         [
             (KeyClass(key_class).label, *(f"{used.get(caller, 0):,}" for caller in callers))
@@ -85,3 +90,7 @@ def thief(home: Home, values: Iterable[bytes]) -> View:
             ),
         ],
     )
+
+
+def _opened(home: Home) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(f"file:{home.folder / 'node' / 'node.db'}?mode=ro", uri=True))

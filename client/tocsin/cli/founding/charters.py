@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tocsin.charter.card import MemberCard, parse_card
-from tocsin.charter.document import Charter, Member, Mode, Period, Policy, parse_charter
+from tocsin.charter.document import Charter, ClassKey, Member, Mode, Period, Policy, parse_charter
 from tocsin.charter.envelope import (
     SignedCharter,
     charter_hash,
@@ -35,6 +35,7 @@ CHARTER_DAYS = 180
 FIRST_PERIOD = 1
 ENTRIES_PER_DAY = 1_000_000
 MAX_HOPS = 4
+ENUMERABLE_PERCENT = 1.0
 
 
 def draft(cards: Sequence[MemberCard], federation: str, mode: Mode, tick_seconds: int, now: int) -> Charter:
@@ -155,6 +156,15 @@ def replace_file(path: Path, content: bytes) -> None:
 def day(seconds: int) -> str:
     """Return a unix time as its day in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def coverage_text(key: ClassKey) -> str:
+    """Say how much of a class's smallest space a member that holds one seat can search in one epoch."""
+    share = key.coverage(1)
+    if share is None:
+        return "no bound: one seat holds the key"
+    percent = min(100.0, float(share * 100))
+    return f"{percent:.3g} %" + (", enumerable" if percent > ENUMERABLE_PERCENT else "")
 
 
 def _pin(text: str) -> bytes:
