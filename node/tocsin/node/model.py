@@ -20,7 +20,7 @@ MemberId = NewType("MemberId", bytes)
 
 @dataclass(frozen=True)
 class SignedPartial:
-    """One evaluator's part as it travels: what it computed, what it says of the budget, and its signature over both."""
+    """One evaluator's part as it travels: what it computed, the budget it says is left, and a signature."""
 
     seat: int
     evaluator: MemberId
@@ -164,8 +164,8 @@ class NewTags:
 class Append:
     """Everything one tick, or one step of following, commits: all of it or nothing.
 
-    `erase` are the indices of this log whose bodies go with it (targets of RETRACT entries). `settled` maps the
-    submission's idempotency key and position to the index given, for the node's own log only.
+    `erase` are the indices of this log whose bodies go with it (targets of RETRACT entries). `settled` maps
+    a submission's idempotency key and position to the index given, for the node's own log only.
     """
 
     member: MemberId

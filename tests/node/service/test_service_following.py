@@ -386,3 +386,43 @@ def test_charters_entries_are_followed(federation: Federation) -> None:
     stored = federation[2].storing.read_now(lambda reading: reading.entries(member_id(1), 0, 5))
     assert [each.entry.header.kind for each in stored] == [Kind.CHARTER]
     assert stored[0].entry.header != charter_header(bytes(31) + b"\1")
+
+
+def test_a_quiet_log_is_vouched_for_again_at_its_followers(federation: Federation) -> None:
+    publish(federation, federation[1], 1, T[1])
+    follow(federation[2], 1)
+    cosigner = cosigner_of(federation.charter, federation.charter.member(member_id(2)))
+
+    def vouched() -> tuple[int, int]:
+        tip = federation[2].storing.read_now(lambda reading: reading.tip(member_id(1)))
+        return tip.time, cosigned_at(parse_note(tip.checkpoint), cosigner)
+
+    first = vouched()
+    federation.clock.advance(30)
+    follow(federation[2], 1)
+    assert vouched() == first  # the origin has not vouched again, so its follower does not
+    federation.clock.advance(600)
+    asyncio.run(federation[1].publishing.tick())
+    federation.clock.advance(1)
+    follow(federation[2], 1)
+    assert vouched() == (federation.clock.now() - 1, federation.clock.now())
+
+
+def test_two_peers_that_show_one_fork_at_once_leave_one_proof() -> None:
+    with founded(members=4) as federation:
+        publish(federation, federation[1], 1, T[1])
+        other = copy_of(federation, 1)
+        publish(federation, federation[1], 2, T[2])
+        publish(federation, other, 2, T[3])
+        for asker in (3, 4):
+            federation.faces[member_id(asker), member_id(1)] = other
+            follow(federation[asker], 1)
+        follow(federation[2], 1)
+
+        async def both() -> None:
+            await asyncio.gather(*(federation[2].following.round(member_id(n)) for n in (3, 4)))
+
+        asyncio.run(both())
+        fork_at(federation[2], 1)
+        audit = federation[2].storing.read_now(lambda reading: reading.audit(20))
+        assert [kind for _, kind, _, _ in audit].count("fork") == 1
