@@ -62,7 +62,11 @@ class Log:
 
     def live(self, tag: bytes) -> list[int]:
         """Indices of live entries under a tag."""
-        return [i for i, e in enumerate(self.entries) if e is not None and e.body is not None and e.body.tag == tag]
+        return [
+            i
+            for i, e in enumerate(self.entries)
+            if e is not None and e.body is not None and e.body.tag == tag
+        ]
 
 
 class FakeFederation:
@@ -97,7 +101,9 @@ class FakeFederation:
             Checkpoint(origin, size, root), Signer(log_verifier(origin, log.public_key), log.sign)
         )
         name = cosigner_name(federation, member)
-        return add_cosignature(note, Signer(cosigner_verifier(name, cosigner.public_key), cosigner.sign), now())
+        return add_cosignature(
+            note, Signer(cosigner_verifier(name, cosigner.public_key), cosigner.sign), now()
+        )
 
     def publish(self, member: bytes, entries: Sequence[Entry]) -> None:
         """One tick of one member."""
@@ -111,7 +117,9 @@ class FakeFederation:
             log.nodes.update({(level, index): node for level, index, node in fresh})
         log.note = self.sign(member, log.frontier.size, log.frontier.root())
 
-    def partial(self, caller: bytes, key: ClassKey, quorum: tuple[int, ...], seat: int, blinded: Sequence[Element]) -> SignedPartial:
+    def partial(
+        self, caller: bytes, key: ClassKey, quorum: tuple[int, ...], seat: int, blinded: Sequence[Element]
+    ) -> SignedPartial:
         """What an honest evaluator answers."""
         context = self.context(caller, key, quorum, seat)
         share = self.shares[key.key_class, key.epoch, seat]
@@ -126,7 +134,9 @@ class FakeFederation:
             key.committee[seat - 1], caller, quorum,
         )  # fmt: skip
 
-    def signed(self, context: Context, blinded: Sequence[Element], partial: PartialEvaluation) -> SignedPartial:
+    def signed(
+        self, context: Context, blinded: Sequence[Element], partial: PartialEvaluation
+    ) -> SignedPartial:
         """A partial under its evaluator's signature, right or wrong."""
         node = SigningKey(self.keys[context.evaluator]["node"])
         statement = threshold.signed_statement(context, blinded, partial, 1_000, now())
@@ -174,7 +184,9 @@ class FakeNode:
         self.closed = False
 
     # What a lying evaluator overrides.
-    def answer(self, key: ClassKey, quorum: tuple[int, ...], seat: int, blinded: Sequence[Element]) -> SignedPartial:
+    def answer(
+        self, key: ClassKey, quorum: tuple[int, ...], seat: int, blinded: Sequence[Element]
+    ) -> SignedPartial:
         return self.world.partial(self.member, key, quorum, seat, blinded)
 
     # What a lying relay overrides.
@@ -196,9 +208,8 @@ class FakeNode:
             except InvalidPartial:
                 self.complaints.append(each)
                 self.convicted.add(each.seat)
-        if self.budget is not None and not complaints:
-            if self.evaluated + len(blinded) > self.budget:
-                raise BudgetExhausted("BUDGET_EXHAUSTED", "nothing left")
+        if self.budget is not None and not complaints and self.evaluated + len(blinded) > self.budget:
+            raise BudgetExhausted("BUDGET_EXHAUSTED", "nothing left")
         if not complaints:
             self.evaluated += len(blinded)
         seats = [seat for seat in range(1, len(key.committee) + 1) if seat not in self.convicted]
@@ -221,7 +232,10 @@ class FakeNode:
     def submit(self, idempotency_key: bytes, entries: Sequence[WireEntry]) -> Acknowledged:
         raw = b"".join(each.header + each.body for each in entries)
         return self._once(
-            idempotency_key, raw, len(entries), lambda: [parse_entry(each.header, each.body) for each in entries]
+            idempotency_key,
+            raw,
+            len(entries),
+            lambda: [parse_entry(each.header, each.body) for each in entries],
         )
 
     def retract(self, idempotency_key: bytes, tags: bytes) -> Acknowledged:
@@ -279,7 +293,10 @@ class FakeNode:
         hashes = inclusion_proof(index, log.frontier.size, {node: log.nodes[node] for node in plan})
         entry = log.entries[index]
         return ProvenEntry(
-            writer, index, LogEntry(log.leaves[index], entry.body if entry is not None else None), tuple(hashes)
+            writer,
+            index,
+            LogEntry(log.leaves[index], entry.body if entry is not None else None),
+            tuple(hashes),
         )
 
     def watch_tags(self, cursor: Mapping[bytes, int], newest_period: int) -> FakeStream:
@@ -300,7 +317,11 @@ class FakeNode:
         ]
         stream.messages.put(
             NewTags(
-                writer, tuple(index for index, _ in live), b"".join(tag for _, tag in live), log.frontier.size, True
+                writer,
+                tuple(index for index, _ in live),
+                b"".join(tag for _, tag in live),
+                log.frontier.size,
+                True,
             )
         )
 

@@ -36,7 +36,9 @@ def test_a_holder_finds_what_others_reported_and_nobody_else_does(world: FakeFed
     report(world, 1, MAIL, bad_accounts=40)
     report(world, 2, MAIL, IBAN)
     with world.client(0) as client:
-        result = client.query([("contact.email", "Mallory@Example.com"), ("contact.email", "bob@example.com"), IBAN])
+        result = client.query(
+            [("contact.email", "Mallory@Example.com"), ("contact.email", "bob@example.com"), IBAN]
+        )
         assert {(each.writer_name, each.type, each.positions) for each in result.matches} == {
             (world.homes[1].name, "contact.email", (0,)),
             (world.homes[2].name, "contact.email", (0,)),
@@ -201,7 +203,11 @@ def test_watching_finds_what_comes_later_and_resumes(world: FakeFederation) -> N
         matches = client.watch(stop)
         report(world, 1, MAIL)
         first = next(matches)
-        assert (first.type, first.writer, first.key) == ("contact.email", world.homes[1].id, client.key_of(MAIL))
+        assert (first.type, first.writer, first.key) == (
+            "contact.email",
+            world.homes[1].id,
+            client.key_of(MAIL),
+        )
         assert first.observable is None
         writer = world.node(2)
         with world.client(2, writer) as reporter:
@@ -263,7 +269,9 @@ def test_nothing_secret_is_in_a_repr(world: FakeFederation) -> None:
     with world.client(0) as client:
         client.query([MAIL])
         standing = client._current()
-        shown = repr(client) + repr(client._vault) + repr(standing) + repr(ReportDraft(MAIL, AbuseKind.RESALE))
+        shown = (
+            repr(client) + repr(client._vault) + repr(standing) + repr(ReportDraft(MAIL, AbuseKind.RESALE))
+        )
     pepper = next(iter(standing.peppers.values()))
     assert bytes(pepper).hex() not in shown
     assert "mallory" not in shown

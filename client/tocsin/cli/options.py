@@ -24,6 +24,8 @@ Strict = Annotated[bool, Parameter(negative=(), help="Send nothing if any line i
 Inputs = Annotated[
     str,
     Parameter(
+        # So that `-` gets here; what else begins so and is no option is refused when it is read.
+        allow_leading_hyphen=True,
         help="CSV or JSON-lines files with type and value, `-` for standard input, or type=value "
         "(arguments are visible to other processes).",
     ),

@@ -51,7 +51,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for row in rows:
         # Names come from other members: as plain text they cannot style or forge anything.
         table.add_row(*(Text(_printable(cell)) for cell in row))
-    console = Console() if sys.stdout.isatty() else Console(width=200, highlight=False)
+    console = Console() if sys.stdout.isatty() else Console(width=4_096, highlight=False)
     console.print(table)
 
 

@@ -76,6 +76,8 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Record | BadLine]:
                     raise BadInput(f"{argument}: cannot be read ({error.strerror})") from None
                 yield from _lines(argument, file)
         else:
+            if argument.startswith("--"):
+                raise BadInput(f"argument {number} is no option of this command; see --help")
             # Not repeated: it may be a value with a mistyped type.
             raise BadInput(f"argument {number} is neither a file nor `type=value` with a type that exists")
 

@@ -29,6 +29,9 @@ from tocsin.sealing import hpke
 from tocsin.sealing.period import Pepper, ratchet, verify_pepper
 from tocsin.sealing.period import WrongPepper as NotCommitted
 
+# How many charters the wire gives at a time.
+_PAGE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -145,8 +148,9 @@ class CharterKeeper:
                 "two charters of one version exist. Keep both files and tell the federation"
             )
         if offered.version == current.version + 1:
-            self._adopt([file], current, now)
-        return self._standing(now)
+            current = self._adopt([file], current, now) or current
+        # An expired charter still leads to its successor, which only the node can have.
+        return self._standing(now) if now < current.expires else None
 
     def refresh(self, node: NodeApi, standing: Standing | None, now: int) -> Standing:
         """Fetch and verify what is newer (or, with no standing, the whole chain). Returns the standing to use.
@@ -157,6 +161,7 @@ class CharterKeeper:
         first = current.version if current is not None else 1
         while True:
             offered = [self._parse_offer(each) for each in node.charters(first)]
+            last_page = len(offered) < _PAGE
             if not offered:
                 if current is None:
                     raise CharterRefused("the node has no charter from version 1 on; let it load one first")
@@ -171,6 +176,8 @@ class CharterKeeper:
             current = self._adopt(offered, current, now) or current
             if current is None:
                 raise NodeMisbehaved("it answered with charters of other versions than asked")
+            if last_page:
+                break
             first = current.version + 1
         fresh = self._standing(now)
         if fresh is None:

@@ -1,0 +1,344 @@
+"""Transcripts of the client's commands: what goes where, and the exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.client.fake_node import FakeFederation, FakeNode
+from tocsin.cli.main import run
+from tocsin.client import Client, ReportDraft
+from tocsin.client.config import ClientConfig
+from tocsin.client.errors import Unavailable
+from tocsin.client.ports import ProvenEntries
+from tocsin.sealing.label import AbuseKind
+
+MAIL = ("contact.email", "mallory@example.com")
+
+
+@dataclass
+class Session:
+    """Members' terminals: each runs commands against its own fake node."""
+
+    world: FakeFederation
+    nodes: dict[Path, FakeNode]
+    capture: pytest.CaptureFixture[str]
+
+    def node(self, number: int) -> FakeNode:
+        return self.nodes[self.world.homes[number].client]
+
+    def __call__(self, number: int, *arguments: str) -> tuple[int, str, str]:
+        code = run([*arguments, "--config", str(self.world.homes[number].client)])
+        out, err = self.capture.readouterr()
+        for node in self.nodes.values():
+            node.tick()
+        return code, out, err
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Session:
+    world = FakeFederation(tmp_path)
+    nodes = {home.client: FakeNode(world, home.id) for home in world.homes}
+
+    def connect(path: Path | ClientConfig) -> Client:
+        assert isinstance(path, Path)
+        number = next(at for at, home in enumerate(world.homes) if home.client == path)
+        return world.client(number, nodes[path])
+
+    monkeypatch.setattr(Client, "connect", connect)
+    return Session(world, nodes, capsys)
+
+
+def test_submit_then_query(terminal: Session, tmp_path: Path) -> None:
+    code, out, err = terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    assert (code, err) == (0, "")
+    assert out == "1 reports are with the node, 1 evaluations paid, 0 from the vault\n"
+    file = tmp_path / "values.csv"
+    file.write_text("type,value\ncontact.email,bob@example.com\ncontact.email,Mallory@example.com\n")
+    code, out, err = terminal(0, "query", str(file))
+    assert code == 0
+    assert "1 matches: leads for a human review" in out
+    assert f"{file}:3" in out
+    assert terminal.world.homes[1].name in out
+    assert "mallory" not in out.lower() + err.lower()
+    assert "2 values screened, 1 matches, 2 evaluations paid, 0 from the vault" in out
+    code, out, _ = terminal(0, "query", str(file), "--show-values", "--json")
+    found = json.loads(out)
+    assert (code, found["evaluated"], found["from_vault"]) == (0, 0, 2)
+    assert found["matches"][0]["values"] == ["Mallory@example.com"]
+    assert found["matches"][0]["abuse"] == "resale"
+
+
+def test_nothing_found_is_exit_code_1(terminal: Session) -> None:
+    code, out, _ = terminal(0, "query", "contact.email=bob@example.com")
+    assert (code, out) == (1, "1 values screened, 0 matches, 1 evaluations paid, 0 from the vault\n")
+
+
+def test_a_bad_line_is_reported_without_its_value_and_the_rest_goes_on(
+    terminal: Session, tmp_path: Path
+) -> None:
+    lines = [f"contact.email,user{number}@example.com" for number in range(40)]
+    lines[5] = "payment.iban,GB00SECRETVALUE"
+    lines[8] = "contact.email,user8@example.com,SECRETVALUE"
+    file = tmp_path / "values.csv"
+    file.write_text("\n".join(["type,value", *lines]) + "\n")
+    code, out, err = terminal(0, "query", str(file))
+    assert code == 2
+    assert "38 values screened" in out
+    assert f"{file}:7: payment.iban: refused by rule" in err
+    assert f"{file}:10: the line has 3 fields, the header has 2" in err
+    assert "SECRETVALUE" not in out + err
+
+
+def test_strict_sends_nothing(terminal: Session, tmp_path: Path) -> None:
+    file = tmp_path / "values.jsonl"
+    file.write_text(
+        '{"type": "contact.email", "value": "bob@example.com"}\n{"type": "contact.email", "value": 7}\n'
+    )
+    for command in (("query",), ("submit", "--abuse", "resale"), ("retract",)):
+        code, out, err = terminal(0, *command, str(file), "--strict")
+        assert (code, out) == (2, "")
+        assert "nothing was sent" in err
+    assert terminal.node(0).evaluated == 0
+    assert terminal.node(0).requests == []
+
+
+def test_standard_input_and_columns(terminal: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        '{"type":"contact.email","value":"a@example.com","abuse":"account-farming","bad_accounts":37,'
+        '"last_seen":"2026-06-05","tlp":"red"}\n'
+        '{"type":"contact.email","value":"b@example.com","abuse":"nonsense"}\n'
+        '{"type":"contact.email","value":"c@example.com"}\n'
+        "not json\n"
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, err = terminal(1, "submit", "-")
+    assert code == 2
+    assert out.startswith("1 reports"), err
+    assert "standard input:2: abuse: must be one of distillation" in err
+    assert "standard input:3: abuse: say what was done" in err
+    assert "standard input:4: the line is not JSON" in err
+    _, out, _ = terminal(0, "query", "contact.email=a@example.com", "--json")
+    (match,) = json.loads(out)["matches"]
+    assert (match["bad_accounts"], match["tlp"], match["last_week"]) == ([32, 63], "red", "2026-06-04")
+
+
+def test_retract_and_renew(terminal: Session) -> None:
+    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    assert terminal(1, "renew")[1].startswith("0 reports are renewed")
+    assert terminal(1, "retract", "contact.email=mallory@example.com")[1].startswith(
+        "1 entries are retracted"
+    )
+    assert terminal(0, "query", "contact.email=mallory@example.com")[0] == 1
+
+
+def test_watch_prints_a_match_a_line(terminal: Session) -> None:
+    terminal(0, "query", "contact.email=mallory@example.com")
+    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    code, out, _ = terminal(0, "watch", "--count", "1", "--json")
+    assert code == 0
+    assert json.loads(out)["writer_name"] == terminal.world.homes[1].name
+
+
+def test_ctrl_c_is_exit_code_130(terminal: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "watch", interrupted)
+    assert terminal(0, "watch") == (130, "", "interrupted\n")
+
+
+def test_evidence_is_exported_and_verifies_offline(terminal: Session, tmp_path: Path) -> None:
+    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    folder = tmp_path / "evidence"
+    code, out, err = terminal(0, "evidence", "export", "--match", f"{terminal.world.homes[1].id.hex()[:8]}:0",
+                              "--out", str(folder))  # fmt: skip
+    assert (code, err) == (0, "")
+    assert sorted(each.name for each in folder.iterdir()) == [
+        "about.json",
+        "charter-1.json",
+        "entry",
+        "proof",
+    ]
+    for node in terminal.nodes.values():
+        node.down = True
+    code, out, _ = terminal(0, "evidence", "verify", str(folder))
+    assert code == 0
+    assert terminal.world.homes[1].name in out
+    code, _, err = terminal(0, "evidence", "verify", str(folder), "--pin", "00" * 32)
+    assert code == 5
+    assert "pin" in err
+    entry = (folder / "entry").read_bytes()
+    (folder / "entry").write_bytes(entry[:-1] + bytes([entry[-1] ^ 1]))
+    code, _, err = terminal(0, "evidence", "verify", str(folder))
+    assert (code, "does not prove what it claims" in err) == (5, True)
+    (folder / "entry").unlink()
+    assert terminal(0, "evidence", "verify", str(folder))[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--writer", "nobody", "--index", "0"], "0 members fit"),
+        (["--index", "0"], "say which entry"),
+        (["--match", "abc"], "say which entry"),
+    ],
+)
+def test_evidence_of_what_is_not_there(
+    terminal: Session, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    code, _, err = terminal(0, "evidence", "export", *arguments, "--out", str(tmp_path / "out"))
+    assert (code, message in err) == (2, True)
+
+
+def test_log_verify(terminal: Session) -> None:
+    terminal(
+        1, "submit", "contact.email=mallory@example.com", "contact.email=b@example.com", "--abuse", "resale"
+    )
+    terminal(1, "retract", "contact.email=b@example.com")
+    code, out, _ = terminal(0, "log", "verify", "--json")
+    assert code == 0
+    report = next(each for each in json.loads(out) if each["writer"] == terminal.world.homes[1].id.hex())
+    assert (report["size"], report["sealed"], report["bodies"], report["retractions"]) == (3, 2, 1, 1)
+    assert terminal(0, "log", "verify", "--member", terminal.world.homes[1].name)[0] == 0
+
+
+def drop_leaf(world: FakeFederation, member: bytes) -> None:
+    world.logs[member].leaves.pop()
+    world.logs[member].entries.pop()
+
+
+def swap_leaves(world: FakeFederation, member: bytes) -> None:
+    world.logs[member].leaves.reverse()
+    world.logs[member].entries.reverse()
+
+
+def other_checkpoint(world: FakeFederation, member: bytes) -> None:
+    world.logs[member].note = world.logs[world.homes[2].id].note
+
+
+@pytest.mark.parametrize("tamper", [drop_leaf, swap_leaves, other_checkpoint])
+def test_a_tampered_log_is_exit_code_5(
+    terminal: Session, tamper: Callable[[FakeFederation, bytes], None]
+) -> None:
+    terminal(1, "submit", "contact.email=a@example.com", "contact.email=b@example.com", "--abuse", "resale")
+    member = terminal.world.homes[1].id
+    tamper(terminal.world, member)
+    code, out, err = terminal(0, "log", "verify", "--member", member.hex())
+    assert (code, out) == (5, "")
+    assert "the own node misbehaved" in err
+
+
+def test_a_log_that_was_rewritten_is_caught(terminal: Session, tmp_path: Path) -> None:
+    terminal(1, "submit", "contact.email=a@example.com", "contact.email=b@example.com", "--abuse", "resale")
+    member = terminal.world.homes[1].id
+    assert terminal(0, "log", "verify", "--member", member.hex())[0] == 0
+    log = terminal.world.logs[member]
+    entries = [each for each in log.entries if each is not None]
+    fresh = type(log)()
+    terminal.world.logs[member] = fresh
+    terminal.world.publish(member, entries[:1])
+    assert terminal(0, "log", "verify", "--member", member.hex())[0] == 5
+    terminal.world.publish(member, entries[:1])
+    code, _, err = terminal(0, "log", "verify", "--member", member.hex())
+    assert (code, "not those verified before" in err) == (5, True)
+
+
+def test_status_and_budget(terminal: Session) -> None:
+    code, out, _ = terminal(0, "status")
+    assert code == 0
+    for home in terminal.world.homes:
+        assert home.name in out
+    assert json.loads(terminal(0, "status", "--json")[1])["charter_version"] == 1
+    code, out, _ = terminal(0, "budget")
+    assert code == 0
+    assert "ipv4-24" in out
+    assert len(json.loads(terminal(0, "budget", "--json")[1])["budgets"]) == 30
+
+
+def test_a_node_that_is_down_is_exit_code_3_and_the_report_waits(terminal: Session) -> None:
+    terminal.node(1).down = True
+    code, out, err = terminal(1, "submit", "contact.email=a@example.com", "--abuse", "resale")
+    assert (code, out) == (3, "")
+    assert err == "tocsin: the node is down\n"
+    assert issubclass(Unavailable, Exception)
+
+
+def test_budget_used_up_is_exit_code_4(terminal: Session) -> None:
+    terminal.node(0).budget = 0
+    code, _, err = terminal(0, "query", "contact.email=a@example.com")
+    assert code == 4
+    assert "BUDGET_EXHAUSTED" in err
+
+
+def test_a_dropped_entry_is_exit_code_5(terminal: Session) -> None:
+    from tests.client.test_client_adversary import tampered
+
+    member = terminal.world.homes[1].id
+    terminal.world.publish(member, [tampered(terminal.world)])
+    code, _, err = terminal(0, "query", "contact.email=mallory@example.com")
+    assert code == 5
+    assert "was dropped: its box does not open" in err
+
+
+def test_a_forged_proof_is_exit_code_5(terminal: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    monkeypatch.setattr(FakeNode, "proven_entries", lambda *_: ProvenEntries((), {}))
+    code, out, err = terminal(0, "query", "contact.email=mallory@example.com")
+    assert (code, out) == (5, "")
+    assert "the own node misbehaved" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["query"],
+        ["quary"],
+        ["query", "contact.emial=mallory@example.com"],
+        ["submit", "--colour"],
+        ["log", "vrfy"],
+    ],
+)
+def test_bad_usage_is_exit_code_2_and_shows_no_value(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err
+    assert "mallory" not in err
+
+
+def test_help_imports_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    out, _ = capsys.readouterr()
+    for command in (
+        "query",
+        "submit",
+        "retract",
+        "renew",
+        "watch",
+        "log",
+        "evidence",
+        "status",
+        "budget",
+        "node",
+    ):
+        assert command in out
+    assert run(["query", "--help"]) == 0
+    assert "Exit codes: 0 something matched" in capsys.readouterr().out
+
+
+def test_a_report_draft_in_code_and_on_the_command_line_are_the_same(terminal: Session) -> None:
+    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    with terminal.world.client(2, terminal.node(2)) as client:
+        client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+    terminal.node(2).tick()
+    with terminal.world.client(0) as client:
+        one, other = client.query([MAIL]).matches
+    assert one.label == other.label

@@ -1,0 +1,217 @@
+"""Charters and peppers at the client: pinned, step by step, never back."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.fake_node import FakeFederation
+from tocsin.charter.document import Charter, Period
+from tocsin.charter.envelope import SignedCharter, sign_document
+from tocsin.cli.founding.members import open_part
+from tocsin.client import ReportDraft, system
+from tocsin.client.errors import BadConfig, CharterRefused, NodeMisbehaved, Unavailable, WrongPepper
+from tocsin.sealing import hpke
+from tocsin.sealing.label import AbuseKind
+from tocsin.sealing.period import PERIOD_SECONDS, Pepper, pepper_commitment
+
+MAIL = ("contact.email", "mallory@example.com")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FakeFederation:
+    return FakeFederation(tmp_path)
+
+
+def signed(world: FakeFederation, charter: Charter) -> bytes:
+    document = charter.encode()
+    return SignedCharter(
+        document,
+        tuple(
+            sorted(
+                (home.id, sign_document(document, open_part(home.folder, "identity")["identity"]))
+                for home in world.homes
+            )
+        ),
+    ).encode()
+
+
+def next_version(charter: Charter, **changed: Any) -> Charter:
+    return replace(charter, version=charter.version + 1, **changed)
+
+
+def add(world: FakeFederation, **changed: Any) -> Charter:
+    """The next version, known to every node."""
+    world.charter = next_version(world.charter, **changed)
+    world.envelopes.append(signed(world, world.charter))
+    return world.charter
+
+
+def test_a_newer_charter_is_verified_kept_and_written(world: FakeFederation) -> None:
+    with world.client(0) as client:
+        add(world)
+        add(world, tick_seconds=2)
+        assert client.charter.version == 3
+        assert len(client.charter_chain()) == 3
+    assert (world.homes[0].client / "charter.json").read_bytes() == world.envelopes[2]
+    with world.client(0) as client:
+        assert client.charter.tick_seconds == 2
+        assert client.query([MAIL]).evaluated == 1
+
+
+def test_a_fresh_vault_follows_the_whole_chain_from_the_pin(world: FakeFederation) -> None:
+    add(world)
+    add(world)
+    (world.homes[0].client / "charter.json").write_bytes(world.envelopes[2])
+    with world.client(0) as client:
+        assert client.charter.version == 3
+        assert client.query([MAIL]).evaluated == 1
+
+
+def test_a_rolled_back_file_is_refused(world: FakeFederation) -> None:
+    add(world)
+    with world.client(0) as client:
+        assert client.charter.version == 2
+    (world.homes[0].client / "charter.json").write_bytes(world.envelopes[0])
+    with pytest.raises(CharterRefused, match="never goes back"):
+        world.client(0)
+
+
+def test_a_node_that_is_behind_is_not_followed_back(world: FakeFederation) -> None:
+    add(world)
+    with world.client(0) as client:
+        assert client.charter.version == 2
+    del world.envelopes[1:]
+    with world.client(0) as client, pytest.raises(Unavailable, match="does not hold charter version 2 yet"):
+        client.query([MAIL])
+
+
+def test_two_charters_of_one_version_are_refused(world: FakeFederation) -> None:
+    add(world)
+    with world.client(0) as client:
+        assert client.charter.version == 2
+    world.charter = next_version(replace(world.charter, version=1), tick_seconds=7)
+    world.envelopes[1] = signed(world, world.charter)
+    with world.client(0) as client, pytest.raises(CharterRefused, match="two charters of one version"):
+        client.query([MAIL])
+    (world.homes[0].client / "charter.json").write_bytes(world.envelopes[1])
+    with pytest.raises(CharterRefused, match="two charters of one version"):
+        world.client(0)
+
+
+def test_a_charter_signed_by_too_few_is_refused(world: FakeFederation) -> None:
+    charter = next_version(world.charter)
+    document = charter.encode()
+    identity = open_part(world.homes[0].folder, "identity")["identity"]
+    world.envelopes.append(
+        SignedCharter(document, ((world.homes[0].id, sign_document(document, identity)),)).encode()
+    )
+    with world.client(0) as client, pytest.raises(CharterRefused, match="needs 2 of its 3"):
+        client.query([MAIL])
+
+
+def test_garbage_from_the_node_is_the_nodes_fault(world: FakeFederation) -> None:
+    world.envelopes.append(b"{}")
+    with world.client(0) as client, pytest.raises(NodeMisbehaved):
+        client.query([MAIL])
+
+
+def test_another_founding_charter_is_refused(world: FakeFederation, tmp_path: Path) -> None:
+    other = FakeFederation(tmp_path / "other")
+    shutil.copy(other.homes[0].client / "charter.json", world.homes[0].client / "charter.json")
+    with pytest.raises(CharterRefused, match="charter_pin"):
+        world.client(0)
+
+
+def test_an_expired_charter_is_refused_until_it_is_succeeded(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = world.charter.expires + 5
+    with world.client(0) as client:
+        client.query([MAIL])
+        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        with pytest.raises(CharterRefused, match="expired"):
+            client.query([MAIL])
+    with world.client(0) as client:
+        with pytest.raises(CharterRefused, match="expired"):
+            client.query([MAIL])
+        add(world, expires=later + 1_000_000)
+        assert client.query([MAIL]).evaluated == 0
+
+
+def test_a_wrong_pepper_is_refused(world: FakeFederation) -> None:
+    """Version 2 brings a pepper that is not the one it commits to, as after a removal gone wrong."""
+    member = world.charter.members[0]
+    changed = replace(member, client_hpke=hpke.public_key(hpke.generate(system.random_bytes)))
+    members = tuple(sorted((changed, *world.charter.members[1:]), key=lambda each: each.id))
+    number = world.charter.last_period + 1
+    committed, other = Pepper(system.random_bytes(32)), Pepper(system.random_bytes(32))
+    sealed = {
+        each.id: hpke.seal_to(
+            each.client_hpke, hpke.pepper_info(world.charter.federation, 2, number, each.id), other
+        )
+        for each in members
+    }
+    started = system.now()
+    period = Period(number, started, pepper_commitment(committed), sealed)
+    world.charter = replace(world.charter, version=2, issued=started, members=members, period=period)
+    world.envelopes.append(signed(world, world.charter))
+    reader = next(at for at, home in enumerate(world.homes) if home.id != changed.id)
+    with world.client(reader) as client, pytest.raises(WrongPepper, match="pepper of charter version 2"):
+        client.query([MAIL])
+
+
+def test_a_fresh_pepper_opens_new_entries_and_the_old_one_those_before(world: FakeFederation) -> None:
+    writer = world.node(1)
+    with world.client(1, writer) as client:
+        client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+    writer.tick()
+    with world.client(0) as client:
+        assert len(client.query([MAIL]).matches) == 1
+    # The third member's client key changes, so the pepper does.
+    changed = replace(
+        world.charter.member(world.homes[2].id),
+        client_hpke=hpke.public_key(hpke.generate(system.random_bytes)),
+    )
+    members = tuple(changed if each.id == changed.id else each for each in world.charter.members)
+    number, pepper = world.charter.last_period + 1, Pepper(system.random_bytes(32))
+    sealed = {
+        each.id: hpke.seal_to(
+            each.client_hpke, hpke.pepper_info(world.charter.federation, 2, number, each.id), pepper
+        )
+        for each in members
+    }
+    started = system.now()
+    period = Period(number, started, pepper_commitment(pepper), sealed)
+    world.charter = replace(world.charter, version=2, issued=started, members=members, period=period)
+    world.envelopes.append(signed(world, world.charter))
+    with world.client(0) as client:
+        assert len(client.query([MAIL]).matches) == 1
+        assert client._current().periods(0, system.now()) == (number, 1)
+    with world.client(1, writer) as client:
+        assert client.renew().accepted == 1
+    writer.tick()
+    with world.client(0) as client:
+        assert sorted(each.index for each in client.query([MAIL]).matches) == [0, 1]
+
+
+def test_live_periods_are_those_of_sixty_days_and_since(world: FakeFederation) -> None:
+    with world.client(0) as client:
+        standing = client._current()
+    start = world.charter.period.start
+    at = start + 3 * PERIOD_SECONDS + 5
+    assert standing.periods(0, start + 1) == (1,)
+    assert standing.periods(0, at) == (4, 3, 2)
+    assert standing.periods(at - 10, at) == (4, 3)
+    assert standing.periods(at - 3, at) == (4,)
+    assert standing.newest_period == world.charter.last_period
+
+
+def test_a_missing_charter_says_what_to_do(world: FakeFederation) -> None:
+    (world.homes[0].client / "charter.json").unlink()
+    with pytest.raises(BadConfig, match="tocsin charter install"):
+        world.client(0)
