@@ -1,0 +1,202 @@
+"""TARGETS §3 row 22: copied tags, copied entries, false retractions and floods: no match, refused, capped."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.faults.parties import (
+    Wire,
+    ask_seat,
+    class_of,
+    cover_entries,
+    elements,
+    refused,
+    rows,
+    until,
+)
+from tests.federation import Federation, running
+from tocsin.cli.founding import charters
+from tocsin.client import ReportDraft
+from tocsin.client.model import QueryResult
+from tocsin.indicators.registry import KeyClass
+from tocsin.node.rpc.authorize import Role
+from tocsin.sealing.label import AbuseKind
+from tocsin.tlog.entry import retract_header
+from tocsin.v1 import entry_pb2, log_pb2, publishing_pb2
+
+ENTRIES_PER_DAY = 3_000
+VALUES = [("contact.email", f"abuse-{number}@example.com") for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Three members whose charter lets a log grow by few entries a day; the first has reported `VALUES`."""
+    with pytest.MonkeyPatch.context() as founding:
+        founding.setattr(charters, "ENTRIES_PER_DAY", ENTRIES_PER_DAY)
+        nodes = running(tmp_path_factory.mktemp("flooded"), 3)
+        started = nodes.__enter__()
+    try:
+        with started.client(0) as client:
+            drafts = [ReportDraft(value, AbuseKind.RESALE) for value in VALUES]
+            assert client.submit(drafts).accepted == len(VALUES)
+        started.await_followed()
+        yield started
+    finally:
+        nodes.__exit__(None, None, None)
+
+
+def _query(federation: Federation, number: int = 2) -> QueryResult:
+    with federation.client(number) as client:
+        return client.query(VALUES)
+
+
+def _writers(result: QueryResult) -> set[str]:
+    return {match.writer_name for match in result.matches}
+
+
+def _reports(federation: Federation, number: int) -> list[Any]:
+    """The live sealed entries of a member's log, as any member reads them."""
+    home = federation.homes[number]
+    with Wire(home, Role.NODE, home) as wire:
+        answer = wire.log.ListEntries(log_pb2.ListEntriesRequest(writer=home.id, start=0, limit=1_000))
+    return [each for each in answer.entries if each.body]
+
+
+def _publish(federation: Federation, number: int, entries: list[entry_pb2.Entry]) -> None:
+    home = federation.homes[number]
+    key = os.urandom(16)
+    with Wire(home, Role.CLIENT, home) as wire:
+        wire.publishing.Submit(publishing_pb2.SubmitRequest(idempotency_key=key, entries=entries))
+        status = publishing_pb2.GetSubmissionRequest(idempotency_key=key)
+        until("the tick", lambda: wire.publishing.GetSubmission(status).sequenced)
+
+
+def test_copied_entries_and_tags_match_nothing(flooded: Federation) -> None:
+    honest, thief = flooded.homes[:2]
+    assert _writers(_query(flooded)) == {honest.name}
+    reports = _reports(flooded, 0)
+    assert len(reports) == len(VALUES)
+    whole = [entry_pb2.Entry(header=each.header, body=each.body) for each in reports]
+    tags = [entry_pb2.Entry(header=each.header, body=each.body[:16] + os.urandom(552)) for each in reports]
+    _publish(flooded, 1, whole + tags)
+    flooded.await_followed()
+    copied = rows(
+        flooded.homes[2],
+        "SELECT count(*) FROM leaf JOIN log ON log.no = leaf.log WHERE log.member = ?",
+        thief.id,
+    )
+    assert copied[0][0] >= 2 * len(VALUES)
+    result = _query(flooded)
+    assert _writers(result) == {honest.name}
+    assert len(result.matches) == len(VALUES)
+    assert result.problems == ()
+
+
+def test_a_box_that_its_writer_tampered_with_is_dropped_and_its_writer_named(flooded: Federation) -> None:
+    forger = flooded.homes[1]
+    with flooded.client(1) as client:
+        client.submit([ReportDraft(VALUES[0], AbuseKind.OTHER)])
+    known = {each.body for each in _reports(flooded, 0)}
+    mine = until(
+        "the report",
+        lambda: [each for each in _reports(flooded, 1) if each.body[:16] not in {b[:16] for b in known}],
+    )
+    mine = [each for each in mine if each.body not in known][-1]
+    box = bytearray(mine.body)
+    box[-1] ^= 1
+    _publish(flooded, 1, [entry_pb2.Entry(header=mine.header, body=bytes(box))])
+    flooded.await_followed()
+    result = _query(flooded)
+    assert [problem.writer_name for problem in result.problems] == [forger.name]
+    assert "does not open" in result.problems[0].what
+    assert _writers(result) == {flooded.homes[0].name}
+
+
+def test_false_retractions_are_refused_or_empty(flooded: Federation) -> None:
+    honest, liar = flooded.homes[:2]
+    tags = b"".join(each.body[:16] for each in _reports(flooded, 0))
+    with Wire(liar, Role.CLIENT, liar) as own, Wire(liar, Role.CLIENT, honest) as other:
+        request = publishing_pb2.RetractRequest(idempotency_key=os.urandom(16), tags=tags)
+        answer = own.publishing.Retract(request)
+        # Its own copies of them, if it made any, are all that it can take back.
+        copies = [each for each in _reports(flooded, 1) if each.body[:16] in tags]
+        assert answer.covered <= 2 * len(VALUES) + len(copies)
+        with refused(grpc.StatusCode.PERMISSION_DENIED, "WRONG_ROLE"):
+            other.publishing.Retract(request)
+        entry = entry_pb2.Entry(header=retract_header(0).encode())
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ENTRY", "entries[0]"):
+            own.publishing.Submit(
+                publishing_pb2.SubmitRequest(idempotency_key=os.urandom(16), entries=[entry])
+            )
+    with Wire(liar, Role.NODE, honest) as node, refused(grpc.StatusCode.PERMISSION_DENIED, "WRONG_ROLE"):
+        node.publishing.Retract(request)
+    flooded.await_followed()
+    result = _query(flooded)
+    assert len([each for each in result.matches if each.writer_name == honest.name]) == len(VALUES)
+
+
+def test_repeated_batches_and_open_calls_are_capped_for_their_caller_alone(flooded: Federation) -> None:
+    target, flooder, other = flooded.homes
+    key = class_of(target, KeyClass.CONTACT)
+    with Wire(flooder, Role.NODE, target) as wire, Wire(other, Role.NODE, target) as honest:
+        same = ask_seat(key, elements(1))
+        codes = set()
+        for _ in range(600):
+            try:
+                wire.evaluation.EvaluatePartial(same, timeout=10)
+            except grpc.RpcError as error:
+                codes.add(error.code())
+                break
+        assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "REPEATED_TOO_OFTEN"):
+            wire.evaluation.EvaluatePartial(same, timeout=10)
+        assert honest.evaluation.EvaluatePartial(ask_seat(key, elements(1)), timeout=10).partial.seat == 1
+
+        never = threading.Event()
+
+        def stalled() -> Iterator[bytes]:
+            never.wait()
+            yield from ()
+
+        method = wire.channel.stream_unary("/tocsin.v1.EvaluationService/EvaluatePartial")
+        calls = [method.future(stalled()) for _ in range(48)]
+        try:
+            done = until("a refusal", lambda: [call for call in calls if call.done()])
+            assert {call.code() for call in done} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+            assert len(done) <= 16
+            request = ask_seat(key, elements(1))
+            assert honest.evaluation.EvaluatePartial(request, timeout=10).partial.seat == 1
+        finally:
+            for call in calls:
+                call.cancel()
+            never.set()
+
+
+def test_a_flooding_log_is_followed_no_further_and_the_others_go_on(flooded: Federation) -> None:
+    honest, flooder, reader = flooded.homes
+    with Wire(flooder, Role.CLIENT, flooder) as wire:
+        for _ in range(ENTRIES_PER_DAY // 1_000 + 1):
+            key, entries = os.urandom(16), cover_entries(flooder, 1_000)
+            wire.publishing.Submit(publishing_pb2.SubmitRequest(idempotency_key=key, entries=entries))
+
+    def problem() -> str | None:
+        with flooded.client(2) as client:
+            told = {log.writer: log.problem for _, log in client.status().logs}
+        return told[flooder.id] if "flood" in told[flooder.id] else None
+
+    assert f"{ENTRIES_PER_DAY} a day" in until("the cap", problem)
+    held = rows(
+        reader, "SELECT count(*) FROM leaf JOIN log ON log.no = leaf.log WHERE log.member = ?", flooder.id
+    )
+    assert held[0][0] <= ENTRIES_PER_DAY
+    with flooded.client(0) as client:
+        fresh = ("contact.email", "after-the-flood@example.com")
+        client.submit([ReportDraft(fresh, AbuseKind.RESALE)])
+    with flooded.client(2) as client:
+        until("the others' news", lambda: client.query([fresh]).matches)
