@@ -82,6 +82,8 @@ RESTART_S = 5.0
 NOT_SERVING_S = 0.2
 """How long the node goes on taking calls after it has said NOT_SERVING."""
 
+LAST_BYTES_S = 0.5
+
 
 def software_version() -> str:
     """Return the installed version of Tocsin."""
@@ -282,13 +284,15 @@ class Node:
         await health.stop()
         await asyncio.sleep(NOT_SERVING_S)
         guard.end_streams()
-        stopped = asyncio.ensure_future(server.stop(self.config.grace_seconds))
+        drained = asyncio.ensure_future(guard.drain())
         hurry = asyncio.ensure_future(again.wait())
-        await asyncio.wait({stopped, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        if not stopped.done():
-            await server.stop(0)
-        await stopped
+        await asyncio.wait(
+            {drained, hurry}, timeout=self.config.grace_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for waiting in (drained, hurry):
+            waiting.cancel()
+        # The grace covers answers that are computed and not sent yet.
+        await server.stop(LAST_BYTES_S)
 
     def _go_by(self, charter: Charter) -> None:
         """Let a new charter take effect: whom the server trusts, and the shares of its class keys."""

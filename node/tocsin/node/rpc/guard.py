@@ -8,7 +8,8 @@
    deadline, whichever is sooner.
 4. A stream is authorized again before each message it sends.
 5. Whatever a servicer raises becomes a status by `errors`; a refused caller is audited.
-6. `end_streams` ends open streams with UNAVAILABLE, so that a stopping node does not wait for them.
+6. A stopping node refuses new calls and ends open streams, both with UNAVAILABLE; calls in flight go on. Only when
+   `drain` has seen them finish is the server stopped: what reaches a server that stops is dropped without a word.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tocsin.node.rpc.authorize import Caller, Gate, NotAllowed, Role
 
 DEADLINE_S = 30.0
 ARRIVAL_S = 10.0
+_DRAIN_LOOK_S = 0.02
 CALLS = {Role.CLIENT: 64, Role.NODE: 32}
 STREAMS = {Role.CLIENT: 32, Role.NODE: 8}
 
@@ -169,6 +171,11 @@ class Guard(grpc.aio.ServerInterceptor):
         self._stopping = True
         for task in tuple(self._stream_tasks):
             task.cancel()
+
+    async def drain(self) -> None:
+        """Return when no unary call is in flight any more."""
+        while self._calls:
+            await asyncio.sleep(_DRAIN_LOOK_S)
 
     @asynccontextmanager
     async def _mapped(self, method: str, context: _Raw) -> AsyncIterator[None]:
