@@ -171,9 +171,8 @@ class Following:
                 problems.append(await self._follow(member, peer, notes[member]))
             except OriginAtFault as error:
                 problems.append(f"{type(error).__name__}: {error}")
-        for writer, note in notes.items():
-            if writer not in (member, self._member):
-                problems.append(await self._compare(member, writer, note))
+        for writer, note, tip in await self._shown_otherwise(member, notes):
+            problems.append(await self._compare(member, writer, note, tip))
         return "; ".join(problem for problem in problems if problem)
 
     async def _learn(self, member: MemberId, rounds: int) -> None:
@@ -193,12 +192,24 @@ class Following:
                 _log.warning("a peer's charter is refused", peer=member.hex(), problem=str(error))
                 return
 
-    async def _compare(self, shower: MemberId, writer: MemberId, note: bytes) -> str:
+    async def _shown_otherwise(
+        self, shower: MemberId, notes: Mapping[MemberId, bytes]
+    ) -> list[tuple[MemberId, bytes, LogTip]]:
+        """Return the notes of third logs whose text is not that of our checkpoint, with our tips.
+
+        The same text is the same size and root: it tells nothing, and most rounds show nothing else.
+        """
+        third = [writer for writer in notes if writer not in (shower, self._member)]
+        tips = await self._storing.read(lambda reading: {writer: reading.tip(writer) for writer in third})
+        return [
+            (writer, notes[writer], tip)
+            for writer, tip in tips.items()
+            if tip.checkpoint and not tip.quarantined and _text(notes[writer]) != _text(tip.checkpoint)
+        ]
+
+    async def _compare(self, shower: MemberId, writer: MemberId, note: bytes, tip: LogTip) -> str:
         """Compare what a member shows of a third one's log; return what is wrong with the shower, if anything."""
         charter = self._membership.charter
-        tip = await self._storing.read(lambda reading: reading.tip(writer))
-        if not tip.checkpoint or tip.quarantined:
-            return ""
         if _same_text(note, tip.checkpoint):
             return ""
         try:
@@ -362,6 +373,11 @@ def _sealed(reading: Reading, origin: MemberId, indices: list[int]) -> Mapping[i
 def _same_text(note: bytes, other: bytes) -> bool:
     """Say whether two notes state the same, whoever signed them; the usual case costs no signature check."""
     return note.rpartition(b"\n\n")[0] == other.rpartition(b"\n\n")[0]
+
+
+def _text(note: bytes) -> bytes:
+    """Return what a note says, without its signatures."""
+    return note.partition(b"\n\n")[0]
 
 
 def _cosigners(charter: Charter) -> list[Verifier]:
