@@ -16,14 +16,18 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from tests.node.node_process import FEDERATION, Federation, Process, founded, run_to_its_end, running
+from tocsin.cli.founding.certificates import Issued, LeafRole, issue_leaf
+from tocsin.cli.founding.members import open_part
 from tocsin.node.rpc.credentials import target_name
 from tocsin.node.rpc.errors import refusal_of
 from tocsin.oprf.group import base_multiply, random_scalar
+from tocsin.sealing.keyring import UnlockKey, seal_keyring
 from tocsin.v1 import (
     entry_pb2,
     evaluation_pb2,
@@ -379,3 +383,41 @@ def test_a_store_of_another_member_is_refused(federation: Federation, nodes: lis
     )
     assert foreign.returncode == 2
     assert third.id.hex() in foreign.stderr
+
+
+def _served_certificate(federation: Federation, port: int) -> bytes | None:
+    first, second, *_ = federation.homes
+    identity = federation.identity(second, "node")
+    context = ssl.create_default_context(
+        cadata=ssl.DER_cert_to_PEM_cert(federation.charter.member(first.id).ca)
+    )
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(identity.certificate + identity.key)
+        file.flush()
+        context.load_cert_chain(file.name)
+    context.set_alpn_protocols(["h2"])
+    raw = socket.create_connection(("127.0.0.1", port), timeout=5)
+    with raw, context.wrap_socket(raw, server_hostname=target_name(FEDERATION, first.id)) as tls:
+        return tls.getpeercert(binary_form=True)
+
+
+def test_a_rotated_certificate_takes_effect_without_a_restart(tmp_path: Path) -> None:
+    federation = founded(tmp_path / "f", members=2)
+    home = federation.homes[0]
+    folder = home.folder / "node"
+    authority = Issued(
+        x509.load_der_x509_certificate(federation.charter.member(home.id).ca),
+        open_part(home.folder, "identity")["ca"],
+    )
+    leaf = issue_leaf(authority, FEDERATION, home.id, LeafRole.NODE, int(time.time()))  # noqa: TID251 - as TLS does
+    secrets = {**open_part(home.folder, "node"), "tls": leaf.private_key}
+    with running(home) as node, federation.channel(home, home, "client") as channel:
+        before = _served_certificate(federation, home.port)
+        assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
+        unlock = UnlockKey((folder / "unlock.key").read_bytes())
+        (folder / "node.keyring").write_bytes(seal_keyring(secrets, unlock, os.urandom))
+        (folder / "node.crt").write_bytes(leaf.pem)
+        _eventually(lambda: _served_certificate(federation, home.port), lambda shown: shown == leaf.der)
+        assert before != leaf.der
+        assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
+        assert node.stop() == 0

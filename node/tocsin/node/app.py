@@ -61,7 +61,7 @@ from tocsin.node.service.evaluating import Evaluating
 from tocsin.node.service.following import Following, FollowingSettings
 from tocsin.node.service.looking_up import LookingUp
 from tocsin.node.service.membership import Membership
-from tocsin.node.service.publishing import Publishing, PublishingSettings
+from tocsin.node.service.publishing import OldHistory, Publishing, PublishingSettings
 from tocsin.node.service.reading import LogReading
 from tocsin.node.service.relaying import Relaying
 from tocsin.node.service.status import Standing
@@ -221,6 +221,7 @@ class Node:
             {
                 "store": self.store.healthy,
                 "charter": lambda: self.membership.check_fresh(self.clock.now()),
+                "history": lambda: _check_history(publishing),
             }
         )
         server = build_server(
@@ -340,6 +341,11 @@ class Node:
             material.load_identity(self.config, keys, self.membership.charter, self.clock.now())
         )
         structlog.get_logger().info("certificate-rotated")
+
+
+def _check_history(publishing: Publishing) -> None:
+    if publishing.old_history is not None:
+        raise OldHistory(publishing.old_history)
 
 
 def _stamp(path: os.PathLike[str]) -> tuple[int, int, int] | None:

@@ -143,6 +143,11 @@ class Publishing:
         return self._old_history or self._problem
 
     @property
+    def old_history(self) -> str | None:
+        """Why this node must not sign until a person has looked (rule 6), None where nothing forbids it."""
+        return self._old_history
+
+    @property
     def expired_week(self) -> int:
         """The week up to which bodies were erased by this process, 0 before its first tick."""
         return self._expired_week
