@@ -28,15 +28,16 @@ from tocsin.client.errors import StaleCharter, TocsinError, Unavailable
 from tocsin.client.matching import Candidate, Slot, Subject, Taggers, matches_of, open_all
 from tocsin.client.model import Match, Problem
 from tocsin.client.ports import LogStatus, NewTags, NodeApi, TagStream
-from tocsin.client.vault import KEY_BYTES, RECORD_BYTES, Cursor, Vault
+from tocsin.client.vault import KEY_BYTES, Cursor, Vault
 from tocsin.indicators.registry import TYPES
-from tocsin.oprf.rfc9497 import Output
+from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import TAG_BYTES
 from tocsin.sealing.period import period_secret
 
 # How many tags are joined in one pass at most: bounds memory when a client comes back after weeks.
 MAX_GATHERED = 500_000
 _WEEK = 7 * 86_400
+_RECORD = struct.Struct(f"{KEY_BYTES}s{OUTPUT_BYTES}s")
 _POLL_SECONDS = 0.2
 _IDLE_FACTOR = 9
 _LONGEST_PAUSE = 60.0
@@ -90,19 +91,16 @@ def join(
     for block in vault.blocks(live):
         key_class = int(TYPES[block.type].key_class)
         made = taggers.of(key_class, block.epoch)
-        records = block.records
-        # This runs once per value kept: 10⁶ times in a row. Everything that does not depend on F is outside.
-        for at in range(0, len(records), RECORD_BYTES):
-            output = records[at + KEY_BYTES : at + RECORD_BYTES]
+        # This runs once per value kept: 10⁶ times in a row. Everything that does not depend on F is outside, and what
+        # is needed of a hit is looked at only when there is one.
+        for key, output in _RECORD.iter_unpack(block.records):
             for pepper, each in made:
                 secret = period_secret(pepper, output)
                 for purpose, info, tagger in each:
                     computed = split(tagger.tags(secret))
                     if nothing(computed):
                         continue
-                    subject = Subject(
-                        records[at : at + KEY_BYTES], block.type, key_class, block.epoch, Output(output)
-                    )
+                    subject = Subject(key, block.type, key_class, block.epoch, Output(output))
                     slot = Slot(subject, purpose, info, secret)
                     found += [
                         Candidate(writer, tags[writer][tag], tag, slot)
