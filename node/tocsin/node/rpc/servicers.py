@@ -47,7 +47,7 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         self._relaying = relaying
         self._curve = curve
 
-    async def Evaluate(  # noqa: N802 - the wire's name, as in every method below
+    async def Evaluate(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.EvaluateRequest, context: _Context
     ) -> evaluation_pb2.EvaluateResponse:
         """Client to its own node."""
@@ -57,7 +57,7 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         )
         return evaluation_pb2.EvaluateResponse(partials=map(convert.wire_signed_partial, partials))
 
-    async def EvaluatePartial(  # noqa: N802
+    async def EvaluatePartial(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.EvaluatePartialRequest, context: _Context
     ) -> evaluation_pb2.EvaluatePartialResponse:
         """Node to evaluator."""
@@ -65,7 +65,7 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         signed = await self._evaluating.evaluate(current_caller().member, asked)
         return evaluation_pb2.EvaluatePartialResponse(partial=convert.wire_signed_partial(signed))
 
-    async def ListBudgets(  # noqa: N802
+    async def ListBudgets(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.ListBudgetsRequest, context: _Context
     ) -> evaluation_pb2.ListBudgetsResponse:
         """Client to its own node."""
@@ -74,7 +74,7 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
             budgets=map(convert.wire_budget, answer.budgets), unreachable=answer.unreachable
         )
 
-    async def GetBudget(  # noqa: N802
+    async def GetBudget(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.GetBudgetRequest, context: _Context
     ) -> evaluation_pb2.GetBudgetResponse:
         """Node to evaluator."""
@@ -95,7 +95,7 @@ class PublishingServicer(publishing_pb2_grpc.PublishingServiceServicer):
     def __init__(self, publishing: Publishing) -> None:
         self._publishing = publishing
 
-    async def Submit(  # noqa: N802
+    async def Submit(  # noqa: N802 - the wire's name
         self, request: publishing_pb2.SubmitRequest, context: _Context
     ) -> publishing_pb2.SubmitResponse:
         """Durable when it returns."""
@@ -103,7 +103,7 @@ class PublishingServicer(publishing_pb2_grpc.PublishingServiceServicer):
         done = await self._publishing.submit(key, entries)
         return publishing_pb2.SubmitResponse(accepted=done.count, repeated_request=done.repeated)
 
-    async def Retract(  # noqa: N802
+    async def Retract(  # noqa: N802 - the wire's name
         self, request: publishing_pb2.RetractRequest, context: _Context
     ) -> publishing_pb2.RetractResponse:
         """Durable when it returns."""
@@ -111,7 +111,7 @@ class PublishingServicer(publishing_pb2_grpc.PublishingServiceServicer):
         done = await self._publishing.retract(key, tags)
         return publishing_pb2.RetractResponse(covered=done.count, repeated_request=done.repeated)
 
-    async def GetSubmission(  # noqa: N802
+    async def GetSubmission(  # noqa: N802 - the wire's name
         self, request: publishing_pb2.GetSubmissionRequest, context: _Context
     ) -> publishing_pb2.GetSubmissionResponse:
         """What became of a submission."""
@@ -126,7 +126,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self._reading = reading
         self._looking_up = looking_up
 
-    async def ListCheckpoints(  # noqa: N802
+    async def ListCheckpoints(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListCheckpointsRequest, context: _Context
     ) -> log_pb2.ListCheckpointsResponse:
         """The newest checkpoint of every log here."""
@@ -134,7 +134,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
             checkpoints=map(convert.wire_checkpoint, await self._reading.checkpoints())
         )
 
-    async def ListEntries(  # noqa: N802
+    async def ListEntries(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListEntriesRequest, context: _Context
     ) -> log_pb2.ListEntriesResponse:
         """Entries from an index on."""
@@ -145,7 +145,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         )
         return log_pb2.ListEntriesResponse(entries=map(convert.wire_entry, entries))
 
-    async def GetConsistencyProof(  # noqa: N802
+    async def GetConsistencyProof(  # noqa: N802 - the wire's name
         self, request: log_pb2.GetConsistencyProofRequest, context: _Context
     ) -> log_pb2.GetConsistencyProofResponse:
         """RFC 6962 consistency proof."""
@@ -156,13 +156,13 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         )
         return log_pb2.GetConsistencyProofResponse(hashes=hashes)
 
-    async def GetProvenEntries(  # noqa: N802
+    async def GetProvenEntries(  # noqa: N802 - the wire's name
         self, request: log_pb2.GetProvenEntriesRequest, context: _Context
     ) -> log_pb2.GetProvenEntriesResponse:
         """Entries with inclusion proofs."""
         return convert.wire_proven(await self._looking_up.proven_entries(convert.parse_locations(request)))
 
-    async def ListForks(  # noqa: N802
+    async def ListForks(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListForksRequest, context: _Context
     ) -> log_pb2.ListForksResponse:
         """Proofs that an origin signed two histories."""
@@ -178,13 +178,13 @@ class LookupServicer(lookup_pb2_grpc.LookupServiceServicer):
     def __init__(self, looking_up: LookingUp) -> None:
         self._looking_up = looking_up
 
-    async def LookUp(  # noqa: N802
+    async def LookUp(  # noqa: N802 - the wire's name
         self, request: lookup_pb2.LookUpRequest, context: _Context
     ) -> lookup_pb2.LookUpResponse:
         """Live entries under tags."""
         return convert.wire_hits(await self._looking_up.look_up(convert.parse_look_up(request)))
 
-    async def WatchTags(  # noqa: N802
+    async def WatchTags(  # noqa: N802 - the wire's name
         self, request: lookup_pb2.WatchTagsRequest, context: _Context
     ) -> AsyncIterator[lookup_pb2.WatchTagsResponse]:
         """New sealed entries as they are applied."""
@@ -200,14 +200,14 @@ class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
         self._standing = standing
         self._software_version = software_version
 
-    async def ListCharters(  # noqa: N802
+    async def ListCharters(  # noqa: N802 - the wire's name
         self, request: membership_pb2.ListChartersRequest, context: _Context
     ) -> membership_pb2.ListChartersResponse:
         """Signed charters from a version on."""
         version = convert.parse_index(request.first_version, "first_version")
         return membership_pb2.ListChartersResponse(charters=await self._membership.charters(version))
 
-    async def GetStatus(  # noqa: N802
+    async def GetStatus(  # noqa: N802 - the wire's name
         self, request: membership_pb2.GetStatusRequest, context: _Context
     ) -> membership_pb2.GetStatusResponse:
         """How this node stands with itself and with every other member."""
