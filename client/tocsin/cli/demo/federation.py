@@ -156,8 +156,17 @@ class Nodes:
 
     def stop_one(self, home: Home, sign: signal.Signals = signal.SIGTERM) -> int:
         """Stop one node; returns its exit code (negative for a signal)."""
+        self.processes[home.name].send_signal(sign)
+        return self._await_exit(home)
+
+    def stop(self) -> dict[str, int]:
+        """Stop every node at once; returns exit codes by name."""
+        for process in self.processes.values():
+            process.terminate()
+        return {home.name: self._await_exit(home) for home in self.homes if home.name in self.processes}
+
+    def _await_exit(self, home: Home) -> int:
         process = self.processes.pop(home.name)
-        process.send_signal(sign)
         try:
             code = process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -166,12 +175,6 @@ class Nodes:
         if process.stdout is not None:
             process.stdout.close()
         return code
-
-    def stop(self) -> dict[str, int]:
-        """Stop every node; returns exit codes by name."""
-        for process in self.processes.values():
-            process.terminate()
-        return {home.name: self.stop_one(home) for home in self.homes if home.name in self.processes}
 
 
 def _free_ports(count: int) -> list[int]:

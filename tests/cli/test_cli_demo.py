@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tocsin.cli.demo.population import generate, write
+from tocsin.detect.ingest.litellm import BadRecord, parse_exchange, read_exchanges
+from tocsin.indicators.registry import Mode, observable
+
+DEMO = [sys.executable, "-m", "tocsin.cli.main", "demo"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DEMO, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env={**os.environ, "TMPDIR": str(folder)},
+        check=False,
+    )
+
+
+def nodes_under(folder: Path) -> list[str]:
+    """The command lines of processes that name `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+def test_the_demonstration_finds_matches_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    for title in ("Matches", "Opened labels", "What a non-holder sees", "What an evaluator sees",
+                  "What a thief", "Budgets", "Time by phase"):  # fmt: skip
+        assert title in done.stdout
+    assert int(done.stdout.rstrip().splitlines()[-1].split()[0]) > 0
+    assert list(tmp_path.iterdir()) == []
+    assert nodes_under(tmp_path) == []
+
+
+def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    prompts = tmp_path / "prompts.jsonl.gz"
+    prompts.write_bytes(gzip.compress(b'{"prompt": "Tell me about lighthouses."}\n' * 3))
+    done = run(
+        tmp_path,
+        "--members",
+        "2",
+        "--committee",
+        "2",
+        "--keep",
+        str(kept),
+        "--json",
+        "--prompts",
+        str(prompts),
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout[done.stdout.index("\n{\n") :])
+    assert outcome["matches"] > 0
+    text = json.dumps(outcome)
+    accounts = [
+        json.loads(line) for line in (kept / "aster" / "data" / "accounts.jsonl").read_text().splitlines()
+    ]
+    assert not [
+        field for account in accounts for field in ("email", "phone", "par") if account[field] in text
+    ]
+    assert "lighthouses" in (kept / "aster" / "data" / "gateway.jsonl").read_text()
+    assert (kept / "members" / "aster" / "node" / "node.db").exists()
+
+
+def test_an_impossible_committee_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    done = run(tmp_path, "--members", "3", "--committee", "3", "--threshold", "4")
+    assert done.returncode != 0
+    assert "threshold" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "something").write_text("mine")
+    done = run(tmp_path, "--keep", str(tmp_path))
+    assert done.returncode != 0
+    assert "not empty" in done.stderr
+    assert (tmp_path / "something").read_text() == "mine"
+
+
+@pytest.mark.parametrize("delay", [1.0, 5.0])
+def test_interrupting_it_stops_every_process_and_removes_the_folder(tmp_path: Path, delay: float) -> None:
+    process = subprocess.Popen(
+        DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors.decode()
+    assert b"Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+    assert nodes_under(tmp_path) == []
+
+
+def test_the_population_repeats_under_its_seed_and_is_accepted_by_the_registry() -> None:
+    first, again, other = generate(3, 7), generate(3, 7), generate(3, 8)
+    assert first == again != other
+    for provider in first:
+        for account in provider.accounts:
+            for type, value in (("contact.email", account.email), ("contact.phone", account.phone),
+                                ("payment.par", account.par), ("device.id", account.device),
+                                ("net.ipv4", account.address)):  # fmt: skip
+                observable(type, value, mode=Mode.TEST)
+
+
+def test_the_operator_is_spread_over_every_provider() -> None:
+    for provider in generate(4, 1):
+        operator = [account for account in provider.accounts if account.operator]
+        assert 0 < sum(account.confirmed for account in operator) < len(operator)
+        assert not [account for account in provider.accounts if account.confirmed and not account.operator]
+
+
+def test_gateway_logs_are_read_as_written() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        provider = generate(1, 3)[0]
+        write(provider, Path(folder))
+        with (Path(folder) / "gateway.jsonl").open() as lines:
+            exchanges = list(read_exchanges(lines))
+    assert len(exchanges) == sum(len(account.prompts) for account in provider.accounts)
+    by_account = {account.id: account for account in provider.accounts}
+    for exchange in exchanges:
+        account = by_account[exchange.account]
+        assert exchange.address == account.address
+        assert exchange.ja4 == account.ja4
+        assert exchange.first_user_turn in account.prompts
+        assert (exchange.tools is None) == (account.tools is None)
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ('{"startTime": 1}', "names an account"),
+        ('{"end_user": "a", "startTime": "now"}', "startTime"),
+    ],
+)
+def test_a_bad_record_names_its_line_and_rule(line: str, rule: str) -> None:
+    with pytest.raises(BadRecord, match=rule) as refused:
+        parse_exchange(line, 7)
+    assert refused.value.line == 7
