@@ -9,7 +9,7 @@ import pytest
 
 from tests.federation import Federation
 from tocsin.cli.main import run
-from tocsin.client import Client, ReportDraft
+from tocsin.client import Client, ReportDraft, system
 from tocsin.client.config import load_config
 from tocsin.client.errors import RefusedByNode, Unavailable
 from tocsin.client.ports import WireEntry
@@ -17,6 +17,13 @@ from tocsin.oprf.group import Element
 from tocsin.sealing.label import AbuseKind
 
 IBAN = ("payment.iban", "GB82 WEST 1234 5698 7654 32")
+
+
+def await_sequenced(client: Client, key: bytes) -> None:
+    deadline = system.monotonic() + 20
+    while (submission := client.submission(key)) is None or not submission.sequenced:
+        assert system.monotonic() < deadline
+        system.pause(0.05)
 
 
 def test_report_follow_match_watch_retract(federation: Federation) -> None:
@@ -33,7 +40,9 @@ def test_report_follow_match_watch_retract(federation: Federation) -> None:
         submission = reporter.submission(receipt.submissions[0])
         assert submission is not None
         assert (submission.sequenced, submission.indices) == (True, (match.index,))
-        assert reporter.retract([IBAN]).accepted == 1
+        retraction = reporter.retract([IBAN])
+        assert retraction.accepted == 1
+        await_sequenced(reporter, retraction.submissions[0])
         federation.await_followed()
         assert reader.query([IBAN]).matches == ()
         left = reader.budget()
