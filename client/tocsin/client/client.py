@@ -127,8 +127,9 @@ class Client:
             if self._closed:
                 return
             self._closed = True
-        self._evaluator.close()
+        # The channel first: what is still under way then ends at once, which matters when a user interrupts.
         self._node.close()
+        self._evaluator.close()
         self._vault.close()
 
     @property
