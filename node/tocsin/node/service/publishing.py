@@ -167,10 +167,13 @@ class Publishing:
             raise TooManyEntries(f"a submission is 1 to {MOST_ENTRIES} entries, this one has {len(entries)}")
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
-        # What was acknowledged once stays so, though an entry may have expired since.
-        if await self._storing.read(lambda reading: reading.submission(idempotency_key)) is None:
+        try:
             for position, entry in enumerate(entries):
                 self._check_entry(charter, position, entry, now)
+        except ServiceError:
+            # What was acknowledged once stays so, though an entry may have expired since.
+            if await self._storing.read(lambda reading: reading.submission(idempotency_key)) is None:
+                raise
         digest = _digest(b"submit", [entry.header.encode() + entry.body_bytes() for entry in entries])
         try:
             return await self._storing.write(

@@ -1,13 +1,15 @@
 """The services' way to the store from the event loop: reads in a pool, writes through the one writer.
 
 A store that fails becomes the refusal that promises that nothing happened; every other error passes unchanged.
+What one transaction finished comes back in one wake-up of the event loop: a wake-up costs as much as a small write.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 from tocsin.node.ports import Reading, Store, StoreFull, StoreUnavailable, Writing
@@ -24,6 +26,7 @@ class Storing:
         self._store = store
         self._writer = writer
         self._readers = readers
+        self._returns: _Returns | None = None
 
     async def read(self, look: Callable[[Reading], T]) -> T:
         """Run `look` on one consistent view. Raises `CannotStore` if the store does not answer."""
@@ -35,7 +38,7 @@ class Storing:
     async def write(self, change: Callable[[Writing], T]) -> T:
         """Run `change` in a transaction and return once it is durable. Raises `CannotStore` or `DiskFull`."""
         try:
-            return await asyncio.wrap_future(self._writer.submit(change))
+            return await self._written(self._writer.submit(change))
         except StoreFull as error:
             raise DiskFull("the disk of this node is full and nothing was stored; free some space") from error
         except StoreUnavailable as error:
@@ -52,6 +55,47 @@ class Storing:
         """Do what `read` does from a thread that may block; raises the store's own errors."""
         return self._look(look)
 
+    async def _written(self, written: Future[T]) -> T:
+        loop = asyncio.get_running_loop()
+        if self._returns is None or self._returns.loop is not loop:
+            self._returns = _Returns(loop)
+        waiting: asyncio.Future[None] = loop.create_future()
+        returns = self._returns
+        written.add_done_callback(lambda _: returns.add(waiting))
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            written.cancel()
+            raise
+        return written.result()
+
     def _look(self, look: Callable[[Reading], T]) -> T:
         with self._store.read() as reading:
             return look(reading)
+
+
+class _Returns:
+    """Futures of an event loop that are due, gathered by other threads until the loop comes to set them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._lock = threading.Lock()
+        self._due: list[asyncio.Future[None]] = []
+
+    def add(self, due: asyncio.Future[None]) -> None:
+        """Let the loop set this one; from any thread."""
+        with self._lock:
+            self._due.append(due)
+            woken = len(self._due) > 1
+        if not woken:
+            try:
+                self.loop.call_soon_threadsafe(self._set)
+            except RuntimeError:
+                return  # the loop has closed: nobody waits any more
+
+    def _set(self) -> None:
+        with self._lock:
+            due, self._due = self._due, []
+        for each in due:
+            if not each.done():
+                each.set_result(None)
