@@ -24,7 +24,7 @@ EXIT_SECURITY = 5
 
 # By name, so that a failing query does not import the demonstration.
 _NAMED = {"NodeDidNotStart": EXIT_UNAVAILABLE, "LibsodiumMissing": EXIT_USAGE}
-_SECURITY = {"TwoCharters", "TlogError", "BadSignature", "WrongPin"}
+_SECURITY = {"NotEnoughSignatures", "RolledBack", "TwoCharters", "TlogError", "BadSignature", "WrongPin"}
 
 
 def report(error: Exception) -> int:

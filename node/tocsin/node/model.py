@@ -85,6 +85,18 @@ class Acknowledged:
 
 
 @dataclass(frozen=True)
+class Settlement:
+    """What became of a submission or retraction: whether all of it is in a checkpoint, and the indices it got.
+
+    `indices` are in the order of the submission and empty while anything of it waits. A retraction that covered nothing
+    is sequenced without any.
+    """
+
+    sequenced: bool
+    indices: list[int]
+
+
+@dataclass(frozen=True)
 class Pending:
     """An acknowledged entry that waits for its tick. `order` is the order of acknowledgement."""
 

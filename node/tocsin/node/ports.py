@@ -3,7 +3,7 @@
 1. Time and randomness come through `Clock` and the `Random` of the pure core; nothing else reads them.
 2. `Store` is synchronous and is called from threads. Reads may run beside each other and beside one write; a read sees
    one consistent state, never half of a write.
-3. There is one write transaction at a time. When `Store.write()` leaves without an exception the transaction is durable:
+3. There is one write transaction at a time. Once `Store.write()` has left without an exception it is durable:
    it survives SIGKILL and power loss. With an exception nothing of it happened.
 4. Anything the store cannot do raises `StoreFull`, `StoreUnavailable` or the named error of the method; a caller that
    must charge or acknowledge and gets one of these has charged and acknowledged nothing.
@@ -27,6 +27,7 @@ from tocsin.node.model import (
     PartialRequest,
     Pending,
     PendingRetraction,
+    Settlement,
     SignedPartial,
     Stored,
     TagHit,
@@ -172,8 +173,8 @@ class Reading(Protocol):
     def waiting(self) -> int:
         """How many entries are pending."""
 
-    def submission(self, idempotency_key: bytes) -> list[int] | None:
-        """Indices in order once all are sequenced, an empty list while they wait; None for an unknown key."""
+    def submission(self, idempotency_key: bytes) -> Settlement | None:
+        """What became of a submission or retraction; None for an unknown key."""
 
     def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
         """Evaluations charged to a caller by (class, epoch, seat)."""
@@ -206,7 +207,9 @@ class Writing(Reading, Protocol):
     def forget_epochs(self, live: Iterable[tuple[int, int]]) -> None:
         """Drop batch identities and counters of (class, epoch) pairs that are no longer live."""
 
-    def submit(self, idempotency_key: bytes, digest: bytes, entries: Sequence[Entry], now: int) -> Acknowledged:
+    def submit(
+        self, idempotency_key: bytes, digest: bytes, entries: Sequence[Entry], now: int
+    ) -> Acknowledged:
         """Store entries for the next tick, once per key. Raises IdempotencyConflict."""
 
     def retract(self, idempotency_key: bytes, digest: bytes, tags: Sequence[bytes], now: int) -> Acknowledged:

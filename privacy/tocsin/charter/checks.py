@@ -49,11 +49,15 @@ _SNAPSHOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _SPACE = re.compile(r"[1-9][0-9]{0,80}\Z")
 
 
-def check_charter(charter: "Charter") -> None:
-    """Check a charter against every rule above. Raises `BadCharter`."""
-    name = charter.federation
+def check_federation(name: str) -> None:
+    """Check a federation's name, which stands in certificates and origins. Raises `BadCharter`."""
     if len(name) > MAX_FEDERATION_CHARACTERS or not _DNS_NAME.match(name):
         raise BadCharter("federation", "$.federation", "it is a lower-case DNS name of at most 64 characters")
+
+
+def check_charter(charter: "Charter") -> None:
+    """Check a charter against every rule above. Raises `BadCharter`."""
+    check_federation(charter.federation)
     _check_range("$.version", charter.version, 1, MAX_INTEGER)
     parse_mode(charter.mode)
     _check_range("$.issued", charter.issued, 0, MAX_TIME)

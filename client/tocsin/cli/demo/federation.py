@@ -74,10 +74,9 @@ def found(
     homes, cards = [], []
     for number, port in enumerate(ports):
         name = NAMES[number]
-        home = folder / name.lower()
-        card = init_member(home, FEDERATION, name, f"127.0.0.1:{port}", start)
+        card = init_member(folder / name.lower(), FEDERATION, name, f"127.0.0.1:{port}", start)
         cards.append(card)
-        homes.append(Home(name, card.member.id, home, port))
+        homes.append(Home(name, card.member.id, folder / name.lower(), port))
     seats = Seats([home.id for home in homes[:committee]], threshold, budgets or {})
     charter, shares = deal(draft(cards, FEDERATION, mode, tick_seconds, start), seats)
     write_dealt(folder / "dealt", charter, shares)

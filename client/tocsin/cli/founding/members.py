@@ -16,6 +16,7 @@ from pathlib import Path
 from nacl.bindings import crypto_sign_seed_keypair
 
 from tocsin.charter.card import MemberCard, sign_card
+from tocsin.charter.checks import check_federation
 from tocsin.charter.document import Member
 from tocsin.cli.founding.certificates import LeafRole, issue_leaf, make_authority
 from tocsin.client.system import random_bytes
@@ -49,6 +50,7 @@ def init_member(
     """Make a member: keys, CA, certificates, configuration, card. Raises FoundingError for a folder in use."""
     if folder.exists() and any(folder.iterdir()):
         raise FoundingError(f"{folder} is not empty: name a new folder, nothing is written over")
+    check_federation(federation)
     member = random_bytes(16)
     seeds = {key: random_bytes(32) for key in ("identity", "log", "cosigner", "node")}
     node_hpke, client_hpke = hpke.generate(random_bytes), hpke.generate(random_bytes)

@@ -115,8 +115,8 @@ class PublishingServicer(publishing_pb2_grpc.PublishingServiceServicer):
         self, request: publishing_pb2.GetSubmissionRequest, context: _Context
     ) -> publishing_pb2.GetSubmissionResponse:
         """What became of a submission."""
-        indices = await self._publishing.submission(convert.parse_key(request.idempotency_key))
-        return publishing_pb2.GetSubmissionResponse(sequenced=bool(indices), indices=indices)
+        found = await self._publishing.submission(convert.parse_key(request.idempotency_key))
+        return publishing_pb2.GetSubmissionResponse(sequenced=found.sequenced, indices=found.indices)
 
 
 class LogServicer(log_pb2_grpc.LogServiceServicer):

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
-from tocsin.node.model import Acknowledged, Append, MemberId
+from tocsin.node.model import Acknowledged, Append, MemberId, Settlement
 from tocsin.node.ports import (
     Clock,
     IdempotencyConflict,
@@ -199,16 +199,13 @@ class Publishing:
         except IdempotencyConflict as error:
             raise KeyReused(_REUSED, "idempotency_key") from error
 
-    async def submission(self, idempotency_key: bytes) -> list[int]:
-        """Return the indices that a submission's or retraction's entries got, none while they wait.
-
-        Raises `UnknownSubmission`.
-        """
+    async def submission(self, idempotency_key: bytes) -> Settlement:
+        """Return what became of a submission or retraction. Raises `UnknownSubmission`."""
         _check_key(idempotency_key)
-        indices = await self._storing.read(lambda reading: reading.submission(idempotency_key))
-        if indices is None:
+        found = await self._storing.read(lambda reading: reading.submission(idempotency_key))
+        if found is None:
             raise UnknownSubmission("no submission has this idempotency key", "idempotency_key")
-        return indices
+        return found
 
     async def compare_with_peers(self) -> None:
         """Compare the own log with what peers hold of it (rule 6); after this the node may sign.

@@ -27,6 +27,7 @@ from tocsin.node.model import (
     NewTags,
     Pending,
     PendingRetraction,
+    Settlement,
     Stored,
     TagHit,
 )
@@ -136,13 +137,12 @@ class MemoryReading:
         """How many entries are pending."""
         return len(self._pending())
 
-    def submission(self, idempotency_key: bytes) -> list[int] | None:
-        """Indices in order once all are sequenced, an empty list while they wait; None for an unknown key."""
+    def submission(self, idempotency_key: bytes) -> Settlement | None:
+        """What became of a submission or retraction; None for an unknown key."""
         known = self._state.submissions.get(idempotency_key)
         if known is None:
             return None
-        given = [] if known.waits else rows.given_indices(known.indices)
-        return [index for index in given if index is not None]
+        return rows.settlement(known.indices, waits=known.waits)
 
     def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
         """Evaluations charged to a caller by (class, epoch, seat)."""

@@ -12,7 +12,16 @@ from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
-from tocsin.node.model import LogTip, MemberId, NewTags, Pending, PendingRetraction, Stored, TagHit
+from tocsin.node.model import (
+    LogTip,
+    MemberId,
+    NewTags,
+    Pending,
+    PendingRetraction,
+    Settlement,
+    Stored,
+    TagHit,
+)
 from tocsin.node.storage import rows, tables
 from tocsin.node.storage.backend import Backend
 from tocsin.tlog.merkle import Frontier, Hash
@@ -140,8 +149,8 @@ class SqlReading:
         )
         return int(self._connection.execute(query).scalar_one())
 
-    def submission(self, idempotency_key: bytes) -> list[int] | None:
-        """Indices in order once all are sequenced, an empty list while they wait; None for an unknown key."""
+    def submission(self, idempotency_key: bytes) -> Settlement | None:
+        """What became of a submission or retraction; None for an unknown key."""
         row = self._connection.execute(
             select(_WAITING.indices, _WAITING.content.is_not(None)).where(
                 _WAITING.idempotency_key == idempotency_key
@@ -150,7 +159,7 @@ class SqlReading:
         if row is None:
             return None
         indices, waits = row
-        return [] if waits else [index for index in rows.given_indices(indices) if index is not None]
+        return rows.settlement(indices, waits=waits)
 
     def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
         """Evaluations charged to a caller by (class, epoch, seat)."""

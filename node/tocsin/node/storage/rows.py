@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from tocsin.node.model import Append, Kept, Stored
+from tocsin.node.model import Append, Kept, Settlement, Stored
 from tocsin.node.ports import StoreUnavailable, WrongStart
 from tocsin.tlog.entry import (
     BODY_BYTES,
@@ -137,6 +137,12 @@ def given_indices(indices: bytes) -> list[int | None]:
     """Read the column of rule 2; None stands for a position that is not sequenced."""
     parts = (indices[at : at + 8] for at in range(0, len(indices), 8))
     return [None if part == _NOT_YET else int.from_bytes(part, "big") for part in parts]
+
+
+def settlement(indices: bytes, *, waits: bool) -> Settlement:
+    """Read the column of rule 2 of a submission, some of which may wait."""
+    given = [] if waits else [index for index in given_indices(indices) if index is not None]
+    return Settlement(not waits, given)
 
 
 def completed_nodes(step: Append) -> list[bytes]:
