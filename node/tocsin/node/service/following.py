@@ -240,11 +240,14 @@ class Following:
             raise FromTheFuture(f"its checkpoint is dated {time - now} s ahead; compare the clocks")
         if tip.checkpoint:
             await self._check_history(charter, origin, tip, signed, time)
-        if signed.checkpoint.size == tip.size and tip.checkpoint:
+        allowed, grown = self._allowed(charter, peer, tip, time), signed.checkpoint.size - tip.size
+        if not grown and tip.checkpoint:
             await self._refresh(charter, origin, signed, time, now)
         else:
-            self._check_growth(charter, peer, tip, signed.checkpoint.size, time)
+            self._check_growth(charter, allowed, grown)
             await self._apply(charter, origin, tip, signed, time, now)
+        # Only what was stored counts: a step that was cut off is to be taken again.
+        peer.allowance = min(self._per_day(charter), allowed - grown)
         stale = now - time
         if stale > 2 * REFRESH_TICKS * charter.tick_seconds + CLOCK_AHEAD_S:
             return f"stale: the origin last vouched for its log {stale} s ago"
@@ -276,22 +279,25 @@ class Following:
 
         await self._storing.write(write)
 
-    def _check_growth(self, charter: Charter, peer: Peer, tip: LogTip, size: int, time: int) -> None:
-        per_day = self._settings.entries_per_day or charter.policy.entries_per_day
+    def _per_day(self, charter: Charter) -> int:
+        return self._settings.entries_per_day or charter.policy.entries_per_day
+
+    def _allowed(self, charter: Charter, peer: Peer, tip: LogTip, time: int) -> float:
+        per_day = self._per_day(charter)
         carried = per_day if peer.allowance is None else peer.allowance
-        allowed = carried + max(0, time - tip.time) * per_day / DAY_S
-        grown = size - tip.size
+        return carried + max(0, time - tip.time) * per_day / DAY_S
+
+    def _check_growth(self, charter: Charter, allowed: float, grown: int) -> None:
         if grown > allowed:
             raise TooFast(
-                f"flood: it grew by {grown} entries, {int(allowed)} are allowed by now ({per_day} a day); "
-                "it is followed again when the rest is due"
+                f"flood: it grew by {grown} entries, {int(allowed)} are allowed by now "
+                f"({self._per_day(charter)} a day); it is followed again when the rest is due"
             )
         if grown > self._settings.most_per_step:
             raise TooFast(
                 f"it grew by {grown} entries since the last round, one step holds {self._settings.most_per_step}; "
                 "raise the limit of this node to follow it"
             )
-        peer.allowance = min(per_day, allowed - grown)
 
     async def _apply(
         self,

@@ -1,0 +1,76 @@
+"""How fast an origin may grow is counted once, whatever happens between its steps (SPEC M-6.16)."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes.federation import Federation, Node, founded, member_id
+from tocsin.node.ports import PeerError
+from tocsin.node.service.following import FollowingSettings
+from tocsin.tlog.entry import WEEK_S
+
+PER_DAY = 48  # two an hour
+
+
+@pytest.fixture
+def federation() -> Iterator[Federation]:
+    with founded() as started:
+        yield started
+
+
+def publish(federation: Federation, number: int, count: int) -> None:
+    node = federation[1]
+    entries = [federation.entry(bytes([number, each]) * 8) for each in range(count)]
+    federation.clock.advance(60)
+    asyncio.run(node.publishing.submit(number.to_bytes(16, "big"), entries))
+    asyncio.run(node.publishing.tick())
+
+
+def round_with(node: Node) -> str:
+    asyncio.run(node.following.round(member_id(1)))
+    return node.following.peer(member_id(1)).problem
+
+
+def size_at(node: Node) -> int:
+    return node.storing.read_now(lambda reading: reading.tip(member_id(1)).size)
+
+
+def test_a_step_that_was_cut_off_is_not_counted(federation: Federation) -> None:
+    node = federation.open_node(2, following=FollowingSettings(entries_per_day=PER_DAY))
+    asyncio.run(federation[1].publishing.tick())
+    assert round_with(node) == ""
+    publish(federation, 1, 40)
+    whole = node.wire.entries
+
+    async def cut(*_: object) -> None:
+        raise PeerError(member_id(1), "UNREACHABLE")
+
+    node.wire.entries = cut  # type: ignore[assignment, method-assign] # the connection is lost on the way
+    assert "UNREACHABLE" in round_with(node)
+    node.wire.entries = whole  # type: ignore[method-assign]
+    assert round_with(node) == ""
+    assert size_at(node) == 41
+
+
+def test_a_quiet_origin_gets_back_what_it_may_append(federation: Federation) -> None:
+    node = federation.open_node(2, following=FollowingSettings(entries_per_day=PER_DAY))
+    asyncio.run(federation[1].publishing.tick())
+    assert round_with(node) == ""
+    publish(federation, 1, PER_DAY)
+    assert round_with(node) == ""
+    for _ in range(24):  # it says every hour that it is there
+        federation.clock.advance(3_600)
+        asyncio.run(federation[1].publishing.tick())
+        assert round_with(node) == ""
+    publish(federation, 2, PER_DAY)
+    assert round_with(node) == ""
+    assert size_at(node) == 1 + 2 * PER_DAY
+    # It does not save up more than a day of silence.
+    for _ in range(72):
+        federation.clock.advance(3_600)
+        asyncio.run(federation[1].publishing.tick())
+        assert round_with(node) == ""
+    publish(federation, 3, PER_DAY + 3)
+    assert "flood" in round_with(node)
+    assert federation.clock.now() < federation.charter.issued + WEEK_S
