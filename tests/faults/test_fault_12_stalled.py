@@ -1,0 +1,93 @@
+"""TARGETS §3 row 12: half-open connections and stalled streams. Healthy calls go on; the stalls are ended."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from tests.faults.parties import Wire, ask, class_of, elements, percentile, until
+from tests.federation import Federation
+from tocsin.client.system import monotonic
+from tocsin.indicators.registry import KeyClass
+from tocsin.node.rpc.authorize import Role
+from tocsin.node.rpc.guard import ARRIVAL_S
+
+HANDSHAKE_S = 10
+NOISE_SECONDS = 0.010
+"""What two equal measurements on two shared cores differ by in the 99th percentile."""
+
+# The beginning of a TLS handshake that never goes on.
+HALF_A_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(20)
+
+
+def _connect(port: int, number: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    if number % 2:
+        connection.sendall(HALF_A_HELLO)
+    return connection
+
+
+def _closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(4_096) == b""
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("half_open", "stalled", "samples"),
+    [(100, 24, 150), pytest.param(800, 200, 1_000, marks=pytest.mark.slow)],
+)
+def test_half_open_connections_and_stalled_streams(
+    federation: Federation, half_open: int, stalled: int, samples: int
+) -> None:
+    target, attacker = federation.homes[:2]
+    key = class_of(target, KeyClass.CONTACT)
+    never = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        never.wait()
+        yield from ()
+
+    with Wire(target, Role.CLIENT, target) as own, Wire(attacker, Role.NODE, target) as theirs:
+
+        def measure() -> list[float]:
+            took = []
+            for _ in range(samples):
+                request = ask(key, elements(20))
+                began = monotonic()
+                own.evaluation.Evaluate(request, timeout=20)
+                took.append(monotonic() - began)
+            return took
+
+        until("an evaluation", lambda: own.evaluation.Evaluate(ask(key, elements(1)), timeout=20))
+        measure()
+        before = percentile(measure(), 0.99)
+        connections: list[socket.socket] = []
+        try:
+            with ThreadPoolExecutor(8) as threads:
+                connections = list(threads.map(lambda i: _connect(target.port, i), range(half_open)))
+            method = theirs.channel.stream_unary("/tocsin.v1.EvaluationService/EvaluatePartial")
+            began = monotonic()
+            calls = [method.future(nothing()) for _ in range(stalled)]
+            after = percentile(measure(), 0.99)
+            assert after < 2 * before + NOISE_SECONDS, f"healthy p99 {before:.4f} → {after:.4f} s"
+
+            codes = [call.exception(timeout=ARRIVAL_S + 20).code() for call in calls]
+            # Those beyond the caller's share were refused at once, the others ended when nothing arrived.
+            assert set(codes) <= {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+            assert codes.count(grpc.StatusCode.DEADLINE_EXCEEDED) >= min(stalled, 24)
+            assert monotonic() - began < ARRIVAL_S + 15
+            for connection in connections:
+                connection.settimeout(HANDSHAKE_S + 10)
+                assert _closed(connection), "a half-open connection was kept"
+        finally:
+            never.set()
+            for connection in connections:
+                connection.close()
+        assert own.evaluation.Evaluate(ask(key, elements(1)), timeout=20).partials
