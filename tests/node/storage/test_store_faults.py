@@ -420,7 +420,7 @@ def test_a_crash_of_the_server_in_mid_transaction(postgres_server: PostgresServe
     assert everything(store) == before
     with store.write() as writing:
         one_tick(writing)
-    assert everything(store)["submissions"][3] == [1, 2]  # type: ignore[index] # a list, see material.contents
+    assert everything(store)["submissions"][3].indices == [1, 2]  # type: ignore[index] # a list, see material.contents
     with pytest.raises(StoreInUse):
         opened(postgres_url)
     store.close()
