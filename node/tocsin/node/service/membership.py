@@ -3,7 +3,8 @@
 1. The first charter is pinned by its hash, out of band. Every stored version is verified from there at start, so a
    store that somebody changed cannot bring in a member or a key.
 2. Version n+1 replaces version n if it verifies against it; nothing ever goes back, and no version is skipped.
-3. Two documents of one version are kept, both, as evidence; the first one known stays in force.
+3. Two documents of one version are kept, both, as evidence; the first one known stays in force. One pair for each
+   version and culprit is enough: who signs document after document must not fill the disk.
 4. A new charter is stored before it is in force. If this member signed it, the CHARTER entry that says so is queued
    in the same transaction, and the next tick puts it into the log.
 5. An expired charter stays in force for following and for being succeeded, and for nothing else.
@@ -59,7 +60,7 @@ class Membership:
         self._clock = clock
         self._current: tuple[Charter, SignedCharter] | None = None
         self._subscribers: list[Callable[[Charter], None]] = []
-        self._conflicts: set[bytes] = set()
+        self._convicted: set[tuple[int, bytes]] = set()  # version, culprit
 
     @property
     def charter(self) -> Charter:
@@ -206,14 +207,18 @@ class Membership:
         writing.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
 
     async def _keep_both(self, signed: SignedCharter, error: TwoCharters, now: int) -> None:
-        hashed = charter_hash(signed.document)
-        if hashed in self._conflicts:
+        culprits = {(error.version, member) for member in error.members}
+        if culprits <= self._convicted:
             return
-        self._conflicts.add(hashed)
-        first = self._current[1].encode() if self._current is not None else b""
+        self._convicted |= culprits
         second = signed.encode()
-        evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second))
-        await self._storing.write(lambda writing: writing.record("two-charters", str(error), evidence, now))
+
+        def write(writing: Writing) -> None:
+            first = writing.charter(error.version) or b""
+            evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second))
+            writing.record("two-charters", str(error), evidence, now)
+
+        await self._storing.write(write)
 
 
 def _stored_charters(reading: Reading) -> list[bytes]:

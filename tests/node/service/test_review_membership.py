@@ -1,0 +1,53 @@
+"""What a member that signs document after document can do to the nodes it shows them to (SPEC M-3.12)."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.fakes.federation import Federation, Node, founded, sign_charter, successor
+from tocsin.charter.envelope import SignedCharter, parse_envelope
+from tocsin.charter.rules import TwoCharters, conflict
+
+
+@pytest.fixture
+def federation() -> Iterator[Federation]:
+    with founded() as started:
+        yield started
+
+
+def evidence(node: Node) -> list[tuple[SignedCharter, SignedCharter]]:
+    """Return the pairs of envelopes that a node keeps."""
+    kept = []
+    for _, kind, _, data in node.storing.read_now(lambda reading: reading.audit(99)):
+        if kind == "two-charters":
+            size = int.from_bytes(data[:4], "big")
+            kept.append((parse_envelope(data[4 : 4 + size]), parse_envelope(data[8 + size :])))
+    return kept
+
+
+def show(node: Node, signed: SignedCharter) -> None:
+    with pytest.raises(TwoCharters):
+        asyncio.run(node.membership.adopt(signed.encode()))
+
+
+def test_one_pair_for_a_version_and_its_signers_is_enough(federation: Federation) -> None:
+    node = federation[1]
+    for seconds in range(1, 6):
+        show(node, sign_charter(replace(federation.charter, tick_seconds=seconds), (3,)))
+    assert len(evidence(node)) == 1
+    # Another culprit is another pair.
+    show(node, sign_charter(replace(federation.charter, tick_seconds=7), (2,)))
+    assert len(evidence(node)) == 2
+
+
+def test_the_pair_kept_is_of_one_version(federation: Federation) -> None:
+    node = federation[1]
+    asyncio.run(node.membership.adopt(successor(federation, (1, 2)).encode()))
+    other = sign_charter(replace(federation.charter, tick_seconds=5), (3,))
+    show(node, other)
+    ((first, second),) = evidence(node)
+    assert (first, second) == (federation.envelope, other)
+    with pytest.raises(TwoCharters):
+        conflict(first, second)
