@@ -20,7 +20,9 @@ TRAINING = 100
 BAIT = 340
 
 # Small, so that an adversary can spend all of it. No other row asks for evaluations in these classes.
-BUDGETS = {KeyClass.IPV4: 24, KeyClass.IPV4_24: 24, KeyClass.IPV6: 24, KeyClass.DEVICE: 24}
+BUDGETS = dict.fromkeys(
+    (KeyClass.IPV4, KeyClass.IPV4_24, KeyClass.IPV6, KeyClass.DEVICE, KeyClass.CONTENT_BAND), 24
+)
 
 
 @dataclass(frozen=True)

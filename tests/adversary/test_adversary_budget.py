@@ -4,7 +4,8 @@ The adversary speaks to the evaluators itself, with its own node's key, instead 
 requests over the quorums so that no seat's budget is left over, and computes its own seat's part (f = 1) offline with
 its share. When every seat has refused, it tries whatever might make one answer again: new connections, other quorums,
 repeated batches, batches in another order, many calls at once, and evaluators that were killed and started again.
-What it has learned is what it can finalize to the output that the un-shared key gives.
+What it has learned is what it can finalize to the output that the un-shared key gives. Two members that collude get
+two budgets, and no more.
 
 The weakened variant is a committee of this program's own that counts per connection.
 """
@@ -24,6 +25,7 @@ from tests.adversary.population import BUDGETS
 from tests.adversary.scene import EPOCH, Scene, Truth, inputs_of, shares_of
 from tests.adversary.wire import BudgetUsedUp, NodeLine
 from tocsin.cli.demo.federation import Home
+from tocsin.client.errors import BudgetExhausted
 from tocsin.client.system import random_bytes
 from tocsin.indicators.registry import KeyClass, Mode, Observable, observable
 from tocsin.oprf.group import Element, Scalar, add, multiply, scalar_invert, scalar_mul
@@ -173,6 +175,23 @@ def test_a_member_learns_exactly_what_its_budget_buys(
     coverage = scene.class_key(key_class).coverage(f)
     assert coverage is not None
     assert coverage * scene.class_key(key_class).smallest_space == bound(f)
+    with scene.client(caller) as client, pytest.raises(BudgetExhausted):
+        client.query([guesses(type, write)[-1]])  # its own node cannot get more out of them either
+
+
+def test_colluding_members_learn_what_their_budgets_buy_together(scene: Scene, truth: Truth) -> None:
+    """Aster lends Dune its share: one corrupted seat for both, so each learns what f = 1 buys, of different guesses."""
+    key_class = KeyClass.CONTENT_BAND
+    own = {
+        seat: share for (number, seat), share in shares_of(scene.homes[ASTER]).items() if number == key_class
+    }
+    found: set[Observable] = set()
+    for caller, values in ((ASTER, guesses(*IPV4)), (DUNE, guesses(*IPV4_24))):
+        spender = Spender(RealCommittee(scene, scene.homes[caller], key_class), own)
+        spender.spend(values)
+        assert spender.right(truth, key_class) == len(spender.learned)
+        found |= spender.learned.keys()
+    assert len(found) == 2 * bound(1)
 
 
 @pytest.mark.parametrize("f", [0, 1])
