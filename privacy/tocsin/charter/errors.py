@@ -78,6 +78,10 @@ class EpochReused(BadCharter):
     """A new key under an epoch that is not above every earlier one of its class."""
 
 
+class EpochDropped(BadCharter):
+    """A charter without a class that had a key, or without its newest epoch or a newer one."""
+
+
 class NotAMember(BadCharter):
     """An id that no member of this charter has."""
 

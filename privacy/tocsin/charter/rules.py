@@ -7,7 +7,8 @@
 4. Where members or client keys change, the pepper is fresh and its period number is above every one that an earlier
    charter reaches before it expires; elsewhere the period stays as it is. (Because of rule 3's expiry the preceding
    charter reaches furthest.)
-5. A class and epoch keep their public key; a new key takes an epoch above all earlier ones of its class.
+5. A class and epoch keep their public key; a new key takes an epoch above all earlier ones of its class. So that this
+   shows from one version to the next, a class stays, and its newest epoch stays or is succeeded by a higher one.
 6. Every CA certificate satisfies `authority`. Every signature must be somebody's.
 7. It must not come from the future. A chain may pass through expired versions; the newest must be `check_fresh`.
 8. A member signs one document per version: `conflict` shows who signed two.
@@ -24,6 +25,7 @@ from tocsin.charter.errors import (
     BadAuthority,
     BadCharter,
     BadSignature,
+    EpochDropped,
     EpochReused,
     Expired,
     ExpiresEarlier,
@@ -49,6 +51,7 @@ __all__ = [
     "BadAuthority",
     "BadCharter",
     "BadSignature",
+    "EpochDropped",
     "EpochReused",
     "Expired",
     "ExpiresEarlier",
@@ -240,6 +243,14 @@ def _check_period(current: Charter, charter: Charter) -> None:
 def _check_keys(current: Charter, charter: Charter) -> None:
     old = {(key.key_class, key.epoch): key for key in current.classes}
     newest = {key.key_class: key.epoch for key in current.classes}
+    kept = {key.key_class: key.epoch for key in charter.classes}
+    for number, epoch in newest.items():
+        if kept.get(number, -1) < epoch:
+            raise EpochDropped(
+                "epochs-stay",
+                "$.classes",
+                f"class {number} has reached epoch {epoch}: keep that epoch, or add a newer one",
+            )
     for at, key in enumerate(charter.classes):
         before = old.get((key.key_class, key.epoch))
         if before is not None:
