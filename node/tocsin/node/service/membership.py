@@ -210,7 +210,6 @@ class Membership:
         culprits = {(error.version, member) for member in error.members}
         if culprits <= self._convicted:
             return
-        self._convicted |= culprits
         second = signed.encode()
 
         def write(writing: Writing) -> None:
@@ -219,6 +218,7 @@ class Membership:
             writing.record("two-charters", str(error), evidence, now)
 
         await self._storing.write(write)
+        self._convicted |= culprits
 
 
 def _stored_charters(reading: Reading) -> list[bytes]:
