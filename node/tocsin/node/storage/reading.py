@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from tocsin.node.model import (
     LogTip,
@@ -32,6 +32,12 @@ _CHUNK = 500
 _LEAF, _BODY, _WAITING = tables.leaf.c, tables.body.c, tables.submission.c
 _ENTRIES = select(_LEAF.leaf_index, _LEAF.header, _LEAF.body_hash, _BODY.tag, _BODY.sealed).select_from(
     tables.leaf.outerjoin(tables.body, (_BODY.log == _LEAF.log) & (_BODY.leaf_index == _LEAF.leaf_index))
+)
+
+_PENDING = (
+    select(_WAITING.no, _WAITING.idempotency_key, _WAITING.content, _WAITING.indices)
+    .where(_WAITING.no.in_(bindparam("numbers", expanding=True)))
+    .order_by(_WAITING.no)
 )
 
 
@@ -215,22 +221,35 @@ class SqlReading:
 
     def _pending(self) -> Iterator[Pending]:
         waiting = self._connection.execute(
-            select(_WAITING.no)
+            select(_WAITING.no, _WAITING.unsettled)
             .where(_WAITING.content.is_not(None), _WAITING.kind == rows.ENTRIES)
             .order_by(_WAITING.no)
         )
-        for no in waiting.scalars().all():
-            key, content, indices = self._connection.execute(
-                select(_WAITING.idempotency_key, _WAITING.content, _WAITING.indices).where(_WAITING.no == no)
-            ).one()
-            given = rows.given_indices(indices)
-            for position, entry in enumerate(rows.unpack_entries(content)):
-                if given[position] is None:
-                    yield Pending(rows.order(no, position), key, position, entry)
+        for numbers in _gathered(waiting.all()):
+            found = self._connection.execute(_PENDING, {"numbers": numbers})
+            for no, key, content, indices in found:
+                given = rows.given_indices(indices)
+                for position, entry in enumerate(rows.unpack_entries(content)):
+                    if given[position] is None:
+                        yield Pending(rows.order(no, position), key, position, entry)
 
 
 _NO_LOG = -1
 """The number no log has."""
+
+
+def _gathered(waiting: Iterable[Sequence[int]]) -> Iterator[list[int]]:
+    """Cut (number, entries that wait) so that a read brings a thousand entries or one submission, whatever is more."""
+    gathered: list[int] = []
+    entries = 0
+    for number, unsettled in waiting:
+        gathered.append(number)
+        entries += unsettled
+        if entries >= 1_000 or len(gathered) == _CHUNK:
+            yield gathered
+            gathered, entries = [], 0
+    if gathered:
+        yield gathered
 
 
 def _chunks(values: Iterable[int]) -> Iterator[list[int]]:

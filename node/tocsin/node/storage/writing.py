@@ -9,7 +9,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
@@ -45,6 +45,15 @@ _CHARGE = insert(tables.batch).inline()
 _ACKNOWLEDGED = select(_SUBMISSION.digest, _SUBMISSION.kind, _SUBMISSION.count).where(
     _SUBMISSION.idempotency_key == bindparam("known_key")
 )
+_SETTLING = select(
+    _SUBMISSION.idempotency_key, _SUBMISSION.kind, _SUBMISSION.unsettled, _SUBMISSION.indices
+).where(_SUBMISSION.idempotency_key.in_(bindparam("keys", expanding=True)))
+_SETTLE = (
+    update(tables.submission)
+    .where(_SUBMISSION.idempotency_key == bindparam("known_key"))
+    .values(indices=bindparam("now_indices"), unsettled=bindparam("now_unsettled"))
+)
+_FINISH = _SETTLE.values(content=None)
 _SUBMIT = insert(tables.submission).inline()
 _RECORD = insert(tables.audit).inline()
 
@@ -170,8 +179,7 @@ class SqlWriting(SqlReading):
         """Entries, tree nodes, frontier, checkpoint and erasures of one log. Raises WrongStart."""
         rows.check_start(step, self.tip(step.member).size)
         nodes_by_leaf = rows.completed_nodes(step)
-        for key, given in rows.by_submission(list(step.settled.items())).items():
-            self._settle(key, given)
+        self._settle(rows.by_submission(list(step.settled.items())))
         for key in step.settled_retractions:
             self._connection.execute(
                 update(tables.submission).where(_SUBMISSION.idempotency_key == key).values(content=None)
@@ -273,20 +281,20 @@ class SqlWriting(SqlReading):
             )
             self._connection.execute(delete(tables.body).where(here))
 
-    def _settle(self, key: bytes, given: list[tuple[int, int]]) -> None:
-        row = self._connection.execute(
-            select(_SUBMISSION.kind, _SUBMISSION.unsettled, _SUBMISSION.indices).where(
-                _SUBMISSION.idempotency_key == key
-            )
-        ).first()
-        if row is None:
-            raise WrongStart("the append settles a submission that was never acknowledged")
-        indices = rows.settle(row.indices, given)
-        values: dict[str, object] = {"indices": indices}
-        if row.kind == rows.ENTRIES:
-            values["unsettled"] = left = rows.given_indices(indices).count(None)
-            if not left:
-                values["content"] = None
-        self._connection.execute(
-            update(tables.submission).where(_SUBMISSION.idempotency_key == key).values(**values)
-        )
+    def _settle(self, settled: Mapping[bytes, Sequence[tuple[int, int]]]) -> None:
+        keys = list(settled)
+        part: list[dict[str, object]] = []
+        done: list[dict[str, object]] = []
+        for at in range(0, len(keys), 500):
+            found = self._connection.execute(_SETTLING, {"keys": keys[at : at + 500]}).all()
+            if len(found) != len(keys[at : at + 500]):
+                raise WrongStart("the append settles a submission that was never acknowledged")
+            for key, kind, unsettled, before in found:
+                indices = rows.settle(before, settled[key])
+                left = rows.given_indices(indices).count(None) if kind == rows.ENTRIES else unsettled
+                row = {"known_key": key, "now_indices": indices, "now_unsettled": left}
+                (done if kind == rows.ENTRIES and not left else part).append(row)
+        # One statement for all of a kind: a tick may settle thousands of submissions of one entry.
+        for statement, changed in ((_SETTLE, part), (_FINISH, done)):
+            if changed:
+                self._connection.execute(statement, changed)
