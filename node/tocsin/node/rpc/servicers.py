@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 
 from tocsin.node.rpc import convert
 from tocsin.node.rpc.guard import current_caller
-from tocsin.node.service.errors import InvalidElement
+from tocsin.node.service.errors import (
+    EvaluationsUsedUp,
+    InvalidElement,
+    InvalidQuorum,
+    StaleCharter,
+    UnknownKeyClass,
+    UnknownKeyEpoch,
+)
 from tocsin.node.service.evaluating import Evaluating
 from tocsin.node.service.looking_up import LookingUp
 from tocsin.node.service.membership import Membership
@@ -37,6 +44,7 @@ from tocsin.v1 import (
 _Context = Any  # unused here: the guard has asked the context everything
 _M = TypeVar("_M")
 _T = TypeVar("_T")
+_CALLERS_FAULT = (EvaluationsUsedUp, InvalidQuorum, StaleCharter, UnknownKeyClass, UnknownKeyEpoch)
 
 
 class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
@@ -62,7 +70,12 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
     ) -> evaluation_pb2.EvaluatePartialResponse:
         """Node to evaluator."""
         asked = await self._decoded(convert.parse_partial_request, request)
-        signed = await self._evaluating.evaluate(current_caller().member, asked)
+        try:
+            signed = await self._evaluating.evaluate(current_caller().member, asked)
+        except _CALLERS_FAULT:
+            # Decoded for nothing, as a malformed batch is.
+            self._evaluating.refused(current_caller().member)
+            raise
         return evaluation_pb2.EvaluatePartialResponse(partial=convert.wire_signed_partial(signed))
 
     async def ListBudgets(  # noqa: N802 - the wire's name
@@ -82,6 +95,7 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         return evaluation_pb2.GetBudgetResponse(budgets=map(convert.wire_budget, budgets))
 
     async def _decoded(self, parse: Callable[[_M], _T], request: _M) -> _T:
+        self._evaluating.check_decoding(current_caller().member)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._curve, parse, request)
         except InvalidElement:

@@ -6,7 +6,8 @@
 4. The charge and its audit record are one transaction, made durable before anything is multiplied. If the store
    cannot take it, nothing is evaluated.
 5. A batch that was charged before costs nothing again, under any quorum; how often is limited by a rate of its
-   own, which malformed batches share.
+   own, which malformed batches share. What is decoded for nothing (malformed, or refused) has another besides: who
+   has used that up is refused before anything is decoded.
 6. What is signed covers the context, both element lists, the proof, the budget left and the time.
 """
 
@@ -87,9 +88,20 @@ class Evaluating:
         self._random = random
         self._curve = curve
         self._repeats = RateLimit(free_repeats, repeats_per_second, clock)
+        self._wasted = RateLimit(free_repeats, repeats_per_second, clock)
+
+    def check_decoding(self, caller: MemberId) -> None:
+        """Refuse to decode for a caller whose batches were refused too often. Raises `RepeatedTooOften`."""
+        if not self._wasted.allows(caller):
+            raise RepeatedTooOften(_TOO_OFTEN)
+
+    def refused(self, caller: MemberId) -> None:
+        """Count a batch that was decoded and then refused by the caller's own fault."""
+        self._wasted.take(caller)
 
     def malformed(self, caller: MemberId) -> None:
         """Count a batch that could not be decoded. Raises `RepeatedTooOften` beyond the caller's rate."""
+        self._wasted.take(caller)
         if not self._repeats.take(caller):
             raise RepeatedTooOften(_TOO_OFTEN)
 
