@@ -74,7 +74,7 @@ def test_when_no_quorum_is_left_the_culprits_are_named(world: FakeFederation) ->
 
 def test_a_node_that_does_not_route_around_gets_nowhere(world: FakeFederation) -> None:
     class Stubborn(LyingEvaluator):
-        def evaluate(self, key_class, epoch, committee_hash, blinded, complaints):  # type: ignore[no-untyped-def]
+        def evaluate(self, key_class, epoch, committee_hash, blinded, complaints):  # type: ignore[no-untyped-def] # a double takes what the port takes
             self.convicted.clear()
             return super().evaluate(key_class, epoch, committee_hash, blinded, [])
 
@@ -378,7 +378,7 @@ def test_a_streamed_tag_that_is_nowhere_is_caught(world: FakeFederation) -> None
     honest_report(world, 1, ("contact.email", "other@example.com"))
 
     class Inventing(FakeNode):
-        def feed(self, stream, writer: bytes, start: int) -> None:  # type: ignore[no-untyped-def]
+        def feed(self, stream, writer: bytes, start: int) -> None:  # type: ignore[no-untyped-def] # a double takes what the port takes
             log = self.world.logs[self.world.homes[1].id]
             tags = [entry.body.tag for entry in log.entries if entry is not None and entry.body is not None]
             stream.messages.put(NewTags(self.world.homes[1].id, (0, 1), tags[1] + tags[0], 2, True))

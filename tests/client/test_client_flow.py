@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> FakeFederation:
 def report(world: FakeFederation, number: int, *values: tuple[str, str], **fields: object) -> FakeNode:
     node = world.node(number)
     with world.client(number, node) as client:
-        receipt = client.submit([ReportDraft(each, AbuseKind.RESALE, **fields) for each in values])  # type: ignore[arg-type]
+        receipt = client.submit([ReportDraft(each, AbuseKind.RESALE, **fields) for each in values])  # type: ignore[arg-type] # a double takes what the port takes
         assert receipt.accepted == len(values)
     node.tick()
     return node
@@ -216,7 +216,7 @@ def test_watching_finds_what_comes_later_and_resumes(world: FakeFederation) -> N
         node.feed(node.streams[-1], writer.member, 0)
         assert next(matches).type == "payment.iban"
         # The consumer did not ask for more: after a crash the last match comes again.
-        matches.close()  # type: ignore[attr-defined]
+        matches.close()  # type: ignore[attr-defined] # a double takes what the port takes
         assert client._vault.cursors()[world.homes[1].id].next_index == 1
         assert client._vault.cursors()[writer.member].next_index == 0
         again = client.watch(stop)
@@ -282,9 +282,9 @@ def test_the_own_node_learns_no_value_and_no_output(world: FakeFederation) -> No
     seen: list[bytes] = []
 
     class Noting(FakeNode):
-        def evaluate(self, *arguments: object) -> list[object]:  # type: ignore[override]
-            seen.extend(arguments[3])  # type: ignore[arg-type]
-            return super().evaluate(*arguments)  # type: ignore[arg-type, return-value]
+        def evaluate(self, *arguments: object) -> list[object]:  # type: ignore[override] # a double takes what the port takes
+            seen.extend(arguments[3])  # type: ignore[arg-type] # a double takes what the port takes
+            return super().evaluate(*arguments)  # type: ignore[arg-type, return-value] # a double takes what the port takes
 
     for number in (0, 1):
         with world.client(number, Noting(world, world.homes[number].id)) as client:

@@ -20,7 +20,7 @@ TYPE = "contact.email"
 
 def opened(path: Path, **changed: object) -> Vault:
     owner: dict[str, object] = {"federation": "test.example", "member": MEMBER, "pin": PIN} | changed
-    return open_vault(path, owner.pop("key", KEY), random=random_bytes, **owner)  # type: ignore[arg-type]
+    return open_vault(path, owner.pop("key", KEY), random=random_bytes, **owner)  # type: ignore[arg-type] # a double takes what the port takes
 
 
 def outputs(count: int, start: int = 0) -> dict[bytes, Output]:

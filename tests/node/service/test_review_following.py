@@ -48,7 +48,7 @@ def test_a_step_that_was_cut_off_is_not_counted(federation: Federation) -> None:
 
     node.wire.entries = cut  # type: ignore[assignment, method-assign] # the connection is lost on the way
     assert "UNREACHABLE" in round_with(node)
-    node.wire.entries = whole  # type: ignore[method-assign]
+    node.wire.entries = whole  # type: ignore[method-assign] # a double takes what the port takes
     assert round_with(node) == ""
     assert size_at(node) == 41
 
