@@ -40,6 +40,11 @@ class EvaluationServiceStub:
     REPEATED_TOO_OFTEN    RESOURCE_EXHAUSTED   too many repeated or malformed batches
     QUORUM_UNAVAILABLE    UNAVAILABLE          fewer than t evaluators answered
     STORE_UNAVAILABLE     UNAVAILABLE          the budget could not be charged; nothing was evaluated
+    CHARTER_EXPIRED       FAILED_PRECONDITION  the node's newest charter has expired
+    NOT_A_MEMBER          PERMISSION_DENIED    the caller is in no charter that the node knows as current
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+    Key generation and resharing get a service of their own; fields 16 and above of every message here stay free for them.
     """
 
     def __init__(self, channel):
@@ -85,6 +90,11 @@ class EvaluationServiceServicer:
     REPEATED_TOO_OFTEN    RESOURCE_EXHAUSTED   too many repeated or malformed batches
     QUORUM_UNAVAILABLE    UNAVAILABLE          fewer than t evaluators answered
     STORE_UNAVAILABLE     UNAVAILABLE          the budget could not be charged; nothing was evaluated
+    CHARTER_EXPIRED       FAILED_PRECONDITION  the node's newest charter has expired
+    NOT_A_MEMBER          PERMISSION_DENIED    the caller is in no charter that the node knows as current
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+    Key generation and resharing get a service of their own; fields 16 and above of every message here stay free for them.
     """
 
     def Evaluate(self, request, context):
@@ -161,6 +171,11 @@ class EvaluationService:
     REPEATED_TOO_OFTEN    RESOURCE_EXHAUSTED   too many repeated or malformed batches
     QUORUM_UNAVAILABLE    UNAVAILABLE          fewer than t evaluators answered
     STORE_UNAVAILABLE     UNAVAILABLE          the budget could not be charged; nothing was evaluated
+    CHARTER_EXPIRED       FAILED_PRECONDITION  the node's newest charter has expired
+    NOT_A_MEMBER          PERMISSION_DENIED    the caller is in no charter that the node knows as current
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+    Key generation and resharing get a service of their own; fields 16 and above of every message here stay free for them.
     """
 
     @staticmethod

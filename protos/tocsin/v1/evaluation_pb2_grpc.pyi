@@ -41,6 +41,11 @@ class EvaluationServiceStub:
       REPEATED_TOO_OFTEN    RESOURCE_EXHAUSTED   too many repeated or malformed batches
       QUORUM_UNAVAILABLE    UNAVAILABLE          fewer than t evaluators answered
       STORE_UNAVAILABLE     UNAVAILABLE          the budget could not be charged; nothing was evaluated
+      CHARTER_EXPIRED       FAILED_PRECONDITION  the node's newest charter has expired
+      NOT_A_MEMBER          PERMISSION_DENIED    the caller is in no charter that the node knows as current
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+    Key generation and resharing get a service of their own; fields 16 and above of every message here stay free for them.
     """
 
     @_typing.overload
@@ -72,6 +77,11 @@ class EvaluationServiceAsyncStub(EvaluationServiceStub):
       REPEATED_TOO_OFTEN    RESOURCE_EXHAUSTED   too many repeated or malformed batches
       QUORUM_UNAVAILABLE    UNAVAILABLE          fewer than t evaluators answered
       STORE_UNAVAILABLE     UNAVAILABLE          the budget could not be charged; nothing was evaluated
+      CHARTER_EXPIRED       FAILED_PRECONDITION  the node's newest charter has expired
+      NOT_A_MEMBER          PERMISSION_DENIED    the caller is in no charter that the node knows as current
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+    Key generation and resharing get a service of their own; fields 16 and above of every message here stay free for them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -99,6 +109,11 @@ class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
       REPEATED_TOO_OFTEN    RESOURCE_EXHAUSTED   too many repeated or malformed batches
       QUORUM_UNAVAILABLE    UNAVAILABLE          fewer than t evaluators answered
       STORE_UNAVAILABLE     UNAVAILABLE          the budget could not be charged; nothing was evaluated
+      CHARTER_EXPIRED       FAILED_PRECONDITION  the node's newest charter has expired
+      NOT_A_MEMBER          PERMISSION_DENIED    the caller is in no charter that the node knows as current
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+    Key generation and resharing get a service of their own; fields 16 and above of every message here stay free for them.
     """
 
     @_abc_1.abstractmethod

@@ -33,6 +33,12 @@ class LogServiceStub:
       UNKNOWN_LOG      NOT_FOUND            the node holds no log of that member
       OUT_OF_RANGE     OUT_OF_RANGE         an index or size beyond the newest checkpoint
       QUARANTINED      FAILED_PRECONDITION  the origin signed two histories; the proof is in ListForks
+      TOO_MANY_LOCATIONS INVALID_ARGUMENT   more than 256 locations, or none
+      INVALID_REQUEST  INVALID_ARGUMENT     a member id, size or limit that cannot be
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Cosignatures travel inside the signed note; fields 16 and above of LogCheckpoint stay free for asking for one.
     """
 
     @_typing.overload
@@ -57,6 +63,12 @@ class LogServiceAsyncStub(LogServiceStub):
       UNKNOWN_LOG      NOT_FOUND            the node holds no log of that member
       OUT_OF_RANGE     OUT_OF_RANGE         an index or size beyond the newest checkpoint
       QUARANTINED      FAILED_PRECONDITION  the origin signed two histories; the proof is in ListForks
+      TOO_MANY_LOCATIONS INVALID_ARGUMENT   more than 256 locations, or none
+      INVALID_REQUEST  INVALID_ARGUMENT     a member id, size or limit that cannot be
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Cosignatures travel inside the signed note; fields 16 and above of LogCheckpoint stay free for asking for one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -77,6 +89,12 @@ class LogServiceServicer(metaclass=_abc_1.ABCMeta):
       UNKNOWN_LOG      NOT_FOUND            the node holds no log of that member
       OUT_OF_RANGE     OUT_OF_RANGE         an index or size beyond the newest checkpoint
       QUARANTINED      FAILED_PRECONDITION  the origin signed two histories; the proof is in ListForks
+      TOO_MANY_LOCATIONS INVALID_ARGUMENT   more than 256 locations, or none
+      INVALID_REQUEST  INVALID_ARGUMENT     a member id, size or limit that cannot be
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Cosignatures travel inside the signed note; fields 16 and above of LogCheckpoint stay free for asking for one.
     """
 
     @_abc_1.abstractmethod

@@ -32,6 +32,8 @@ class LookupServiceStub:
     TOO_MANY_TAGS    INVALID_ARGUMENT  more than 50,000 tags in all, or a length that is no multiple of 16
     UNKNOWN_LOG      NOT_FOUND         the node holds no log of that member
     INVALID_CURSOR   INVALID_ARGUMENT  a position beyond the log's end, or a writer named twice
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     def __init__(self, channel):
@@ -59,6 +61,8 @@ class LookupServiceServicer:
     TOO_MANY_TAGS    INVALID_ARGUMENT  more than 50,000 tags in all, or a length that is no multiple of 16
     UNKNOWN_LOG      NOT_FOUND         the node holds no log of that member
     INVALID_CURSOR   INVALID_ARGUMENT  a position beyond the log's end, or a writer named twice
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     def LookUp(self, request, context):
@@ -103,6 +107,8 @@ class LookupService:
     TOO_MANY_TAGS    INVALID_ARGUMENT  more than 50,000 tags in all, or a length that is no multiple of 16
     UNKNOWN_LOG      NOT_FOUND         the node holds no log of that member
     INVALID_CURSOR   INVALID_ARGUMENT  a position beyond the log's end, or a writer named twice
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     @staticmethod

@@ -33,6 +33,8 @@ class LookupServiceStub:
       TOO_MANY_TAGS    INVALID_ARGUMENT  more than 50,000 tags in all, or a length that is no multiple of 16
       UNKNOWN_LOG      NOT_FOUND         the node holds no log of that member
       INVALID_CURSOR   INVALID_ARGUMENT  a position beyond the log's end, or a writer named twice
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     @_typing.overload
@@ -52,6 +54,8 @@ class LookupServiceAsyncStub(LookupServiceStub):
       TOO_MANY_TAGS    INVALID_ARGUMENT  more than 50,000 tags in all, or a length that is no multiple of 16
       UNKNOWN_LOG      NOT_FOUND         the node holds no log of that member
       INVALID_CURSOR   INVALID_ARGUMENT  a position beyond the log's end, or a writer named twice
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -67,6 +71,8 @@ class LookupServiceServicer(metaclass=_abc_1.ABCMeta):
       TOO_MANY_TAGS    INVALID_ARGUMENT  more than 50,000 tags in all, or a length that is no multiple of 16
       UNKNOWN_LOG      NOT_FOUND         the node holds no log of that member
       INVALID_CURSOR   INVALID_ARGUMENT  a position beyond the log's end, or a writer named twice
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     @_abc_1.abstractmethod

@@ -30,6 +30,8 @@ class MembershipServiceStub:
 
     Errors, in google.rpc.ErrorInfo.reason (domain "tocsin"):
     UNKNOWN_VERSION   NOT_FOUND   the node holds no such version
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     def __init__(self, channel):
@@ -55,6 +57,8 @@ class MembershipServiceServicer:
 
     Errors, in google.rpc.ErrorInfo.reason (domain "tocsin"):
     UNKNOWN_VERSION   NOT_FOUND   the node holds no such version
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     def ListCharters(self, request, context):
@@ -97,6 +101,8 @@ class MembershipService:
 
     Errors, in google.rpc.ErrorInfo.reason (domain "tocsin"):
     UNKNOWN_VERSION   NOT_FOUND   the node holds no such version
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     @staticmethod

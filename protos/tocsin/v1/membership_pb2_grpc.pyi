@@ -31,6 +31,8 @@ class MembershipServiceStub:
 
     Errors, in google.rpc.ErrorInfo.reason (domain "tocsin"):
       UNKNOWN_VERSION   NOT_FOUND   the node holds no such version
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     @_typing.overload
@@ -48,6 +50,8 @@ class MembershipServiceAsyncStub(MembershipServiceStub):
 
     Errors, in google.rpc.ErrorInfo.reason (domain "tocsin"):
       UNKNOWN_VERSION   NOT_FOUND   the node holds no such version
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -61,6 +65,8 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Errors, in google.rpc.ErrorInfo.reason (domain "tocsin"):
       UNKNOWN_VERSION   NOT_FOUND   the node holds no such version
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
     """
 
     @_abc_1.abstractmethod

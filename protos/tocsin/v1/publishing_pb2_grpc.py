@@ -39,6 +39,11 @@ class PublishingServiceStub:
     STORE_FULL              RESOURCE_EXHAUSTED  the disk is full; nothing was stored
     STORE_UNAVAILABLE       UNAVAILABLE         the store did not take it; nothing was stored
     UNKNOWN_SUBMISSION      NOT_FOUND           no submission has that key
+    CHARTER_EXPIRED         FAILED_PRECONDITION the node's newest charter has expired
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Reports, disputes, campaign rooms, sightings and records are all sealed entries: a new kind needs no field here.
     """
 
     def __init__(self, channel):
@@ -78,6 +83,11 @@ class PublishingServiceServicer:
     STORE_FULL              RESOURCE_EXHAUSTED  the disk is full; nothing was stored
     STORE_UNAVAILABLE       UNAVAILABLE         the store did not take it; nothing was stored
     UNKNOWN_SUBMISSION      NOT_FOUND           no submission has that key
+    CHARTER_EXPIRED         FAILED_PRECONDITION the node's newest charter has expired
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Reports, disputes, campaign rooms, sightings and records are all sealed entries: a new kind needs no field here.
     """
 
     def Submit(self, request, context):
@@ -141,6 +151,11 @@ class PublishingService:
     STORE_FULL              RESOURCE_EXHAUSTED  the disk is full; nothing was stored
     STORE_UNAVAILABLE       UNAVAILABLE         the store did not take it; nothing was stored
     UNKNOWN_SUBMISSION      NOT_FOUND           no submission has that key
+    CHARTER_EXPIRED         FAILED_PRECONDITION the node's newest charter has expired
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Reports, disputes, campaign rooms, sightings and records are all sealed entries: a new kind needs no field here.
     """
 
     @staticmethod

@@ -40,6 +40,11 @@ class PublishingServiceStub:
       STORE_FULL              RESOURCE_EXHAUSTED  the disk is full; nothing was stored
       STORE_UNAVAILABLE       UNAVAILABLE         the store did not take it; nothing was stored
       UNKNOWN_SUBMISSION      NOT_FOUND           no submission has that key
+      CHARTER_EXPIRED         FAILED_PRECONDITION the node's newest charter has expired
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Reports, disputes, campaign rooms, sightings and records are all sealed entries: a new kind needs no field here.
     """
 
     @_typing.overload
@@ -68,6 +73,11 @@ class PublishingServiceAsyncStub(PublishingServiceStub):
       STORE_FULL              RESOURCE_EXHAUSTED  the disk is full; nothing was stored
       STORE_UNAVAILABLE       UNAVAILABLE         the store did not take it; nothing was stored
       UNKNOWN_SUBMISSION      NOT_FOUND           no submission has that key
+      CHARTER_EXPIRED         FAILED_PRECONDITION the node's newest charter has expired
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Reports, disputes, campaign rooms, sightings and records are all sealed entries: a new kind needs no field here.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -92,6 +102,11 @@ class PublishingServiceServicer(metaclass=_abc_1.ABCMeta):
       STORE_FULL              RESOURCE_EXHAUSTED  the disk is full; nothing was stored
       STORE_UNAVAILABLE       UNAVAILABLE         the store did not take it; nothing was stored
       UNKNOWN_SUBMISSION      NOT_FOUND           no submission has that key
+      CHARTER_EXPIRED         FAILED_PRECONDITION the node's newest charter has expired
+
+    Every method may also answer what SPEC.md §10 lists for all: who may not call, deadlines, too many calls, stopping.
+
+    Reports, disputes, campaign rooms, sightings and records are all sealed entries: a new kind needs no field here.
     """
 
     @_abc_1.abstractmethod
