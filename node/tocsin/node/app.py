@@ -31,7 +31,7 @@ from tocsin.charter.errors import BadCharter
 from tocsin.node import keys as material
 from tocsin.node.config import ConfigError, NodeConfig
 from tocsin.node.model import MemberId
-from tocsin.node.ops import logging
+from tocsin.node.ops import collector, logging
 from tocsin.node.ops.audit import AuditTrail
 from tocsin.node.ops.health import Health
 from tocsin.node.ports import (
@@ -99,6 +99,7 @@ def run_node(config: NodeConfig) -> int:
     try:
         with ExitStack() as closing:
             node = _build(config, closing)
+            collector.settle()
             asyncio.run(node.serve())
     except KeyboardInterrupt:
         return _fail(config, "interrupted", None, 130)

@@ -1,0 +1,19 @@
+"""Python's garbage collector, set for a node.
+
+1. What was built at start lives as long as the process: it is frozen, so no collection goes through it again.
+2. A tick or a step of following makes some 100,000 objects that end with its transaction, none of them in a cycle. With
+   the default thresholds every 700 of them start a collection that finds nothing; that was a third of a tick.
+"""
+
+from __future__ import annotations
+
+import gc
+
+THRESHOLDS = (50_000, 20, 100)
+
+
+def settle() -> None:
+    """Freeze what exists and collect less often. Call once, when everything is built."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
