@@ -13,6 +13,8 @@
 6. Before its first tick the node asks its peers what they hold of its own log, and it goes on listening. If a peer
    has a larger or a different tree behind this log's signature, this store is an old copy or another process has
    signed: the node refuses to sign until a person has looked.
+7. What has expired is erased at the turn of its week, also by a node whose ticks fail: that it may not sign is no
+   reason to keep anything longer.
 """
 
 from __future__ import annotations
@@ -289,9 +291,21 @@ class Publishing:
                 if str(error) != self._problem:
                     _log.warning("tick failed", problem=str(error))
                 self._problem = str(error)
+                await self._expire()
             else:
                 self._problem = None
             await asyncio.sleep(self.tick_seconds())
+
+    async def _expire(self) -> None:
+        """Erase what has expired without a tick (rule 7)."""
+        week = self._clock.now() // WEEK_S
+        if week <= self._expired_week:
+            return
+        try:
+            await self._storing.write(lambda writing: writing.expire(week))
+        except (ServiceError, StoreError):
+            return  # the store is why the tick failed, or will be why the next one does
+        self._expired_week = week
 
     def _check_entry(self, charter: Charter, position: int, entry: Entry, now: int) -> None:
         header, field = entry.header, f"entries[{position}]"
@@ -342,8 +356,12 @@ class Publishing:
                     batch.done,
                 )
             )
-        # After the append, so that what expired while it waited goes, too.
-        expired = writing.expire(now // WEEK_S) if now // WEEK_S > self._expired_week else 0
+        # After the append, so that what expired while it waited goes, too, also later in the week.
+        week = now // WEEK_S
+        late = any(
+            stored.entry.body is not None and stored.entry.header.not_after <= week for stored in batch.stored
+        )
+        expired = writing.expire(week) if late or week > self._expired_week else 0
         if not appends and (expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds()):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             writing.save_checkpoint(self._member, note, time)
