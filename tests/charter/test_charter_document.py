@@ -21,7 +21,7 @@ CHARTER = draft(
     classes=(
         class_key([1, 2, 3], epoch=1, overlap_until=NOW + DAY),
         class_key([1, 2, 3], epoch=2),
-        class_key([3, 1, 3, 2], t=3, key_class=5, name="ipv4", retention_days=7),
+        class_key([3, 1, 2], t=3, key_class=5, name="ipv4", retention_days=7),
     )
 )
 DOCUMENT = CHARTER.encode()
@@ -93,6 +93,7 @@ REFUSED: list[tuple[list[Any], Any, str, str]] = [
     (["classes", 0, "threshold"], 1, "count", "$.classes[0].commitments"),
     (["classes", 0, "committee"], [], "count", "$.classes[0].committee"),
     (["classes", 0, "committee"], [ID2] * 8, "count", "$.classes[0].committee"),
+    (["classes", 0, "committee", 0], ID2, "distinct", "$.classes[0].committee"),
     (["classes", 0, "committee", 1], "09" * 16, "members-only", "$.classes[0].committee[1]"),
     (["classes", 0, "commitments", 1], "00" * 32, "commitment", "$.classes[0].commitments[1]"),
     (["classes", 0, "commitments", 1], "ff" * 32, "commitment", "$.classes[0].commitments[1]"),
@@ -232,7 +233,7 @@ def test_look_ups() -> None:
     assert [key.epoch for key in CHARTER.live_classes(1, NOW)] == [2, 1]
     assert [key.epoch for key in CHARTER.live_classes(1, NOW + DAY)] == [2]
     key = CHARTER.class_key(5, 1)
-    assert key.seats_of(member(3).id) == (1, 3)
+    assert key.seats_of(member(3).id) == (1,)
     assert key.seats_of(bytes(16)) == ()
     assert key.committee_hash == committee_hash(key.committee, key.commitments)
 

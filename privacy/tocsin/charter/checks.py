@@ -190,6 +190,8 @@ def _check_class(key: "ClassKey", path: str, members: frozenset[bytes]) -> None:
     for at, member in enumerate(key.committee):
         if member not in members:
             raise BadCharter("members-only", f"{path}.committee[{at}]", "every seat is held by a member")
+    # One evaluator per seat: a quorum of t seats is then t members, which is what the threshold promises.
+    _check_distinct(f"{path}.committee", key.committee)
     _check_count(f"{path}.commitments", key.commitments, key.threshold, key.threshold)
     for at, commitment in enumerate(key.commitments):
         if not isinstance(commitment, Element):

@@ -3,7 +3,7 @@
 1. The JSON has exactly the keys of the dataclasses below. Bytes are lower-case hexadecimal, times unix seconds,
    `smallest_space` a decimal string (it exceeds what JSON keeps exact), `period.sealed` an object from member id.
 2. Members stand in ascending order of id, class keys in ascending order of class, then epoch. Seat i of a
-   committee is its i-th item, from 1; a member may hold several seats.
+   committee is its i-th item, from 1, each another member.
 3. Whatever has been constructed or parsed satisfies `checks`. Signatures and succession are `rules`' matter, CA
    certificates `authority`'s.
 4. At most 1 MiB.
