@@ -212,7 +212,7 @@ class Node:
             self.clock,
             system_random,
             self.curve,
-            FollowingSettings(self.config.follow_seconds),
+            FollowingSettings(self.config.follow_seconds, self.config.follow_entries),
         )
         looking_up = LookingUp(
             member, self.membership, self.storing, changes, self.clock, lambda: publishing.expired_week

@@ -73,7 +73,7 @@ class FollowingSettings:
     """How often and how much. `follow_seconds` None means the charter's tick."""
 
     follow_seconds: float | None = None
-    most_per_step: int = MOST_PER_STEP
+    most_per_step: int | None = None  # None: MOST_PER_STEP
     entries_per_day: int | None = None  # None: the charter's policy
 
 
@@ -293,10 +293,11 @@ class Following:
                 f"flood: it grew by {grown} entries, {int(allowed)} are allowed by now "
                 f"({self._per_day(charter)} a day); it is followed again when the rest is due"
             )
-        if grown > self._settings.most_per_step:
+        most = self._settings.most_per_step or MOST_PER_STEP
+        if grown > most:
             raise TooFast(
-                f"it grew by {grown} entries since the last round, one step holds {self._settings.most_per_step}; "
-                "raise the limit of this node to follow it"
+                f"it grew by {grown} entries since the last round, one step holds {most}; "
+                "raise follow_entries in the node's settings to follow it"
             )
 
     async def _apply(

@@ -42,6 +42,8 @@ from tocsin.node.service.storing import Storing
 from tocsin.tlog.entry import Entry, charter_header
 
 MOST_CHARTERS = 16
+MOST_BYTES = 3 << 20
+"""Of one answer, below what callers receive; one envelope is at most half of it."""
 
 
 class Membership:
@@ -114,7 +116,10 @@ class Membership:
         self._subscribers.append(subscriber)
 
     async def charters(self, first_version: int) -> list[bytes]:
-        """Return up to 16 signed envelopes, ascending from a version. Raises `UnknownVersion`."""
+        """Return signed envelopes ascending from a version: one at least, 16 and 3 MiB at most.
+
+        Fewer do not mean that there are no more. Raises `UnknownVersion`.
+        """
         newest = self.charter.version
         if not 1 <= first_version <= newest:
             raise UnknownVersion(
@@ -123,8 +128,17 @@ class Membership:
         last = min(newest, first_version + MOST_CHARTERS - 1)
 
         def look(reading: Reading) -> list[bytes]:
-            found = (reading.charter(version) for version in range(first_version, last + 1))
-            return [envelope for envelope in found if envelope is not None]
+            found: list[bytes] = []
+            size = 0
+            for version in range(first_version, last + 1):
+                envelope = reading.charter(version)
+                if envelope is None:
+                    continue
+                size += len(envelope)
+                if found and size > MOST_BYTES:
+                    break
+                found.append(envelope)
+            return found
 
         return await self._storing.read(look)
 
