@@ -29,9 +29,6 @@ from tocsin.sealing import hpke
 from tocsin.sealing.period import Pepper, ratchet, verify_pepper
 from tocsin.sealing.period import WrongPepper as NotCommitted
 
-# How many charters the wire gives at a time.
-_PAGE = 16
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -161,7 +158,7 @@ class CharterKeeper:
         first = current.version if current is not None else 1
         while True:
             offered = [self._parse_offer(each) for each in node.charters(first)]
-            last_page = len(offered) < _PAGE
+            before = current.version if current is not None else 0
             if not offered:
                 if current is None:
                     raise CharterRefused("the node has no charter from version 1 on; let it load one first")
@@ -176,7 +173,8 @@ class CharterKeeper:
             current = self._adopt(offered, current, now) or current
             if current is None:
                 raise NodeMisbehaved("it answered with charters of other versions than asked")
-            if last_page:
+            # A page ends where the node's message was full, so only one without news is the last.
+            if current.version == before:
                 break
             first = current.version + 1
         fresh = self._standing(now)

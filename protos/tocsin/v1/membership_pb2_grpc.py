@@ -62,7 +62,8 @@ class MembershipServiceServicer:
     """
 
     def ListCharters(self, request, context):
-        """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16.
+        """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16 and 3 MiB, but
+        one at least. Fewer do not mean that there are no more: UNKNOWN_VERSION does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

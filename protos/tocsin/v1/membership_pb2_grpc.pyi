@@ -40,7 +40,9 @@ class MembershipServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MembershipServiceAsyncStub: ...
     ListCharters: _grpc.UnaryUnaryMultiCallable[_membership_pb2.ListChartersRequest, _membership_pb2.ListChartersResponse]
-    """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16."""
+    """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16 and 3 MiB, but
+    one at least. Fewer do not mean that there are no more: UNKNOWN_VERSION does.
+    """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_membership_pb2.GetStatusRequest, _membership_pb2.GetStatusResponse]
     """Who this node is and how it stands with every other member."""
 
@@ -56,7 +58,9 @@ class MembershipServiceAsyncStub(MembershipServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListCharters: _aio.UnaryUnaryMultiCallable[_membership_pb2.ListChartersRequest, _membership_pb2.ListChartersResponse]  # type: ignore[assignment]
-    """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16."""
+    """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16 and 3 MiB, but
+    one at least. Fewer do not mean that there are no more: UNKNOWN_VERSION does.
+    """
     GetStatus: _aio.UnaryUnaryMultiCallable[_membership_pb2.GetStatusRequest, _membership_pb2.GetStatusResponse]  # type: ignore[assignment]
     """Who this node is and how it stands with every other member."""
 
@@ -75,7 +79,9 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _membership_pb2.ListChartersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_membership_pb2.ListChartersResponse, _abc.Awaitable[_membership_pb2.ListChartersResponse]]:
-        """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16."""
+        """Signed charters from a version on, ascending, so that a pin can be followed step by step; at most 16 and 3 MiB, but
+        one at least. Fewer do not mean that there are no more: UNKNOWN_VERSION does.
+        """
 
     @_abc_1.abstractmethod
     def GetStatus(

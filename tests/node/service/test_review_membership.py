@@ -1,4 +1,4 @@
-"""What a member that signs document after document can do to the nodes it shows them to (SPEC M-3.12)."""
+"""Charters that are many: documents of one version (SPEC M-3.12), and versions on the wire."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.federation import Federation, Node, founded, sign_charter, successor
 from tocsin.charter.envelope import SignedCharter, parse_envelope
 from tocsin.charter.rules import TwoCharters, conflict
+from tocsin.node.service import membership
 
 
 @pytest.fixture
@@ -51,3 +52,29 @@ def test_the_pair_kept_is_of_one_version(federation: Federation) -> None:
     assert (first, second) == (federation.envelope, other)
     with pytest.raises(TwoCharters):
         conflict(first, second)
+
+
+def test_an_answer_with_charters_fits_into_a_message(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, charter = federation[1], federation.charter
+    envelopes = [federation.envelope.encode()]
+    for version in range(2, 8):
+        signed = sign_charter(replace(charter, version=version), (1, 2, 3))
+        asyncio.run(node.membership.adopt(signed.encode()))
+        envelopes.append(signed.encode())
+    monkeypatch.setattr(membership, "MOST_BYTES", 2 * len(envelopes[1]) + 9)
+    found: list[bytes] = []
+    while len(found) < len(envelopes):
+        page = asyncio.run(node.membership.charters(len(found) + 1))
+        assert 1 <= len(page) <= 2
+        found += page
+    assert found == envelopes
+    # One is given however large it is.
+    monkeypatch.setattr(membership, "MOST_BYTES", 1)
+    assert asyncio.run(node.membership.charters(3)) == [envelopes[2]]
+    # Who follows catches up over several rounds.
+    monkeypatch.setattr(membership, "MOST_BYTES", 2 * len(envelopes[1]) + 9)
+    for _ in range(4):
+        asyncio.run(federation[2].following.round(node.id))
+    assert federation[2].membership.charter.version == 7
