@@ -9,10 +9,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.faults.parties import charged, fresh_client, process, start, until
 from tests.federation import Federation
 from tocsin.cli.demo.federation import Home
 from tocsin.client.system import pause
+
+# What the dynamic loader does where the system has no such library.
+WITHOUT_LIBSODIUM = """
+import ctypes, ctypes.util, sys
+load, find = ctypes.CDLL, ctypes.util.find_library
+class Refusing(load):
+    def __init__(self, name, *more, **options):
+        if "sodium" in str(name):
+            raise OSError(f"{name}: cannot open shared object file")
+        super().__init__(name, *more, **options)
+ctypes.CDLL = Refusing
+ctypes.util.find_library = lambda name: None if "sodium" in name else find(name)
+from tocsin.cli.main import main
+sys.argv[0] = "tocsin"
+sys.exit(main())
+"""
 
 LINES, BAD_LINE, DIFFERENT = 10_000, 7, 25
 SECRET = "not-an-address-at-all"
@@ -142,3 +160,25 @@ def test_a_node_that_is_interrupted_ends_in_order(battered: Federation) -> None:
     home = battered.homes[2]
     assert battered.nodes.stop_one(home, signal.SIGINT) == 0
     start(battered, home)
+
+
+@pytest.mark.parametrize("part", ["node", "query"])
+def test_a_missing_libsodium_names_its_package(federation: Federation, tmp_path: Path, part: str) -> None:
+    home = federation.homes[0]
+    arguments = {
+        "node": ["node", "run", "--config", str(home.folder / "node" / "node.toml")],
+        "query": ["query", "contact.email=somebody@example.com", "--config", str(home.client)],
+    }[part]
+    command = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LIBSODIUM, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "TOCSIN_CLIENT_VAULT": str(tmp_path / "vault.db")},
+        check=False,
+    )
+    assert command.returncode == 2, command.stderr
+    assert "libsodium23" in command.stderr
+    assert "Traceback" not in command.stderr
+    assert command.stdout == ""
