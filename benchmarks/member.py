@@ -1,0 +1,120 @@
+"""A member's services without its network: built from its own folder exactly as its node builds them.
+
+For what the network has no part in. Nothing here is a stand-in but `Blank`, peers that have heard of nothing yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from tocsin.cli.demo.federation import Home
+from tocsin.indicators.registry import KeyClass
+from tocsin.node.config import NodeConfig, load_config
+from tocsin.node.keys import NodeKeys, NodeSigner, open_keys, read_charter
+from tocsin.node.model import MemberId
+from tocsin.node.ops import collector
+from tocsin.node.ports import PeerError, Store
+from tocsin.node.service.changes import Changes
+from tocsin.node.service.membership import Membership
+from tocsin.node.service.publishing import Publishing, PublishingSettings
+from tocsin.node.service.storing import Storing
+from tocsin.node.service.writer import Writer
+from tocsin.node.storage.open import open_store
+from tocsin.node.system import SystemClock, system_random
+from tocsin.tlog.entry import BODY_BYTES, Entry, parse_body, sealed_header, weeks_after
+
+T = TypeVar("T")
+DAY_S = 86_400
+
+
+class Blank:
+    """The `Peers` of a new federation: they answer that they hold no log, and nothing else."""
+
+    async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
+        """No log is known."""
+        return {}
+
+    async def _refuse(self, member: MemberId, *_: object) -> NoReturn:
+        raise PeerError(member, "UNREACHABLE")
+
+    evaluate = budgets = entries = consistency = charters = _refuse
+
+
+@dataclass(frozen=True)
+class Member:
+    """The services that store and publish. `run` runs what they do on an event loop of its own."""
+
+    config: NodeConfig
+    keys: NodeKeys
+    signer: NodeSigner
+    clock: SystemClock
+    store: Store
+    storing: Storing
+    membership: Membership
+    publishing: Publishing
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def id(self) -> MemberId:
+        """The member's id."""
+        return MemberId(self.config.member_id)
+
+    def run(self, work: Coroutine[object, object, T]) -> T:
+        """Run a coroutine to its end."""
+        return self.loop.run_until_complete(work)
+
+    def publish(self, batches: Sequence[Sequence[Entry]]) -> None:
+        """Submit batches one after the other, each durable before the next, then tick until nothing waits."""
+        for batch in batches:
+            self.run(self.publishing.submit(os.urandom(16), batch))
+        while self.run(self.publishing.tick()).appended:
+            with self.store.read() as reading:
+                if not reading.waiting():
+                    return
+
+
+@contextmanager
+def opened(home: Home, url: str | None = None) -> Iterator[Member]:
+    """Open a member's services on its own database, or on the one that `url` names."""
+    config = load_config(home.folder / "node")
+    with ExitStack() as closing:
+        closing.callback(gc.unfreeze)
+        keys, clock = open_keys(config), SystemClock()
+        store = open_store(url or config.database_url, config.federation, config.member_id)
+        closing.callback(store.close)
+        writer = Writer(store, clock)
+        closing.callback(writer.close)
+        storing = Storing(store, writer, closing.enter_context(ThreadPoolExecutor(4)))
+        member = MemberId(config.member_id)
+        membership = Membership(config.federation, member, bytes.fromhex(config.charter_pin), storing, clock)
+        membership.load(read_charter(config))
+        loop = asyncio.new_event_loop()
+        closing.callback(loop.close)
+        signer = NodeSigner(keys)
+        publishing = Publishing(
+            member, membership, storing, signer, Blank(), Changes(), clock, system_random,
+            PublishingSettings(tick_seconds=60),
+        )  # fmt: skip
+        collector.settle()
+        yield Member(config, keys, signer, clock, store, storing, membership, publishing, loop)
+
+
+def sealed_entries(charter_period: int, now: int, count: int) -> list[Entry]:
+    """Return entries as clients make them: to a node every sealed body is random bytes."""
+    key_class = KeyClass.CONTACT
+    header = sealed_header(
+        int(key_class), 1, charter_period, weeks_after(now, key_class.retention_days * DAY_S)
+    )
+    return [Entry(header, parse_body(os.urandom(BODY_BYTES))) for _ in range(count)]
+
+
+def batches_of(entries: Sequence[Entry], size: int) -> list[Sequence[Entry]]:
+    """Cut entries into batches."""
+    return [entries[start : start + size] for start in range(0, len(entries), size)]
