@@ -10,7 +10,9 @@ One round with a member:
 4. An origin that forked is quarantined for good with the portable proof. Any other fault stops nothing but the round:
    nothing is stored, the problem is named, and the next round tries again.
 5. A member that does not answer is asked again after a growing pause with jitter; the rounds of the others do not wait.
-6. An origin may grow by the charter's entries per day, counted by its own checkpoints' times. What is above waits, and
+6. Where a charter gives an origin another log key, what is held under the old one convicts nobody any more, but the
+   tree here still decides what the log may go on with.
+7. An origin may grow by the charter's entries per day, counted by its own checkpoints' times. What is above waits, and
    so is followed more slowly; a single step is bounded, too, because it is held in memory.
 """
 
@@ -31,7 +33,14 @@ from tocsin.node.service.changes import Changes
 from tocsin.node.service.delta import CLOCK_AHEAD_S, Delta, OriginAtFault
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.forks import find_fork
-from tocsin.node.service.log_keys import cosigner, cosigner_of, log_verifier_of, open_note, origin_time
+from tocsin.node.service.log_keys import (
+    cosigner,
+    cosigner_of,
+    is_signed,
+    log_verifier_of,
+    open_note,
+    origin_time,
+)
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.publishing import REFRESH_TICKS, Publishing
 from tocsin.node.service.storing import Storing
@@ -213,6 +222,8 @@ class Following:
         if _same_text(note, tip.checkpoint):
             return ""
         try:
+            if not is_signed(charter, writer, tip.checkpoint):
+                return ""  # rule 6
             ours = open_note(charter, writer, tip.checkpoint)
             shown = open_note(charter, writer, note)
         except (TlogError, NotAMember):
@@ -256,11 +267,14 @@ class Following:
     async def _check_history(
         self, charter: Charter, origin: MemberId, tip: LogTip, signed: SignedCheckpoint, time: int
     ) -> None:
-        ours = open_note(charter, origin, tip.checkpoint)
-        fork = await find_fork(self._storing, self._peers, origin, origin, ours, signed)
-        if fork is not None:
-            await self._quarantine(origin, fork)
-            raise Forked("the origin signed two histories; its log is quarantined and the proof kept")
+        if is_signed(charter, origin, tip.checkpoint):
+            ours = open_note(charter, origin, tip.checkpoint)
+            fork = await find_fork(self._storing, self._peers, origin, origin, ours, signed)
+            if fork is not None:
+                await self._quarantine(origin, fork)
+                raise Forked("the origin signed two histories; its log is quarantined and the proof kept")
+        elif signed.checkpoint.size == tip.size and signed.checkpoint.root != tip.frontier.root():
+            raise OriginAtFault(f"its new log key signs another history of the {tip.size} entries held here")
         if signed.checkpoint.size < tip.size:
             raise RolledBack(f"it shows {signed.checkpoint.size} entries after it showed {tip.size}")
         if signed.checkpoint.size > tip.size and time < tip.time:
@@ -273,7 +287,10 @@ class Following:
             tip = writing.tip(origin)
             if tip.quarantined or tip.size != signed.checkpoint.size or time <= tip.time:
                 return
-            merged = merge_cosignatures(tip.checkpoint, signed.raw, _cosigners(charter))
+            if is_signed(charter, origin, tip.checkpoint):
+                merged = merge_cosignatures(tip.checkpoint, signed.raw, _cosigners(charter))
+            else:
+                merged = _trusted_note(charter, origin, signed)
             merged = add_cosignature(merged, cosigner(charter, self._member, self._signer), now)
             writing.save_checkpoint(origin, merged, time)
 

@@ -7,13 +7,19 @@ from tocsin.node.model import MemberId
 from tocsin.node.ports import Signer as NodeSigner
 from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, log_verifier, open_checkpoint
 from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
-from tocsin.tlog.note import Note, Signer, Verifier
+from tocsin.tlog.note import Note, Signer, Verifier, parse_note
 
 
 def open_note(charter: Charter, origin: MemberId, note: bytes) -> SignedCheckpoint:
     """Open a checkpoint of a member's log under its log key; raises `TlogError`."""
     member = charter.member(origin)
     return open_checkpoint(note, log_origin(charter.federation, origin), member.log)
+
+
+def is_signed(charter: Charter, origin: MemberId, note: bytes) -> bool:
+    """Say whether a note that was verified once is by the log key of this charter, not by that of an earlier one."""
+    verifier = log_verifier_of(charter, origin)
+    return any(line.by(verifier) for line in parse_note(note).signatures)
 
 
 def log_verifier_of(charter: Charter, origin: MemberId) -> Verifier:

@@ -51,7 +51,7 @@ from tocsin.node.service.errors import (
     UnknownKeyEpoch,
     UnknownSubmission,
 )
-from tocsin.node.service.log_keys import cosigner, cosigner_of, log_signer, open_note
+from tocsin.node.service.log_keys import cosigner, cosigner_of, is_signed, log_signer, open_note
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.sequencing import Sequenced, due_retractions, sequence
 from tocsin.node.service.storing import Storing
@@ -362,7 +362,12 @@ class Publishing:
             stored.entry.body is not None and stored.entry.header.not_after <= week for stored in batch.stored
         )
         expired = writing.expire(week) if late or week > self._expired_week else 0
-        if not appends and (expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds()):
+        if not appends and not is_signed(charter, self._member, tip.checkpoint):
+            # A new charter gave this log another key: a quiet log, too, must be found under it.
+            writing.save_checkpoint(self._member, self._sign(charter, tip.frontier, time), time)
+        elif not appends and (
+            expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds()
+        ):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             writing.save_checkpoint(self._member, note, time)
         return Ticked(tip.size + len(batch.stored), len(batch.stored), expired)
