@@ -110,7 +110,7 @@ class Guard(grpc.aio.ServerInterceptor):
                     request = await self._receive(context, handler.request_deserializer)
                     with self._ending():
                         if not inspect.isasyncgenfunction(handler.unary_stream):
-                            await handler.unary_stream(request, context)
+                            await handler.unary_stream(request, _Admitting(context, self._gate, method))
                             return
                         async for response in handler.unary_stream(request, context):
                             self._gate.admit(method, context.auth_context())
@@ -193,6 +193,22 @@ class Guard(grpc.aio.ServerInterceptor):
                 self._log.error("internal-error", method=method, incident=incident, error=error)
                 status = errors.internal(incident)
             await _abort(context, status)
+
+
+class _Admitting:
+    """A call's context for a servicer that writes its stream by itself (rule 4)."""
+
+    def __init__(self, context: _Raw, gate: Gate, method: str) -> None:
+        self._context = context
+        self._gate = gate
+        self._method = method
+
+    def __getattr__(self, name: str) -> _Raw:
+        return getattr(self._context, name)
+
+    async def write(self, response: _Raw) -> None:
+        self._gate.admit(self._method, self._context.auth_context())
+        await self._context.write(response)
 
 
 @contextmanager
