@@ -103,11 +103,15 @@ class PublishingSettings:
 
 @dataclass(frozen=True)
 class Ticked:
-    """What one tick did: the size of the log after it, entries appended, bodies erased by expiry."""
+    """What one tick did: the size of the log after it, entries appended, bodies erased by expiry.
+
+    `full`: it took as many as one tick may, so that more may be due already.
+    """
 
     size: int
     appended: int
     expired: int
+    full: bool = False
 
 
 class Publishing:
@@ -285,8 +289,9 @@ class Publishing:
     async def run(self) -> None:
         """Tick until cancelled. A tick that fails is told in `problem` and tried again at the next."""
         while True:
+            full = False
             try:
-                await self.tick()
+                full = (await self.tick()).full
             except (ServiceError, StoreError, TlogError, NotAMember) as error:
                 if str(error) != self._problem:
                     _log.warning("tick failed", problem=str(error))
@@ -294,7 +299,8 @@ class Publishing:
                 await self._expire()
             else:
                 self._problem = None
-            await asyncio.sleep(self.tick_seconds())
+            # What is due does not wait for the next tick, else a backlog would only grow; other writes go in between.
+            await asyncio.sleep(0 if full else self.tick_seconds())
 
     async def _expire(self) -> None:
         """Erase what has expired without a tick (rule 7)."""
@@ -370,7 +376,8 @@ class Publishing:
         ):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             writing.save_checkpoint(self._member, note, time)
-        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired)
+        full = len(batch.settled) >= self._settings.most_per_tick
+        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full)
 
     def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> Sequenced:
         most = self._settings.most_per_tick
