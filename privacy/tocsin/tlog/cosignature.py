@@ -7,7 +7,8 @@ Rules
    read from it; whether t is too old or in the future is for the caller, who has a clock.
 4. Every line of a known cosigner must verify; the latest time counts. Cosigning again replaces the line.
 5. Notes of one text from two sources are merged line by line: a known cosigner's latest line that verifies is
-   kept, its others are dropped, and nothing that a stranger added to the second note is taken over.
+   kept, its others are dropped, and nothing that a stranger added to the second note is taken over. A note that
+   would grow past what can be read back is refused.
 6. A member's cosigner is named `tocsin/<federation>/<member id in hex>/cosigner`.
 """
 
@@ -19,6 +20,7 @@ from tocsin.tlog.checkpoint import log_origin
 from tocsin.tlog.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.note import (
+    MAX_NOTE_BYTES,
     MAX_SIGNATURES,
     BadNote,
     Note,
@@ -64,7 +66,7 @@ def add_cosignature(note_bytes: bytes, signer: Signer, now: int) -> bytes:
         raise BadNote(f"a note has at most {MAX_SIGNATURES} signatures; this one is full")
     blob = now.to_bytes(8, "big") + sign_checked(signer, _message(note, now))
     line = Signature(signer.verifier.name, signer.verifier.key_id, blob)
-    return Note(note.text, (*others, line)).encode()
+    return _fitting(Note(note.text, (*others, line)))
 
 
 def verify_cosignature(note_bytes: bytes, name: str, public_key: bytes) -> int:
@@ -98,7 +100,16 @@ def merge_cosignatures(note_bytes: bytes, other_bytes: bytes, cosigners: Iterabl
             kept.append(latest)
     if len(kept) > MAX_SIGNATURES:
         raise BadNote(f"a note has at most {MAX_SIGNATURES} signatures; the merged one has {len(kept)}")
-    return Note(note.text, tuple(kept)).encode()
+    return _fitting(Note(note.text, tuple(kept)))
+
+
+def _fitting(note: Note) -> bytes:
+    data = note.encode()
+    if len(data) > MAX_NOTE_BYTES:
+        raise BadNote(
+            f"a note is at most {MAX_NOTE_BYTES} bytes; with its cosignatures this one has {len(data)}"
+        )
+    return data
 
 
 def _latest(note: Note, lines: Iterable[Signature], cosigner: Verifier) -> Signature | None:
