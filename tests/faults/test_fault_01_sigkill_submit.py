@@ -81,7 +81,7 @@ def request(key: bytes, entries: list[entry_pb2.Entry]) -> publishing_pb2.Submit
 def test_sigkill_during_submit(battered: Federation, kills: int) -> None:
     home = battered.homes[0]
     with Wire(home, Role.CLIENT, home) as wire:
-        started_with = sum(1 for _ in sealed_bodies(wire, home.id))
+        started_with = until("the first tick", lambda: [sum(1 for _ in sealed_bodies(wire, home.id))])[0]
         submitters = Submitters(battered, wire)
         for number in range(kills):
             submitters.round(battered, number)

@@ -176,6 +176,7 @@ def _check_evidence(asker: Asker, culprit: bytes) -> None:
         verify_evidence(evidence, charter.member(culprit).node, key, context(culprit))
 
 
+@pytest.mark.slow
 def test_when_no_quorum_can_do_without_liars_they_are_named(battered: Federation, asker: Asker) -> None:
     asker.await_evaluated()
     liars = battered.homes[:2]
@@ -216,6 +217,7 @@ def test_a_lying_own_node_is_caught_and_nothing_is_kept(battered: Federation, as
     assert audited(asker.home, "false-complaint") == []
 
 
+@pytest.mark.slow
 def test_the_forged_batch_convicts_its_sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """4,096 wrong elements whose errors cancel: the proof holds by the RFC's rules, under a key of the vector's."""
     vector = json.loads((VECTORS / "batch-forgery.json").read_text())
