@@ -94,7 +94,7 @@ class Hit(_message.Message):
     """Position of the tag in that group."""
     @_builtins.property
     def indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Every live index under the tag, ascending."""
+        """The live indices under the tag, ascending; the 64 highest where there are more."""
 
     def __init__(
         self,

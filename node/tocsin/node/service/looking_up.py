@@ -1,6 +1,7 @@
 """Which tags exist, and which are new (SPEC.md §7). The node keeps no list of what its client asks.
 
 1. A look-up costs by the tags asked, never by what others have reported. Entries past their time are left out.
+   Of a tag that its writer repeats without end only the newest are told, so that the answer stays one that fits.
 2. A quarantined log has no matches: look-ups find nothing in it, streams pass it over, its entries are not served.
 3. A stream reads every followed log from its cursor, tells when nothing more waits, and sleeps until a commit. It stops
    before the first entry of a period newer than the client can open. Its cursor lives in the stream alone.
@@ -25,6 +26,7 @@ from tocsin.tlog.merkle import Hash, inclusion_proof, plan_inclusion
 TAG_BYTES = 16
 MOST_TAGS = 50_000
 MOST_LOCATIONS = 256
+MOST_INDICES = 64
 TAGS_PER_MESSAGE = 10_000
 
 
@@ -76,7 +78,7 @@ class LookingUp:
         self._expired_week = expired_week
 
     async def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
-        """Return the live entries under concatenated 16-byte tags, per writer.
+        """Return the live entries under concatenated 16-byte tags, per writer, the newest 64 of a tag.
 
         Raises `TooManyTags` or `UnknownLog`.
         """
@@ -98,7 +100,12 @@ class LookingUp:
             # Between the turn of a week and the next tick, bodies are still stored that have expired.
             if now // WEEK_S > self._expired_week():
                 hits = _without_expired(reading, asked, hits, now)
-            return hits
+            return [
+                hit
+                if len(hit.indices) <= MOST_INDICES
+                else TagHit(hit.group, hit.position, hit.indices[-MOST_INDICES:])
+                for hit in hits
+            ]
 
         return await self._storing.read(look)
 
