@@ -14,6 +14,7 @@ from tocsin.client.errors import (
     Misbehaved,
     RefusedByNode,
     Unavailable,
+    UntrustedCharter,
 )
 
 EXIT_FAILED = 1
@@ -39,7 +40,7 @@ def report(error: Exception) -> int:
 def exit_code(error: Exception) -> int | None:
     """Return the exit code an error stands for; None for a fault of the program."""
     match error:
-        case Misbehaved():
+        case Misbehaved() | UntrustedCharter():
             return EXIT_SECURITY
         case Unavailable():
             return EXIT_UNAVAILABLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,7 @@ from tocsin.cli.options import DEFAULT_CONFIG, Config
 from tocsin.cli.output import Json, print_json_line, say, warn
 
 if TYPE_CHECKING:
+    from tocsin.client.errors import TocsinError
     from tocsin.client.model import Problem
 
 
@@ -29,15 +31,20 @@ def watch(
     from tocsin.cli.options import connect
     from tocsin.cli.query import match_json, match_row
 
+    def on_outage(error: TocsinError) -> None:
+        warn(f"{error}; trying again until it answers")
+
     def on_problem(problem: Problem) -> None:
         warn(f"entry {problem.index} of {problem.writer_name}'s log was dropped: {problem.what}")
 
     with connect(config) as client:
-        for number, match in enumerate(client.watch(on_problem=on_problem), 1):
+        for number, match in enumerate(client.watch(on_problem=on_problem, on_outage=on_outage), 1):
             if json:
                 print_json_line(match_json(match))
             else:
                 say("  ".join((match.type, match.key.hex(), *match_row(match))))
+            # The cursor moves when the next match is asked for: what was printed must not wait in a buffer then.
+            sys.stdout.flush()
             if number == count:
                 return 0
     return 0

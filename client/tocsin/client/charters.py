@@ -8,6 +8,7 @@ Rules
 4. A pepper is opened with the client's key and must match its charter's commitment. It is kept until its last period
    is 60 days gone, since look-ups cover every period of that time.
 5. The newest charter is also written to client/charter.json, in one step.
+6. Nothing is evaluated by other tables of canonical forms than those the charter names.
 """
 
 from __future__ import annotations
@@ -20,11 +21,19 @@ from pathlib import Path
 from tocsin.charter.document import PERIOD_SECONDS, Charter, ClassKey, Member, parse_charter
 from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
 from tocsin.charter.periods import live_peppers
-from tocsin.charter.rules import BadCharter, check_fresh, verify_founding, verify_next
+from tocsin.charter.rules import BadCharter, NotYetValid, check_fresh, verify_founding, verify_next
 from tocsin.client.config import ClientConfig
-from tocsin.client.errors import BadConfig, CharterRefused, NodeMisbehaved, Unavailable, WrongPepper
+from tocsin.client.errors import (
+    BadConfig,
+    CharterRefused,
+    NodeMisbehaved,
+    Unavailable,
+    UntrustedCharter,
+    WrongPepper,
+)
 from tocsin.client.ports import NodeApi
 from tocsin.client.vault import Vault
+from tocsin.indicators.registry import SNAPSHOT_NAMES
 from tocsin.sealing import hpke
 from tocsin.sealing.period import Pepper, ratchet, verify_pepper
 from tocsin.sealing.period import WrongPepper as NotCommitted
@@ -72,6 +81,15 @@ class Standing:
                     if own.start + (each - own.number + 1) * PERIOD_SECONDS > since
                 )
         return tuple(sorted(found, reverse=True))
+
+    def check_tables(self) -> None:
+        """Check that values are folded here by the tables that the charter names (rule 6). Raises `CharterRefused`."""
+        if set(self.charter.snapshots) != set(SNAPSHOT_NAMES):
+            raise CharterRefused(
+                f"charter version {self.charter.version} names the tables {', '.join(self.charter.snapshots)}, this "
+                f"release ships {', '.join(SNAPSHOT_NAMES)}: values would be hashed differently than by the other "
+                "members; install the release that ships the charter's tables"
+            )
 
     def live_classes(self, key_class: int, now: int) -> tuple[ClassKey, ...]:
         """Return a class's keys that are evaluated now, newest epoch first. Raises `CharterRefused`."""
@@ -124,7 +142,7 @@ class CharterKeeper:
         if not chain:
             if charter_hash(file.document) != self._config.charter_pin:
                 if offered.version == 1:
-                    raise CharterRefused(
+                    raise UntrustedCharter(
                         f"{self._config.charter} is version 1, but not the one that charter_pin in "
                         f"{self._config.path} names; install the right charter, or compare pins with the other members"
                     )
@@ -133,14 +151,14 @@ class CharterKeeper:
             chain = [file]
         current = parse_charter(chain[-1].document)
         if offered.version < current.version:
-            raise CharterRefused(
+            raise UntrustedCharter(
                 f"{self._config.charter} holds version {offered.version}, but this client has already verified version "
                 f"{current.version}: a charter never goes back. Restore the newer file"
             )
         if offered.version == current.version and charter_hash(file.document) != charter_hash(
             chain[-1].document
         ):
-            raise CharterRefused(
+            raise UntrustedCharter(
                 f"{self._config.charter} is another charter of version {current.version} than the one verified before: "
                 "two charters of one version exist. Keep both files and tell the federation"
             )
@@ -192,7 +210,7 @@ class CharterKeeper:
         if standing is None:
             return
         if charter_hash(offered.document) != charter_hash(parse_envelope(standing.envelope).document):
-            raise CharterRefused(
+            raise UntrustedCharter(
                 f"the node holds another charter of version {standing.charter.version} than this client verified: two "
                 "charters of one version exist. Keep both and tell the federation"
             )
@@ -204,8 +222,10 @@ class CharterKeeper:
                     current = verify_founding(signed, self._config.charter_pin, now)
                 else:
                     current = verify_next(current, signed, now)
-            except BadCharter as error:
+            except NotYetValid as error:
                 raise CharterRefused(f"a charter was refused: {error}") from None
+            except BadCharter as error:
+                raise UntrustedCharter(f"a charter was refused: {error}") from None
             if current.federation != self._config.federation:
                 raise CharterRefused(
                     f"the charter is of federation {current.federation}, but {self._config.path} names "

@@ -251,10 +251,9 @@ class Client:
             # Marked first: renewal asks the log what is live, so a mark without an entry does no harm.
             for epoch in {each.epoch for each in subjects}:
                 self._vault.mark_reported(epoch, [each.key for each in subjects if each.epoch == epoch])
-            self._reporter.enqueue_entries(entries, system.now())
-            sent = self._reporter.flush(system.now())
-            accepted += sent.accepted
-            submissions += sent.submissions
+            keys = self._reporter.enqueue_entries(entries, system.now())
+            accepted += self._reporter.flush(system.now()).accepted(keys)
+            submissions += keys
             if progress is not None:
                 progress(len(chunk))
         return Receipt(accepted, tuple(refused), tuple(submissions), evaluated, from_vault)
@@ -262,7 +261,8 @@ class Client:
     def retract(self, values: Iterable[Value]) -> Receipt:
         """Take back every live report and dispute of these values in the own log. `accepted` counts entries covered.
 
-        Raises as `submit` does.
+        Raises as `submit` does. Where a value cannot be evaluated (no budget, no quorum), what this vault itself
+        reported was taken back before that is raised.
 
         >>> with Client.connect("client/") as tocsin:
         ...     tocsin.retract([("contact.email", "never-reported@example.com")]).accepted
@@ -278,12 +278,21 @@ class Client:
                 refused.append((position, refusal))
                 continue
             good.setdefault(self._vault.key_of(found), (found, (position,)))
-        standing, subjects, paid = self._subjects(good, newest_only=False)
         now = system.now()
-        self._reporter.enqueue_retraction(retraction_tags(standing, subjects, now), now)
+        held = self._held(standing, good)
+        keys = self._reporter.enqueue_retraction(retraction_tags(standing, held, now), now)
         self._vault.unmark_reported(good)
-        sent = self._reporter.flush(now)
-        return Receipt(sent.accepted, tuple(refused), sent.submissions, paid, len(subjects) - paid)
+        try:
+            standing, subjects, paid = self._subjects(good, newest_only=False)
+        except TocsinError:
+            # Taking back needs neither budget nor committee where the vault has the output.
+            self._reporter.flush(now)
+            raise
+        known = {(each.key, each.epoch) for each in held}
+        rest = [each for each in subjects if (each.key, each.epoch) not in known]
+        keys += self._reporter.enqueue_retraction(retraction_tags(standing, rest, now), now)
+        accepted = self._reporter.flush(now).accepted(keys)
+        return Receipt(accepted, tuple(refused), keys, paid, len(subjects) - paid)
 
     def renew(self) -> Receipt:
         """Seal again, in the current period, what this client reported and still stands by. Raises as `submit` does.
@@ -293,28 +302,32 @@ class Client:
         """
         standing, now = self._current(), system.now()
         entries = renewals(self._node, self._vault, standing, now, system.random_bytes)
-        self._reporter.enqueue_entries(entries, now)
-        sent = self._reporter.flush(now)
-        return Receipt(sent.accepted, (), sent.submissions)
+        keys = self._reporter.enqueue_entries(entries, now)
+        return Receipt(self._reporter.flush(now).accepted(keys), (), keys)
 
     def flush(self) -> Receipt:
         """Send what an earlier call left in the outbox."""
         self._current()
-        sent = self._reporter.flush(system.now())
-        return Receipt(sent.accepted, (), sent.submissions)
+        counts = self._reporter.flush(system.now()).counts
+        return Receipt(sum(counts.values()), (), tuple(counts))
 
     def submission(self, key: bytes) -> Submission | None:
         """Say whether a request of a receipt is in a checkpoint, and where; None for an unknown key."""
         return self._node.submission(key)
 
     def watch(
-        self, stop: threading.Event | None = None, *, on_problem: Callable[[Problem], None] | None = None
+        self,
+        stop: threading.Event | None = None,
+        *,
+        on_problem: Callable[[Problem], None] | None = None,
+        on_outage: Callable[[TocsinError], None] | None = None,
     ) -> Iterator[Match]:
         """Yield matches of values in the vault with entries as they appear, until `stop` is set. Blocks.
 
         Resumes from its cursor, also in another process, and connects again by itself. A match is delivered at least
         once: the cursor moves when the consumer asks for the next match after a batch's last. Several watchers on one
-        vault share a cursor, so use one. Raises what `query` raises, but for `Unavailable`.
+        vault share a cursor, so use one. `on_outage` is told once of each time the node cannot be had. Raises what
+        `query` raises, but for `Unavailable`.
         """
         from tocsin.client.watching import Watcher
 
@@ -324,6 +337,7 @@ class Client:
             self._current,
             stop if stop is not None else threading.Event(),
             on_problem if on_problem is not None else lambda _: None,
+            on_outage if on_outage is not None else lambda _: None,
         )
         return watcher.matches()
 
@@ -365,6 +379,10 @@ class Client:
     def _observable(self, standing: Standing, value: Value) -> Observable:
         if isinstance(value, Observable):
             return value
+        # Unpacked unchecked, a bare string or pair fails with a message about its letters.
+        given: object = value
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise TypeError("give a list of values, each an Observable or a pair (type, value)")
         type, text = value
         return observable(type, text, mode=Mode(standing.charter.mode))
 
@@ -392,6 +410,7 @@ class Client:
         standing = self._current()
         for attempt in range(2):
             try:
+                standing.check_tables()
                 subjects: list[Subject] = []
                 for class_key, keys in self._by_class(standing, good, newest_only=newest_only):
                     paid += self._evaluate_missing(standing, class_key, {key: good[key][0] for key in keys})
@@ -414,6 +433,16 @@ class Client:
             else:
                 return standing, subjects, paid
         raise AssertionError  # the second attempt returned or raised
+
+    def _held(
+        self, standing: Standing, good: dict[bytes, tuple[Observable, tuple[int, ...]]]
+    ) -> list[Subject]:
+        """Return F of the values that the vault has, under every live epoch."""
+        return [
+            Subject(key, good[key][0].type, class_key.key_class, class_key.epoch, output, *good[key])
+            for class_key, keys in self._by_class(standing, good, newest_only=False)
+            for key, output in self._vault.outputs(class_key.epoch, keys).items()
+        ]
 
     def _by_class(
         self, standing: Standing, good: dict[bytes, tuple[Observable, tuple[int, ...]]], *, newest_only: bool

@@ -86,7 +86,11 @@ class BadConfig(LocalProblem):
 
 
 class CharterRefused(LocalProblem):
-    """A charter that does not follow from the pinned one, has expired, or was rolled back."""
+    """A charter that cannot be worked under: expired, of another federation, or of tables this release has not."""
+
+
+class UntrustedCharter(CharterRefused):
+    """A charter that honest members cannot have made, or that takes this client back: somebody misbehaved."""
 
 
 class WrongPepper(LocalProblem):

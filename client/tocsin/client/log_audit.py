@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.charter.document import Charter
-from tocsin.client.errors import NodeMisbehaved, PeerMisbehaved
+from tocsin.client.errors import NodeMisbehaved, PeerMisbehaved, Unavailable
 from tocsin.client.matching import freshness
 from tocsin.client.ports import NodeApi
 from tocsin.client.vault import Vault
@@ -42,11 +42,13 @@ class LogReport:
 def audit_log(
     node: NodeApi, vault: Vault, charter: Charter, member: bytes, progress: Callable[[int], None]
 ) -> LogReport:
-    """Read and verify one member's log. Raises `PeerMisbehaved`, `NodeMisbehaved`."""
+    """Read and verify one member's log. Raises `PeerMisbehaved`, `NodeMisbehaved`, `Unavailable`."""
     who = charter.member(member)
     held = {each.writer: each for each in node.checkpoints()}.get(member)
+    if held is None and member not in vault.heads():
+        raise Unavailable(f"the own node could not read {who.name}'s log yet: see `tocsin status`")
     if held is None:
-        raise NodeMisbehaved(f"it holds no checkpoint of {who.name}'s log")
+        raise NodeMisbehaved(f"it no longer holds {who.name}'s log, which was verified before")
     if held.quarantined:
         raise PeerMisbehaved(member, who.name, "it signed two histories of its log; the node keeps the proof")
     try:

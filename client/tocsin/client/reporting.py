@@ -4,8 +4,9 @@ Rules
 1. One report is one entry: current period, newest live epoch, not_after by its class's retention.
 2. The sealed request is in the outbox, with its idempotency key, before it is first sent; acknowledged, it leaves.
    Requests are sent in the order in which they were sealed, so a retraction never overtakes its report.
-3. A request older than six days that the node never took is dropped, loudly: followers rely on an entry being
-   sequenced within a week of its period.
+3. A request is dropped, loudly, only where it can never be taken: the node refused what is in it, or it is a report
+   older than six days that the node never took, for followers rely on an entry being sequenced within a week of its
+   period. Every other refusal passes (a charter, a certificate, a disk), so the request stays.
 4. A type that may not stand alone takes no campaign key. A `payment.composite` is supporting evidence, never alone.
 5. Renewing seals again, from the stored F, what is live in the member's own log and not yet in the current period: so
    one client does not renew what another retracted.
@@ -15,7 +16,7 @@ Rules
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.charter.document import ClassKey
@@ -38,16 +39,28 @@ IDEMPOTENCY_BYTES = 16
 _ENTRY_BYTES = HEADER_BYTES + BODY_BYTES
 _STALE_SECONDS = 6 * 86_400
 _DAY = 86_400
-# The node may take these later; every other refusal of a sealed request is for good.
-_PASSING = frozenset({"STORE_FULL", "STORE_UNAVAILABLE"})
+# What the node says of the request itself, whose bytes never change; whatever else it refuses for may pass.
+_FINAL = frozenset(
+    {
+        "INVALID_ENTRY",
+        "EXPIRED_ENTRY",
+        "TOO_MANY_ENTRIES",
+        "INVALID_IDEMPOTENCY_KEY",
+        "IDEMPOTENCY_CONFLICT",
+        "INVALID_REQUEST",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a flush of the outbox achieved: entries accepted or covered, and the requests acknowledged."""
+    """What a flush of the outbox achieved: entries accepted or covered, by the request's idempotency key."""
 
-    accepted: int
-    submissions: tuple[bytes, ...]
+    counts: Mapping[bytes, int]
+
+    def accepted(self, keys: Iterable[bytes]) -> int:
+        """Return the count of these requests alone: others, of earlier calls, may have waited before them."""
+        return sum(self.counts.get(key, 0) for key in keys)
 
 
 def label_of(position: int, draft: ReportDraft, type: str, now: int) -> Report:
@@ -119,18 +132,23 @@ class Reporter:
         self._random = random
         self._sending = threading.Lock()
 
-    def enqueue_entries(self, entries: Sequence[WireEntry], now: int) -> None:
-        """Put sealed entries into the outbox, at most 1,000 a request."""
+    def enqueue_entries(self, entries: Sequence[WireEntry], now: int) -> tuple[bytes, ...]:
+        """Put sealed entries into the outbox, at most 1,000 a request. Returns the requests' keys."""
+        keys = []
         for start in range(0, len(entries), MAX_ENTRIES):
             payload = b"".join(each.header + each.body for each in entries[start : start + MAX_ENTRIES])
-            self._vault.enqueue(OutboxKind.SUBMIT, self._random(IDEMPOTENCY_BYTES), payload, now)
+            keys.append(self._random(IDEMPOTENCY_BYTES))
+            self._vault.enqueue(OutboxKind.SUBMIT, keys[-1], payload, now)
+        return tuple(keys)
 
-    def enqueue_retraction(self, tags: bytes, now: int) -> None:
-        """Put a retraction of these tags (concatenated) into the outbox, at most 1,000 a request."""
+    def enqueue_retraction(self, tags: bytes, now: int) -> tuple[bytes, ...]:
+        """Put a retraction of these tags (concatenated) into the outbox, at most 1,000 a request. Returns the keys."""
+        keys = []
         step = MAX_ENTRIES * TAG_BYTES
         for start in range(0, len(tags), step):
-            key = self._random(IDEMPOTENCY_BYTES)
-            self._vault.enqueue(OutboxKind.RETRACT, key, tags[start : start + step], now)
+            keys.append(self._random(IDEMPOTENCY_BYTES))
+            self._vault.enqueue(OutboxKind.RETRACT, keys[-1], tags[start : start + step], now)
+        return tuple(keys)
 
     def flush(self, now: int) -> Sent:
         """Send whatever waits, oldest first (rule 2).
@@ -138,16 +156,13 @@ class Reporter:
         Raises `Unavailable` or `RefusedByNode` where the node may take it later (it stays in the outbox), and
         `SubmissionLost` where it never will.
         """
-        accepted, keys = 0, []
         with self._sending:
-            for row in self._vault.outbox():
-                accepted += self._send(row, now)
-                keys.append(row.idempotency_key)
-        return Sent(accepted, tuple(keys))
+            return Sent({row.idempotency_key: self._send(row, now) for row in self._vault.outbox()})
 
     def _send(self, row: OutboxRow, now: int) -> int:
         key = row.idempotency_key
-        if now - row.created > _STALE_SECONDS and self._node.submission(key) is None:
+        too_old = row.kind is OutboxKind.SUBMIT and now - row.created > _STALE_SECONDS
+        if too_old and self._node.submission(key) is None:
             self._vault.settle(key)
             raise SubmissionLost(
                 f"a request of {row.kind} sealed {(now - row.created) // _DAY} days ago never reached the node and is "
@@ -159,7 +174,7 @@ class Reporter:
             else:
                 acknowledged = self._node.retract(key, row.payload)
         except RefusedByNode as error:
-            if error.reason in _PASSING:
+            if error.reason not in _FINAL:
                 raise
             self._vault.settle(key)
             raise SubmissionLost(f"a request of {row.kind} was dropped from the outbox: {error}") from error

@@ -333,12 +333,13 @@ def _error(error: grpc.RpcError, address: str) -> Unavailable | RefusedByNode:
             detail.Unpack(bad)
             field = next((each.field for each in bad.field_violations), None)
     message = (error.details() or "")[:500]
-    if code in _PIPE and reason not in ("STORE_UNAVAILABLE",):
+    if code in _PIPE:
         return Unavailable(
             f"the node at {address} could not do it now ({reason or code.name.lower()}): {message or 'no answer'}; "
             f"{_MENDING}"
         )
-    if code is grpc.StatusCode.INTERNAL and not reason:
+    # With or without a reason: the request may have been done, and to repeat it is safe.
+    if code is grpc.StatusCode.INTERNAL:
         return Unavailable(f"the node at {address} failed ({message}); see its log")
     kind = _REASONS.get(reason, RefusedByNode)
     return kind(reason or code.name, message, field)

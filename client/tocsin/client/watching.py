@@ -11,7 +11,8 @@ Rules
    least once, never lost; after a crash the last batch comes again.
 5. A batch needs only the periods that its entries can have been sealed in: those since a week before the node last
    reached the log when the cursor stood where it does (a client sends nothing that is older).
-6. A broken stream is opened again from the cursor, with growing pauses.
+6. A broken stream is opened again from the cursor, with growing pauses; each outage is told once. So is one whose
+   log was quarantined between its tags and its entries: the next stream goes without it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 
 from tocsin.client import system
 from tocsin.client.charters import Standing
-from tocsin.client.errors import StaleCharter, TocsinError, Unavailable
+from tocsin.client.errors import RefusedByNode, StaleCharter, TocsinError, Unavailable
 from tocsin.client.matching import Candidate, Slot, Subject, Taggers, matches_of, open_all
 from tocsin.client.model import Match, Problem
 from tocsin.client.ports import LogStatus, NewTags, NodeApi, TagStream
@@ -42,6 +43,8 @@ _POLL_SECONDS = 0.2
 _IDLE_FACTOR = 9
 _LONGEST_PAUSE = 60.0
 _REFRESH_SECONDS = 300.0
+_FIRST_PAUSE = 0.5
+_PASSING = frozenset({"QUARANTINED", "TOO_MANY_CALLS", "STORE_FULL"})
 
 
 @dataclass
@@ -120,25 +123,31 @@ class Watcher:
         standing: Callable[[], Standing],
         stop: threading.Event,
         on_problem: Callable[[Problem], None],
+        on_outage: Callable[[TocsinError], None],
     ) -> None:
         self._node = node
         self._vault = vault
         self._standing = standing
         self._stop = stop
         self._on_problem = on_problem
+        self._on_outage = on_outage
         self._idle_until = 0.0
 
     def matches(self) -> Iterator[Match]:
         """Yield matches until `stop` is set. Raises what is not cured by connecting again."""
-        pause = 0.5
+        pause = _FIRST_PAUSE
         while not self._stop.is_set():
             try:
                 for match in self._connected():
                     if match is None:
-                        pause = 0.5
+                        pause = _FIRST_PAUSE
                     else:
                         yield match
-            except (Unavailable, StaleCharter):
+            except (Unavailable, RefusedByNode) as error:
+                if not isinstance(error, Unavailable | StaleCharter) and error.reason not in _PASSING:
+                    raise
+                if pause == _FIRST_PAUSE:
+                    self._on_outage(error)
                 self._stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
