@@ -21,6 +21,7 @@ def draft(
     out: Path,
     mode: Literal["live", "test"] = "live",
     tick_seconds: int = 60,
+    json: Json = False,
 ) -> None:
     """Draft version 1 from the members' cards. `tocsin keys deal` completes it.
 
@@ -36,6 +37,8 @@ def draft(
         test accepts documentation and test ranges as values; live refuses them.
     tick_seconds
         How often each node publishes.
+    json
+        Print what was written as JSON.
     """
     from tocsin.charter.card import parse_card
     from tocsin.cli.founding.charters import draft as make_draft
@@ -45,11 +48,14 @@ def draft(
     charter = make_draft(parsed, federation, mode, tick_seconds, system.now())
     with out.open("xb") as file:
         file.write(charter.encode())
+    if json:
+        print_json({"draft": str(out), "members": [each.member.id for each in parsed]})
+        return
     say(f"drafted {out} for {len(parsed)} members; next: tocsin keys deal {out} --out FOLDER")
 
 
 @app.command
-def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE) -> None:
+def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE, json: Json = False) -> None:
     """Sign a charter for one member, after checking that its pepper opens and is the one committed to.
 
     Parameters
@@ -60,6 +66,8 @@ def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE) -
         The member's folder, with its identity and client parts.
     unlock
         What the member's keyrings are encrypted under.
+    json
+        Print who has signed as JSON.
     """
     from tocsin.charter.envelope import parse_envelope
     from tocsin.cli.founding.charters import replace_file
@@ -67,6 +75,9 @@ def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE) -
 
     signed = add_signature(member, parse_envelope(charter.read_bytes()), passphrase_for(unlock))
     replace_file(charter, signed.encode())
+    if json:
+        print_json({"charter": str(charter), "signed": [signer for signer, _ in signed.signatures]})
+        return
     say(f"{len(signed.signatures)} signatures in {charter}")
 
 
@@ -151,7 +162,7 @@ def verify(
 
 
 @app.command
-def install(charter: Path, *, member: Path, shares: Path | None = None) -> None:
+def install(charter: Path, *, member: Path, shares: Path | None = None, json: Json = False) -> None:
     """Put a founding charter, its pin and the member's sealed shares in place for its node and client.
 
     Parameters
@@ -162,10 +173,15 @@ def install(charter: Path, *, member: Path, shares: Path | None = None) -> None:
         The member's folder.
     shares
         The shares folder that `tocsin keys deal` wrote; only the member's own are copied.
+    json
+        Print the pin as JSON.
     """
     from tocsin.charter.envelope import parse_envelope
     from tocsin.cli.founding.charters import install as put_in_place
     from tocsin.client import system
 
     pin = put_in_place(member, parse_envelope(charter.read_bytes()), shares, system.now())
+    if json:
+        print_json({"member": str(member), "charter_pin": pin})
+        return
     say(f"installed for {member}; compare this pin with every other member: {pin.hex()}")

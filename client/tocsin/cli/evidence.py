@@ -44,6 +44,8 @@ def export(
         index = int(digits) if digits.isascii() and digits.isdigit() else None
     if writer is None or index is None:
         raise BadArguments("say which entry: --match WRITER:INDEX, or --writer and --index")
+    if not 0 <= index < 2**63:
+        raise BadArguments("--index counts from 0")
     with connect(config) as client:
         member = find_member(client.charter, writer)
         export_evidence(
@@ -85,7 +87,9 @@ def verify(
         try:
             trusted = bytes.fromhex(pin)
         except ValueError:
-            raise BadArguments("--pin is 32 bytes in hex") from None
+            trusted = b""
+        if len(trusted) != 32:
+            raise BadArguments("--pin is 32 bytes in hex")
     else:
         trusted = load_config(config).charter_pin
     found = verify_evidence(folder, trusted, system.now())

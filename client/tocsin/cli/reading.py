@@ -1,17 +1,20 @@
 """Values from arguments, CSV and JSON lines.
 
 Rules
-1. An argument is `type=value`, or a file, or `-` for standard input. Values given as arguments are seen by everybody
-   who may list this machine's processes: files are for real data.
-2. CSV has a header with `type` and `value`; JSON lines are objects with both as text. Other columns are kept. A file is
-   JSON lines where its first character is `{`.
-3. A line that cannot be read is reported by file, line and rule, never by its content, and the others go on.
-4. Lines are read one after the other, so a file may be larger than memory.
+1. An argument is `type=value`, or a file (a pipe too), or `-` for standard input. Values given as arguments are seen by
+   everybody who may list this machine's processes: files are for real data.
+2. All of it is UTF-8, with or without a byte order mark, whatever the terminal's encoding: read otherwise, a value
+   would be another value. CSV has a header with `type` and `value`; JSON lines are objects with both as text. Other
+   columns are kept. A file is JSON lines where its first character is `{`.
+3. A line that cannot be read is reported by file, line and rule, never by its content, and the others go on. A quote
+   that is never closed would hide every line behind it, so it stops everything.
+4. Lines are read one after the other, and none is longer than 1 MiB.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import sys
@@ -67,8 +70,8 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Record | BadLine]:
         if equals and type in TYPES:
             yield Record("argument", number, type, value)
         elif argument == "-":
-            yield from _lines("standard input", sys.stdin)
-        elif Path(argument).is_file():
+            yield from _lines("standard input", _standard_input())
+        elif _is_readable(argument):
             with ExitStack() as stack:
                 try:
                     file = stack.enter_context(Path(argument).open(encoding="utf-8-sig", newline=""))
@@ -82,10 +85,39 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Record | BadLine]:
             raise BadInput(f"argument {number} is neither a file nor `type=value` with a type that exists")
 
 
+def _standard_input() -> TextIO:
+    # Not a process's own terminal settings: the bytes are UTF-8 or refused (rule 2).
+    if sys.stdin is None:
+        raise BadInput("standard input is closed")
+    binary = getattr(sys.stdin, "buffer", None)
+    if binary is None:
+        return sys.stdin
+    if binary.closed:
+        raise BadInput("standard input was read to its end already; name `-` once")
+    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="strict", newline="")
+
+
+def _is_readable(argument: str) -> bool:
+    path = Path(argument)
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:
+        # Too long for a name, for instance: then it is a value, and its error must not repeat it.
+        return False
+
+
+def _bounded(source: str, file: TextIO) -> Iterator[str]:
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise BadInput(f"{source}: has a line of more than {MAX_LINE} characters")
+        yield line
+
+
 def _lines(source: str, file: TextIO) -> Iterator[Record | BadLine]:
     try:
-        first = file.readline(MAX_LINE)
-        rest = itertools.chain([first], file) if first else iter(())
+        lines = _bounded(source, file)
+        first = next(lines, "")
+        rest = itertools.chain([first], lines) if first else iter(())
         yield from _json_lines(source, rest) if first.lstrip().startswith("{") else _csv(source, rest)
     except UnicodeDecodeError as error:
         raise BadInput(f"{source}: is not UTF-8 (byte {error.start} of a block); convert it") from None
@@ -109,11 +141,21 @@ def _json_lines(source: str, lines: Iterable[str]) -> Iterator[Record | BadLine]
 
 
 def _csv(source: str, lines: Iterable[str]) -> Iterator[Record | BadLine]:
-    reader = csv.reader(lines)
+    reader = csv.reader(lines, strict=True)
     header = [name.strip().lower() for name in next(reader, [])]
     if not {"type", "value"} <= set(header) or len(set(header)) != len(header):
         raise BadInput(f"{source}: the first line must be a CSV header with type and value, each column once")
-    for row in reader:
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise BadInput(f"{source}:{line}: a quote is opened and never closed") from None
+            yield BadLine(source, line, f"the line is not CSV: {error}")
+            continue
         if not row:
             continue
         if len(row) != len(header):
