@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 PASSPHRASE_FILE = "TOCSIN_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable, not a passphrase
 
 
+class BadPassphraseFile(ValueError):
+    """A file that holds no text."""
+
+
 class UnlockBy(StrEnum):
     """What keyrings are encrypted under."""
 
@@ -28,4 +32,11 @@ def passphrase_for(unlock: UnlockBy) -> Passphrase | None:
     from tocsin.sealing.keyring import Passphrase
 
     named = os.environ.get(PASSPHRASE_FILE)
-    return Passphrase(Path(named).read_text().rstrip("\n") if named else getpass("Passphrase: "))
+    if not named:
+        return Passphrase(getpass("Passphrase: "))
+    try:
+        text = Path(named).read_text("utf-8")
+    except UnicodeDecodeError:
+        # Its own message would show a byte of the passphrase.
+        raise BadPassphraseFile(f"the file that {PASSPHRASE_FILE} names is not UTF-8") from None
+    return Passphrase(text.rstrip("\r\n"))

@@ -114,7 +114,11 @@ def _unlock_key(path: Path) -> UnlockKey:
 def _passphrase() -> Passphrase:
     named = os.environ.get("TOCSIN_PASSPHRASE_FILE")
     if named is not None:
-        return Passphrase(Path(named).read_text("utf-8").rstrip("\r\n"))
+        try:
+            return Passphrase(Path(named).read_text("utf-8").rstrip("\r\n"))
+        except UnicodeDecodeError:
+            # Its own message would show a byte of the passphrase.
+            raise BadConfig("the file that TOCSIN_PASSPHRASE_FILE names is not UTF-8") from None
     if not sys.stdin.isatty():
         raise BadConfig("the keyring needs a passphrase and there is no terminal; set TOCSIN_PASSPHRASE_FILE")
     return Passphrase(getpass.getpass("passphrase of the client's keyring: "))

@@ -385,10 +385,12 @@ class Vault:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # A full disk may have ended the transaction already; then its own error is the one to show.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
 
 def open_vault(
@@ -426,7 +428,10 @@ def open_vault(
 def _bind(connection: sqlite3.Connection, path: Path, key: bytes, owner: bytes) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if tables and "meta" not in tables:
+            raise BadVault(f"{path}: is a database of something else; name a file of its own as `vault`")
+        if not tables:
             for statement in _TABLES.split(";"):
                 if statement.strip():
                     connection.execute(statement)

@@ -118,7 +118,7 @@ def _passphrase() -> Passphrase:
     named = os.environ.get(PASSPHRASE_FILE)
     if named is not None:
         # No check of its mode: containers hand secrets over as files that their only user may read.
-        text = read_file(Path(named), PASSPHRASE_FILE).decode("utf-8", "replace").rstrip("\n")
+        text = read_file(Path(named), PASSPHRASE_FILE).decode("utf-8", "replace").rstrip("\r\n")
     elif os.isatty(0):
         import getpass
 

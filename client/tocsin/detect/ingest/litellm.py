@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+_END_OF_TIME = 253_402_300_800  # the year 10000, where dates end
+
 
 class BadRecord(ValueError):
     """A line that is no exchange. `line` counts from 1."""
@@ -47,7 +49,7 @@ def parse_exchange(line: str, number: int) -> Exchange:
     """One `StandardLoggingPayload` in JSON. Raises BadRecord."""
     try:
         payload = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadRecord(number, "not JSON") from None
     if not isinstance(payload, dict):
         raise BadRecord(number, "not a JSON object")
@@ -56,8 +58,8 @@ def parse_exchange(line: str, number: int) -> Exchange:
     if not isinstance(account, str) or not account:
         raise BadRecord(number, "neither metadata.user_api_key_user_id nor end_user names an account")
     time = payload.get("startTime")
-    if not isinstance(time, int | float):
-        raise BadRecord(number, "startTime is not a number")
+    if isinstance(time, bool) or not isinstance(time, int | float) or not 0 <= time < _END_OF_TIME:
+        raise BadRecord(number, "startTime is not a number of unix seconds")
     tools = _object(payload.get("model_parameters")).get("tools")
     return Exchange(
         account=account,
