@@ -45,19 +45,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=Text(_printable(title)),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         # Names come from other members: as plain text they cannot style or forge anything.
         table.add_row(*(Text(_printable(cell)) for cell in row))
     console = Console() if sys.stdout.isatty() else Console(width=4_096, highlight=False)
+    # A table's own title would wrap at the table's width.
+    console.print(Text(_printable(title), style="bold"))
     console.print(table)
 
 
