@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -132,3 +133,13 @@ def test_a_members_name_is_no_markup(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with progress("verifying [/red]'s log") as advance:
         advance(1)
+
+
+def test_results_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tocsin.cli.main", "member", "init", str(tmp_path / "m"),
+             "--federation", "a.example", "--name", "A", "--endpoint", "127.0.0.1:1"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "tocsin: [Errno 28] No space left on device\n")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.client.fake_node import FakeFederation
+from tests.client.fake_node import FakeFederation, FakeNode
 from tests.client.test_client_charters import add, next_version, signed
 from tocsin.charter.document import Charter
 from tocsin.cli.failures import exit_code
@@ -17,7 +19,8 @@ from tocsin.client.errors import (
     Unavailable,
     UntrustedCharter,
 )
-from tocsin.client.ports import LogCheckpoint
+from tocsin.client.ports import LogCheckpoint, SignedPartial
+from tocsin.oprf.group import Element
 
 MAIL = ("contact.email", "mallory@example.com")
 
@@ -122,3 +125,16 @@ def test_a_watcher_tells_of_an_outage_once(world: FakeFederation, monkeypatch: p
         assert list(client.watch(stop, on_outage=lambda error: told.append(str(error)))) == []
     assert told == ["the node is down"]
     assert pauses == [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("quorum", [(1, 300), (0, 1), (1, 1), (2, 1), (1, 2, 3), ()])
+def test_a_quorum_that_cannot_be_is_the_nodes_fault(world: FakeFederation, quorum: tuple[int, ...]) -> None:
+    class Lying(FakeNode):
+        def relay(self, partials: list[SignedPartial], blinded: Sequence[Element]) -> list[SignedPartial]:
+            return [replace(each, quorum=quorum) for each in partials]
+
+    with (
+        world.client(0, Lying(world, world.homes[0].id)) as client,
+        pytest.raises(NodeMisbehaved),
+    ):
+        client.query([MAIL])

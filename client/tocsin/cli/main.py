@@ -71,12 +71,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)  # noqa: T201  nothing heavier may run now
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has what it wanted; the interpreter must not fail on it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # whoever read it has what it wanted
         return 0
     except Exception as error:
         from tocsin.cli.failures import report
 
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return report(error)
     return result if isinstance(result, int) else 0
 
@@ -84,6 +87,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """Run as the `tocsin` program."""
     sys.exit(run())
+
+
+def _drop_output() -> None:
+    # What is still buffered cannot be written; the interpreter must not fail on it again at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version() -> str:

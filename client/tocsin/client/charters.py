@@ -279,7 +279,8 @@ class CharterKeeper:
         try:
             if path.read_bytes() == envelope:
                 return
-            fresh = path.with_name(path.name + ".new")
+            # Two processes may do this at once; each replaces the file whole.
+            fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
             with fresh.open("wb") as file:
                 file.write(envelope)
                 file.flush()

@@ -324,6 +324,9 @@ class Client:
     ) -> Iterator[Match]:
         """Yield matches of values in the vault with entries as they appear, until `stop` is set. Blocks.
 
+        A value enters the vault when it is queried, reported or retracted; what others had reported of it before, only
+        `query` tells.
+
         Resumes from its cursor, also in another process, and connects again by itself. A match is delivered at least
         once: the cursor moves when the consumer asks for the next match after a batch's last. Several watchers on one
         vault share a cursor, so use one. `on_outage` is told once of each time the node cannot be had. Raises what

@@ -443,7 +443,8 @@ def _bind(connection: sqlite3.Connection, path: Path, key: bytes, owner: bytes) 
         found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
     if found.get("schema") != str(SCHEMA).encode():
         raise BadVault(f"{path}: the vault is of another release; use the release that wrote it")
