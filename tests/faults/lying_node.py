@@ -99,7 +99,7 @@ def lying_relay(lie: Callable[[], str]) -> Callable[..., Any]:
             first, second = answer
             return [replace(first, partial=second.partial), replace(second, partial=first.partial)]
         if told == "an-earlier-answer" and _earlier_answer:
-            return _earlier_answer[0]
+            return list(_earlier_answer[0])
         if told == "two-quorums":
             culprits = self._culprits.setdefault(asked[:3], set())
             culprits.add(answer[1].seat)

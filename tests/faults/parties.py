@@ -67,10 +67,10 @@ def identity_of(home: Home, role: Role) -> TlsIdentity:
     if role is Role.NODE:
         config = load_config(home.folder / "node")
         return material.load_identity(config, material.open_keys(config), charter_of(home), now())
-    config = client_config.load_config(home.client)
-    key = serialization.load_der_private_key(client_config.open_secrets(config)["tls"], password=None)
+    client = client_config.load_config(home.client)
+    key = serialization.load_der_private_key(client_config.open_secrets(client)["tls"], password=None)
     return TlsIdentity(
-        config.certificate.read_bytes(),
+        client.certificate.read_bytes(),
         key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
@@ -191,14 +191,14 @@ def logged(home: Home) -> list[dict[str, Any]]:
     return [json.loads(line) for line in home.log.read_text().splitlines() if line.startswith("{")]
 
 
-def until(what: str, condition: Callable[[], T], seconds: float = 20) -> T:
+def until(what: str, condition: Callable[[], T | None], seconds: float = 20) -> T:
     """Ask again until the answer is true; the condition's errors of a pipe count as not yet."""
     deadline = monotonic() + seconds
     while True:
         try:
             answer = condition()
         except grpc.RpcError as error:
-            answer = None  # type: ignore[assignment]  # asked again below
+            answer = None
             what_then: object = error.code()
         else:
             what_then = answer
@@ -276,9 +276,9 @@ def is_lying(process: subprocess.Popen[bytes]) -> bool:
     return isinstance(process.args, list) and process.args[1].endswith("lying_node.py")
 
 
-def fresh_client(home: Home, vault: Path, **settings: int) -> Client:
+def fresh_client(home: Home, vault: Path, batch_size: int = 1_000) -> Client:
     """The member's client with a vault that knows nothing yet."""
-    return Client.connect(replace(client_config.load_config(home.client), vault=vault, **settings))
+    return Client.connect(replace(client_config.load_config(home.client), vault=vault, batch_size=batch_size))
 
 
 def outputs(client: Client, values: Sequence[tuple[str, str]]) -> list[Output]:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import grpc
 import pytest
@@ -61,7 +62,7 @@ class Submitters:
             thread.join()
         start(federation, self.home)
         for key in set(self.sent) - known:
-            answer = until("the node", lambda key=key: self._again(key))  # type: ignore[misc]  # bound here
+            answer = until("the node", partial(self._again, key))
             assert answer.accepted == len(self.sent[key])
             if key in self.acknowledged:
                 assert answer.repeated_request, "an acknowledged submission was forgotten"
@@ -87,7 +88,7 @@ def test_sigkill_during_submit(battered: Federation, kills: int) -> None:
             submitters.round(battered, number)
         assert len(submitters.acknowledged) >= kills * ACKNOWLEDGED_A_ROUND
 
-        places = {key: until("the tick", lambda key=key: sequenced(wire, key)) for key in submitters.sent}
+        places = {key: until("the tick", partial(sequenced, wire, key)) for key in submitters.sent}
         every = [index for indices in places.values() for index in indices]
         assert len(every) == len(set(every)) == sum(map(len, submitters.sent.values()))
         in_log = Counter(sealed_bodies(wire, home.id))

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -66,13 +67,14 @@ def test_half_open_connections_and_stalled_streams(
             return took
 
         until("an evaluation", lambda: own.evaluation.Evaluate(ask(key, elements(1)), timeout=20))
+        grpc.channel_ready_future(theirs.channel).result(timeout=10)
         measure(20)
         before = percentile(measure(), 0.99)
         connections: list[socket.socket] = []
         try:
             with ThreadPoolExecutor(8) as threads:
                 connections = list(threads.map(lambda i: _connect(target.port, i), range(half_open)))
-            method = theirs.channel.stream_unary("/tocsin.v1.EvaluationService/EvaluatePartial")
+            method: Any = theirs.channel.stream_unary("/tocsin.v1.EvaluationService/EvaluatePartial")
             began = monotonic()
             calls = [method.future(nothing()) for _ in range(stalled)]
             after = percentile(measure(), 0.99)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -61,7 +62,7 @@ def test_refused_before_any_curve_work_and_without_growing(
         Wire(other, Role.NODE, target, compression=compression) as node,
         ThreadPoolExecutor(AT_ONCE) as threads,
     ):
-        calls = [
+        calls: list[Any] = [
             own.channel.unary_unary("/tocsin.v1.EvaluationService/Evaluate"),
             node.channel.unary_unary("/tocsin.v1.EvaluationService/EvaluatePartial"),
         ]

@@ -26,12 +26,11 @@ from tests.faults.parties import (
 )
 from tests.federation import Federation, running
 from tocsin.cli.founding import keys as dealing
-from tocsin.client import evaluating
 from tocsin.client.errors import BadPartial, NodeMisbehaved, TocsinError
 from tocsin.client.evaluating import Evaluator, Wanted
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.service.bad_partial import BadEvidence, parse_evidence, verify_evidence
-from tocsin.oprf import dleq, group
+from tocsin.oprf import dleq, group, rfc9497
 from tocsin.oprf.rfc9497 import Output, finalize
 from tocsin.oprf.rfc9497 import blind as honest_blind
 from tocsin.oprf.threshold import Context
@@ -241,7 +240,7 @@ def test_the_forged_batch_convicts_its_sender(tmp_path: Path, monkeypatch: pytes
         start(running_now, asking)
         inputs = [f"forged-{number}".encode() for number in range(count)]
         blindings = honest_blind(inputs, os.urandom)[0]
-        monkeypatch.setattr(evaluating.rfc9497, "blind", lambda *_: (blindings, blinded))
+        monkeypatch.setattr(rfc9497, "blind", lambda *_: (blindings, blinded))
         kept: list[Output] = []
 
         def keep(_: Sequence[Wanted], found: Sequence[Output]) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -73,7 +74,7 @@ def test_sigterm_under_load(battered: Federation) -> None:
     health: list[int] = []
     load = Load()
     with Wire(home, Role.CLIENT, home) as wire:
-        health_stub = health_pb2_grpc.HealthStub(wire.channel)
+        health_stub: Any = health_pb2_grpc.HealthStub(wire.channel)
         watching = health_stub.Watch(health_pb2.HealthCheckRequest())
         stream = wire.lookup.WatchTags(lookup_pb2.WatchTagsRequest(newest_period=2**32 - 1))
 
@@ -117,8 +118,12 @@ def test_sigterm_under_load(battered: Federation) -> None:
         battered.nodes.stop_one(home)
         start(battered, home)
         for key in load.acknowledged:
-            request = publishing_pb2.GetSubmissionRequest(idempotency_key=key)
-            until("the node", lambda request=request: wire.publishing.GetSubmission(request, timeout=5) or 1)
+            until("the node", partial(_known, wire, key))
+
+
+def _known(wire: Wire, key: bytes) -> bool:
+    wire.publishing.GetSubmission(publishing_pb2.GetSubmissionRequest(idempotency_key=key), timeout=5)
+    return True
 
 
 def _ended(stream: Any) -> grpc.StatusCode:

@@ -170,7 +170,7 @@ def test_repeated_batches_and_open_calls_are_capped_for_their_caller_alone(flood
             never.wait()
             yield from ()
 
-        method = wire.channel.stream_unary("/tocsin.v1.EvaluationService/EvaluatePartial")
+        method: Any = wire.channel.stream_unary("/tocsin.v1.EvaluationService/EvaluatePartial")
         calls = [method.future(stalled()) for _ in range(48)]
         try:
             done = until("a refusal", lambda: [call for call in calls if call.done()])
