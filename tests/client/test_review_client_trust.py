@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +11,22 @@ import pytest
 
 from tests.client.fake_node import FakeFederation, FakeNode
 from tests.client.test_client_charters import add, next_version, signed
+from tests.client.test_client_flow import report
 from tocsin.charter.document import Charter
 from tocsin.cli.failures import exit_code
+from tocsin.client import ReportDraft
 from tocsin.client.errors import (
     CharterRefused,
+    DraftRefused,
     NodeMisbehaved,
     RefusedByNode,
     Unavailable,
     UntrustedCharter,
 )
+from tocsin.client.evidence import export_evidence, verify_evidence
 from tocsin.client.ports import LogCheckpoint, SignedPartial
 from tocsin.oprf.group import Element
+from tocsin.sealing.label import AbuseKind, Evidence
 
 MAIL = ("contact.email", "mallory@example.com")
 
@@ -84,10 +90,6 @@ def test_what_is_no_list_of_pairs_is_said_plainly(world: FakeFederation, values:
 def test_a_log_quarantined_under_the_watcher_does_not_end_it(
     world: FakeFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import threading
-
-    from tests.client.test_client_flow import report
-
     node = world.node(0)
     told: list[str] = []
     with world.client(0, node) as client:
@@ -107,8 +109,6 @@ def test_a_log_quarantined_under_the_watcher_does_not_end_it(
 
 
 def test_a_watcher_tells_of_an_outage_once(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
-
     node = world.node(0)
     node.down = True
     told: list[str] = []
@@ -138,3 +138,29 @@ def test_a_quorum_that_cannot_be_is_the_nodes_fault(world: FakeFederation, quoru
         pytest.raises(NodeMisbehaved),
     ):
         client.query([MAIL])
+
+
+def test_a_report_has_no_more_hops_than_the_charter_allows(world: FakeFederation) -> None:
+    add(world, policy=replace(world.charter.policy, max_hops=1))
+    seen = ((world.homes[1].id, 0),)
+    drafts = [
+        ReportDraft(MAIL, AbuseKind.RESALE, evidence=Evidence.REVIEWED_MATCH, rests_on=seen, hops=hops)
+        for hops in (1, 2)
+    ]
+    with world.client(0) as client:
+        receipt = client.submit(drafts)
+    assert receipt.accepted == 1
+    ((position, refusal),) = receipt.refused
+    assert (position, isinstance(refusal, DraftRefused) and refusal.rule) == (1, "hops.policy")
+
+
+def test_evidence_outlives_its_charter(world: FakeFederation, tmp_path: Path) -> None:
+    report(world, 1, MAIL)
+    with world.client(0) as client:
+        (match,) = client.query([MAIL]).matches
+        folder = tmp_path / "evidence"
+        export_evidence(
+            folder, match.evidence, client.charter_chain(), writer=match.writer, name="x", index=match.index
+        )
+        pin, expires = client._config.charter_pin, client.charter.expires
+    assert verify_evidence(folder, pin, expires + 10**9).writer == world.homes[1].id

@@ -230,7 +230,8 @@ class Client:
             for position, draft in chunk:
                 try:
                     found = self._observable(standing, draft.observable)
-                    label = label_of(position, draft, found.type, now)
+                    hops = standing.charter.policy.max_hops
+                    label = label_of(position, draft, found.type, now, max_hops=hops)
                 except (Refused, TocsinError) as refusal:
                     refused.append((position, refusal))
                     continue

@@ -7,7 +7,8 @@ Rules
 3. A request is dropped, loudly, only where it can never be taken: the node refused what is in it, or it is a report
    older than six days that the node never took, for followers rely on an entry being sequenced within a week of its
    period. Every other refusal passes (a charter, a certificate, a disk), so the request stays.
-4. A type that may not stand alone takes no campaign key. A `payment.composite` is supporting evidence, never alone.
+4. No report has more hops than the charter's policy allows. A type that may not stand alone takes no campaign key. A
+   `payment.composite` is supporting evidence, never alone.
 5. Renewing seals again, from the stored F, what is live in the member's own log and not yet in the current period: so
    one client does not renew what another retracted.
 6. Retracting covers every live index under the value's tags, for every purpose, live period and live epoch.
@@ -30,7 +31,7 @@ from tocsin.indicators.registry import TYPES
 from tocsin.oprf.group import Random
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing.box import BODY_BYTES, HEADER_BYTES, TAG_BYTES, Purpose, SealInfo, seal
-from tocsin.sealing.label import BadLabel, Dispute, Report, bucket, encode_label
+from tocsin.sealing.label import MAX_HOPS, BadLabel, Dispute, Report, bucket, encode_label
 from tocsin.sealing.period import period_secret
 from tocsin.tlog.entry import WEEK_S, sealed_header, weeks_after
 
@@ -63,8 +64,12 @@ class Sent:
         return sum(self.counts.get(key, 0) for key in keys)
 
 
-def label_of(position: int, draft: ReportDraft, type: str, now: int) -> Report:
+def label_of(position: int, draft: ReportDraft, type: str, now: int, *, max_hops: int = MAX_HOPS) -> Report:
     """Make the label of a draft of a known type. Raises `DraftRefused` (rule 4)."""
+    if draft.hops > max_hops:
+        raise DraftRefused(
+            position, "hops.policy", f"the charter's policy lets a report be {max_hops} hops from its source"
+        )
     if draft.campaign_key is not None and not TYPES[type].alone:
         raise DraftRefused(
             position,
