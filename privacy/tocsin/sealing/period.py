@@ -13,7 +13,6 @@ import hmac
 
 PERIOD_SECONDS = 30 * 86_400
 PEPPER_BYTES = 32
-PERIOD_SECRET_BYTES = 32
 
 _PEPPER_LABEL = b"tocsin/1 pepper"
 

@@ -34,7 +34,6 @@ ENTRIES, RETRACTION = 1, 2
 """Kinds of a submission."""
 
 _NOT_YET = (2**64 - 1).to_bytes(8, "big")
-_SEALED = int(Kind.SEALED)
 
 
 class Headers:
@@ -72,18 +71,6 @@ def unpack_entries(content: bytes) -> list[Entry]:
         else:
             entries.append(Entry(header))
     return entries
-
-
-def packed_tags(content: bytes) -> list[bytes]:
-    """Return the tags of packed entries, without parsing the rest."""
-    tags, at = [], 0
-    while at < len(content):
-        sealed = content[at + 1] == _SEALED
-        at += HEADER_BYTES
-        if sealed:
-            tags.append(content[at : at + TAG_BYTES])
-            at += BODY_BYTES
-    return tags
 
 
 def split_tags(tags: bytes) -> list[bytes]:
