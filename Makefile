@@ -22,7 +22,7 @@ help: ## Show this list
 
 # $(1): the lock file to install. Hashes are required, so what is installed is what was locked.
 define install
-	@echo "tocsin: installing $(1) into .venv"
+	@echo "tocsin: installing $(1) into .venv, which takes about a minute"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q $(SOURCES)
@@ -67,7 +67,7 @@ readme: .venv/.development ## Refresh what the documents quote: worked example, 
 	@$(BIN)/python docs/refresh.py
 
 bench: .venv/.development ## One figure of docs/performance.md: make bench NAME=evaluate
-	@test -n "$(NAME)" || { echo "tocsin: name one: $$(ls benchmarks/bench_*.py | sed -E 's/.*bench_(.*)\.py/\1/' | tr '_\n' '- ')" >&2; exit 2; }
+	@test -f "benchmarks/bench_$(subst -,_,$(NAME)).py" || { echo "tocsin: name one: $$(ls benchmarks/bench_*.py | sed -E 's/.*bench_(.*)\.py/\1/' | tr '_\n' '- ')" >&2; exit 2; }
 	@$(BIN)/python benchmarks/bench_$(subst -,_,$(NAME)).py $(ARGS)
 
 lock: .venv/.development ## Lock the requirements again, with hashes and no addresses
@@ -77,4 +77,4 @@ lock: .venv/.development ## Lock the requirements again, with hashes and no addr
 	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements-dev.lock $(ARGS)
 
 clean: ## Remove .venv and caches
-	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis build dist
+	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
