@@ -28,18 +28,27 @@ def query(
 
     Reads type=value, CSV or JSON lines. A bad line is reported and the others go on. Asking again is free.
 
+    Where the budget ends or too few evaluators answer, what could be screened is printed before the error.
+
     Exit codes: 0 something matched, 1 nothing did, 2 some lines were bad, 3 unavailable, 4 budget used up, 5 an entry
     or answer did not verify.
     """
     from tocsin.cli.lines import read_all, stop_if_bad
     from tocsin.cli.options import connect
+    from tocsin.client.errors import TocsinError
 
     lines = read_all(inputs)
+    failure = None
     with connect(config) as client:
         if strict and stop_if_bad(client, lines):
             return EXIT_INPUT
         with progress("screening", len(lines.records)) as advance:
-            result = client.query(((each.type, each.value) for each in lines.records), progress=advance)
+            try:
+                result = client.query(((each.type, each.value) for each in lines.records), progress=advance)
+            except TocsinError as error:
+                if error.partial is None or not error.partial.queried:
+                    raise
+                failure, result = error, error.partial
     for position, refusal in result.refused:
         lines.refuse(position, refusal)
 
@@ -58,6 +67,7 @@ def query(
                     | ({"values": values(match)} if show_values else {})
                     for match in result.matches
                 ],
+                "complete": failure is None,
                 "queried": result.queried,
                 "evaluated": result.evaluated,
                 "from_vault": result.from_vault,
@@ -91,6 +101,8 @@ def query(
     lines.tell()
     for problem in result.problems:
         warn(f"entry {problem.index} of {problem.writer_name}'s log was dropped: {problem.what}")
+    if failure is not None:
+        raise failure
     if result.problems:
         return EXIT_SECURITY
     if lines.bad:

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from tocsin.charter.document import Charter, ClassKey
+from tocsin.charter.document import Charter
 from tocsin.client import system
 from tocsin.client.charters import CharterKeeper, Standing
 from tocsin.client.config import ClientConfig, load_config, open_secrets
-from tocsin.client.errors import StaleCharter, TocsinError
-from tocsin.client.evaluating import Evaluator, Wanted
+from tocsin.client.errors import Misbehaved, TocsinError
+from tocsin.client.evaluating import Evaluator
 from tocsin.client.evidence import fetch_proof
 from tocsin.client.log_audit import LogReport, audit_log
 from tocsin.client.matching import Subject, Taggers, look_up, matches_of, open_all
@@ -35,11 +35,11 @@ from tocsin.client.model import (
     ReportDraft,
     Value,
 )
+from tocsin.client.obtaining import Obtainer, Spending, Values
 from tocsin.client.ports import Budgets, NodeApi, Submission
 from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
 from tocsin.client.vault import Vault, open_vault
-from tocsin.indicators.registry import TYPES, Mode, Observable, Refused, observable
-from tocsin.oprf.rfc9497 import Output
+from tocsin.indicators.registry import Mode, Observable, Refused, observable
 from tocsin.sealing.label import Report
 
 # How many values are worked on at a time: bounds memory, and keeps several evaluation batches in flight.
@@ -80,6 +80,7 @@ class Client:
         self._authority = keeper.certificate_authority()
         self._node = connect(self._authority)
         self._evaluator = Evaluator(self._node, system.random_bytes, config.batch_size, config.in_flight)
+        self._obtainer = Obtainer(vault, self._current, self._refresh, lambda: self._evaluator)
         self._reporter = Reporter(self._node, vault, system.random_bytes)
 
     @classmethod
@@ -166,8 +167,10 @@ class Client:
         """Screen values of this member's own: which did other members report?
 
         Values are evaluated under every live epoch of their class, unless the vault has them. Raises
-        `BudgetExhausted` (what was evaluated by then stays in the vault), `BadPartial`, `NodeMisbehaved`,
-        `Unavailable`, `RefusedByNode`, `CharterRefused`.
+        `BudgetExhausted`, `BadPartial`, `NodeMisbehaved`, `Unavailable`, `RefusedByNode`, `CharterRefused`.
+
+        Where something ends the query early, what it could still find is in `error.partial`, a `QueryResult`: the
+        matches of every value that was evaluated by then or is in the vault. What was paid for stays in the vault.
 
         >>> with Client.connect("client/") as tocsin:
         ...     first = tocsin.query([("contact.email", "asked-twice@example.com")])
@@ -178,33 +181,43 @@ class Client:
         matches: list[Match] = []
         refused: list[tuple[int, Refused]] = []
         problems: list[Problem] = []
-        queried = evaluated = from_vault = 0
-        for chunk in _chunks(enumerate(values)):
-            standing = self._current()
-            good: dict[bytes, tuple[Observable, list[int]]] = {}
-            for position, value in chunk:
-                try:
-                    found = self._observable(standing, value)
-                except Refused as refusal:
-                    refused.append((position, refusal))
-                    continue
-                good.setdefault(self._vault.key_of(found), (found, []))[1].append(position)
-            queried += sum(len(positions) for _, positions in good.values())
-            standing, subjects, paid = self._subjects(
-                {key: (found, tuple(positions)) for key, (found, positions) in good.items()},
-                newest_only=False,
+        spending = Spending()
+        queried = outputs = 0
+
+        def found() -> QueryResult:
+            matches.sort(key=lambda match: (match.positions, match.writer, match.index))
+            return QueryResult(
+                tuple(matches),
+                tuple(refused),
+                tuple(problems),
+                queried,
+                spending.paid,
+                max(0, outputs - spending.paid),
             )
-            evaluated += paid
-            from_vault += len(subjects) - paid
-            now = system.now()
-            taggers = Taggers(standing, [each.id for each in standing.others], standing.periods(0, now))
-            result = open_all(self._node, standing, look_up(self._node, taggers, subjects), now)
-            matches += matches_of(standing.charter, result.opened)
-            problems += result.problems
-            if progress is not None:
-                progress(len(chunk))
-        matches.sort(key=lambda match: (match.positions, match.writer, match.index))
-        return QueryResult(tuple(matches), tuple(refused), tuple(problems), queried, evaluated, from_vault)
+
+        try:
+            for chunk in _chunks(enumerate(values)):
+                standing, subjects = self._obtainer.available(
+                    self._readable(chunk, refused), spending, newest_only=False
+                )
+                now = system.now()
+                taggers = Taggers(standing, [each.id for each in standing.others], standing.periods(0, now))
+                result = open_all(self._node, standing, look_up(self._node, taggers, subjects), now)
+                matches += matches_of(standing.charter, result.opened)
+                problems += result.problems
+                queried += sum(len(each) for each in {each.key: each.positions for each in subjects}.values())
+                outputs += len(subjects)
+                if progress is not None:
+                    progress(len(chunk))
+        except TocsinError as error:
+            # An accusation is never hidden behind a budget; else what ended the evaluating is the first cause.
+            cause = error if isinstance(error, Misbehaved) else spending.failure or error
+            cause.partial = found()
+            raise cause from cause.__cause__
+        if spending.failure is not None:
+            spending.failure.partial = found()
+            raise spending.failure
+        return found()
 
     def submit(self, drafts: Iterable[ReportDraft], *, progress: Progress | None = None) -> Receipt:
         """Report values of this member's own; returns once the node holds them durably.
@@ -280,7 +293,7 @@ class Client:
                 continue
             good.setdefault(self._vault.key_of(found), (found, (position,)))
         now = system.now()
-        held = self._held(standing, good)
+        held = self._obtainer.held(standing, good)
         keys = self._reporter.enqueue_retraction(retraction_tags(standing, held, now), now)
         self._vault.unmark_reported(good)
         try:
@@ -380,6 +393,20 @@ class Client:
         standing = self._current()
         return audit_log(self._node, self._vault, standing.charter, member, progress or (lambda _: None))
 
+    def _readable(self, chunk: Iterable[tuple[int, Value]], refused: list[tuple[int, Refused]]) -> Values:
+        """Return the values of a chunk by vault key; those without a canonical form are added to `refused`."""
+        standing = self._current()
+        good: dict[bytes, tuple[Observable, tuple[int, ...]]] = {}
+        for position, value in chunk:
+            try:
+                found = self._observable(standing, value)
+            except Refused as refusal:
+                refused.append((position, refusal))
+                continue
+            key = self._vault.key_of(found)
+            good[key] = (found, (*good[key][1], position) if key in good else (position,))
+        return good
+
     def _observable(self, standing: Standing, value: Value) -> Observable:
         if isinstance(value, Observable):
             return value
@@ -406,77 +433,9 @@ class Client:
             self._refreshed = system.monotonic()
             return self._standing
 
-    def _subjects(
-        self, good: dict[bytes, tuple[Observable, tuple[int, ...]]], *, newest_only: bool
-    ) -> tuple[Standing, list[Subject], int]:
+    def _subjects(self, good: Values, *, newest_only: bool) -> tuple[Standing, list[Subject], int]:
         """Return F of every value, from the vault or evaluated now, and how many were paid for."""
-        paid = 0
-        standing = self._current()
-        for attempt in range(2):
-            try:
-                standing.check_tables()
-                subjects: list[Subject] = []
-                for class_key, keys in self._by_class(standing, good, newest_only=newest_only):
-                    paid += self._evaluate_missing(standing, class_key, {key: good[key][0] for key in keys})
-                    outputs = self._vault.outputs(class_key.epoch, keys)
-                    subjects += [
-                        Subject(
-                            key,
-                            good[key][0].type,
-                            class_key.key_class,
-                            class_key.epoch,
-                            outputs[key],
-                            *good[key],
-                        )
-                        for key in keys
-                    ]
-            except StaleCharter:
-                if attempt:
-                    raise
-                standing = self._refresh()
-            else:
-                return standing, subjects, paid
-        raise AssertionError  # the second attempt returned or raised
-
-    def _held(
-        self, standing: Standing, good: dict[bytes, tuple[Observable, tuple[int, ...]]]
-    ) -> list[Subject]:
-        """Return F of the values that the vault has, under every live epoch."""
-        return [
-            Subject(key, good[key][0].type, class_key.key_class, class_key.epoch, output, *good[key])
-            for class_key, keys in self._by_class(standing, good, newest_only=False)
-            for key, output in self._vault.outputs(class_key.epoch, keys).items()
-        ]
-
-    def _by_class(
-        self, standing: Standing, good: dict[bytes, tuple[Observable, tuple[int, ...]]], *, newest_only: bool
-    ) -> list[tuple[ClassKey, list[bytes]]]:
-        grouped: dict[int, list[bytes]] = {}
-        for key, (found, _) in good.items():
-            grouped.setdefault(int(TYPES[found.type].key_class), []).append(key)
-        now = system.now()
-        return [
-            (class_key, keys)
-            for number, keys in grouped.items()
-            for class_key in standing.live_classes(number, now)[: 1 if newest_only else None]
-        ]
-
-    def _evaluate_missing(
-        self, standing: Standing, class_key: ClassKey, values: dict[bytes, Observable]
-    ) -> int:
-        kept = self._vault.outputs(class_key.epoch, values)
-        wanted = [Wanted(key, found) for key, found in values.items() if key not in kept]
-
-        def keep(batch: Sequence[Wanted], outputs: Sequence[Output]) -> None:
-            by_type: dict[str, dict[bytes, Output]] = {}
-            for each, output in zip(batch, outputs, strict=True):
-                by_type.setdefault(each.observable.type, {})[each.key] = output
-            for type, found in by_type.items():
-                self._vault.keep_outputs(type, class_key.epoch, found)
-
-        if wanted:
-            self._evaluator.evaluate(standing, class_key, wanted, keep)
-        return len(wanted)
+        return self._obtainer.every(good, newest_only=newest_only)
 
 
 def _chunks(items: Iterable[_Item]) -> Iterator[list[_Item]]:

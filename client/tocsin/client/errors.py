@@ -10,9 +10,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tocsin.client.model import QueryResult
+
 
 class TocsinError(Exception):
-    """The root of everything the client raises on purpose."""
+    """The root of everything the client raises on purpose.
+
+    `partial` is what a query found although this error ended it: the matches of every value that was evaluated by then
+    or is in the vault, each as well verified as in a whole result. None where no query raised it.
+    """
+
+    partial: QueryResult | None = None
 
 
 class Misbehaved(TocsinError):

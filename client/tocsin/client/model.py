@@ -84,7 +84,8 @@ class Problem:
 class QueryResult:
     """What a query found. `refused` names positions whose value has no canonical form.
 
-    `evaluated` counts evaluations paid for, `from_vault` outputs that were kept from before.
+    `queried` counts the values looked up (in the `partial` result of an error, those that could be), `evaluated`
+    evaluations paid for, `from_vault` outputs that were kept from before.
     """
 
     matches: tuple[Match, ...]
