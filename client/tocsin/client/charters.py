@@ -5,10 +5,13 @@ Rules
    was verified is kept in the vault; keys come from nowhere else.
 2. A client never goes back: a file or a node that offers less than the vault holds is refused.
 3. An expired charter is used for nothing but to verify its successor.
-4. A pepper is opened with the client's key and must match its charter's commitment. It is kept until its last period
-   is 60 days gone, since look-ups cover every period of that time.
+4. A pepper is opened with the client's key and must match its charter's commitment. It is kept while a period of it
+   is live, since look-ups cover every period of the last 60 days.
 5. The newest charter is also written to client/charter.json, in one step.
 6. Nothing is evaluated by other tables of canonical forms than those the charter names.
+7. When a charter is adopted that is in force, the vault drops the peppers that no live period needs (rule 4), and the
+   outputs of key epochs that the charter ended or whose overlap is past. A period, epoch or type beyond what this
+   charter and release know is another process's, and stays.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from tocsin.client.errors import (
 )
 from tocsin.client.ports import NodeApi
 from tocsin.client.vault import Vault
-from tocsin.indicators.registry import SNAPSHOT_NAMES
+from tocsin.indicators.registry import SNAPSHOT_NAMES, TYPES
 from tocsin.sealing import hpke
 from tocsin.sealing.period import Pepper, ratchet, verify_pepper
 from tocsin.sealing.period import WrongPepper as NotCommitted
@@ -162,10 +165,16 @@ class CharterKeeper:
                 f"{self._config.charter} is another charter of version {current.version} than the one verified before: "
                 "two charters of one version exist. Keep both files and tell the federation"
             )
-        if offered.version == current.version + 1:
+        adopted = offered.version == current.version + 1
+        if adopted:
             current = self._adopt([file], current, now) or current
         # An expired charter still leads to its successor, which only the node can have.
-        return self._standing(now) if now < current.expires else None
+        if now >= current.expires:
+            return None
+        standing = self._standing(now)
+        if adopted and standing is not None:
+            self._forget(standing, now)
+        return standing
 
     def refresh(self, node: NodeApi, standing: Standing | None, now: int) -> Standing:
         """Fetch and verify what is newer (or, with no standing, the whole chain). Returns the standing to use.
@@ -198,6 +207,8 @@ class CharterKeeper:
         fresh = self._standing(now)
         if fresh is None:
             raise CharterRefused("no charter could be verified from the pinned one on; check charter_pin")
+        if standing is None or standing.charter.version < fresh.charter.version:
+            self._forget(fresh, now)
         return fresh
 
     def _parse_offer(self, envelope: bytes) -> SignedCharter:
@@ -273,6 +284,21 @@ class CharterKeeper:
                 "one the charter commits to. Check that the keyring is this member's; else ask for a new charter"
             ) from None
         return Standing(charter, chain[-1], member, documents, peppers)
+
+    def _forget(self, standing: Standing, now: int) -> None:
+        """Drop what nothing live needs (rule 7)."""
+        charter = standing.charter
+        for type, epoch in self._vault.kept():
+            if type not in TYPES:
+                continue
+            of_class = [each for each in charter.classes if each.key_class == TYPES[type].key_class]
+            newest = max((each.epoch for each in of_class), default=epoch + 1)
+            if epoch < newest and not any(each.epoch == epoch and each.is_live(now) for each in of_class):
+                self._vault.forget_epoch(type, epoch)
+        live = {era.charter.period.number for era in live_peppers(standing.chain, now)}
+        for number in standing.peppers:
+            if number < charter.period.number and number not in live:
+                self._vault.forget_pepper(number)
 
     def _write_file(self, envelope: bytes) -> None:
         path = self._config.charter

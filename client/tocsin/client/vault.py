@@ -152,7 +152,7 @@ class Vault:
         """Return the outputs that are kept of these values under one key epoch, by value key."""
         wanted = list(keys)
         places: dict[int, list[tuple[bytes, int]]] = {}
-        with self._lock, self._reading():
+        with self._lock, self._snapshot():
             for start in range(0, len(wanted), 500):
                 part = wanted[start : start + 500]
                 marks = ",".join("?" * len(part))
@@ -218,16 +218,21 @@ class Vault:
                 )
 
     def blocks(self, epochs: Iterable[tuple[str, int]]) -> Iterator[Block]:
-        """Yield every block of these (type, epoch) pairs; what is added meanwhile may or may not be seen."""
+        """Yield every block of these (type, epoch) pairs; what is added or dropped meanwhile may or may not be seen."""
         for type, epoch in epochs:
             with self._lock, self._reading():
                 rows = self._connection.execute(
                     "SELECT id FROM block WHERE type = ? AND epoch = ? ORDER BY id", (type, epoch)
                 ).fetchall()
             for (block,) in rows:
-                with self._lock, self._reading():
-                    found = self._block(block)
-                yield found
+                with self._lock, self._snapshot() as db:
+                    # Another thread or process may have dropped the epoch, and a new block taken its number.
+                    kept = db.execute(
+                        "SELECT 1 FROM block WHERE id = ? AND type = ? AND epoch = ?", (block, type, epoch)
+                    ).fetchone()
+                    found = self._block(block) if kept else None
+                if found is not None:
+                    yield found
 
     def kept(self) -> dict[tuple[str, int], int]:
         """Return how many outputs are kept by (type, epoch)."""
@@ -236,8 +241,8 @@ class Vault:
             return {(type, epoch): count for type, epoch, count in rows}
 
     def forget_epoch(self, type: str, epoch: int) -> None:
-        """Drop every output of one (type, epoch), when no entry under it can be live any more."""
-        with self._lock, self._writing() as db:
+        """Drop every output of one (type, epoch), when its charter ended it; what lay there is overwritten."""
+        with self._lock, self._erasing() as db:
             db.execute("DELETE FROM value WHERE type = ? AND epoch = ?", (type, epoch))
             db.execute("DELETE FROM block WHERE type = ? AND epoch = ?", (type, epoch))
 
@@ -322,6 +327,11 @@ class Vault:
             ).fetchall()
             return [(n, s, self._open(sealed, b"pepper" + struct.pack(">QQ", n, s))) for n, s, sealed in rows]
 
+    def forget_pepper(self, number: int) -> None:
+        """Drop the pepper that begins at a period's number; what lay there is overwritten."""
+        with self._lock, self._erasing() as db:
+            db.execute("DELETE FROM pepper WHERE number = ?", (number,))
+
     # Positions in logs
 
     def cursors(self) -> dict[bytes, Cursor]:
@@ -378,6 +388,27 @@ class Vault:
             yield
         except sqlite3.Error as error:
             raise BadVault(f"{self._path}: {error}; check that the disk and the file are sound") from error
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read from one state of the file in several statements."""
+        with self._reading():
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _erasing(self) -> Iterator[sqlite3.Connection]:
+        with self._reading():
+            self._connection.execute("PRAGMA secure_delete = ON")
+            try:
+                with self._writing() as db:
+                    yield db
+            finally:
+                self._connection.execute("PRAGMA secure_delete = OFF")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -1,0 +1,174 @@
+"""What a client drops when a charter ends it: outputs of ended key epochs, peppers that nothing live needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.client.fake_node import FakeFederation
+from tests.client.test_client_charters import add
+from tests.client.test_client_flow import IBAN, MAIL
+from tests.client.test_client_vault import TYPE, opened, outputs
+from tocsin.charter.document import Charter, ClassKey, Period
+from tocsin.client import system
+from tocsin.indicators.registry import TYPES
+from tocsin.oprf.rfc9497 import Output
+from tocsin.sealing import hpke
+from tocsin.sealing.period import PERIOD_SECONDS, Pepper, pepper_commitment
+
+_DAY = 86_400
+_CONTACT = int(TYPES["contact.email"].key_class)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FakeFederation:
+    return FakeFederation(tmp_path)
+
+
+def next_epoch(world: FakeFederation, overlap_until: int | None) -> tuple[ClassKey, ...]:
+    """The charter's classes with a second epoch of the contact class, and the first as long as it overlaps."""
+    found: list[ClassKey] = []
+    for key in world.charter.classes:
+        if key.key_class != _CONTACT:
+            found.append(key)
+            continue
+        if overlap_until is not None:
+            found.append(replace(key, overlap_until=overlap_until))
+        found.append(replace(key, epoch=key.epoch + 1))
+        for seat in range(1, len(key.committee) + 1):
+            world.shares[_CONTACT, key.epoch + 1, seat] = world.shares[_CONTACT, key.epoch, seat]
+    return tuple(found)
+
+
+def fresh_pepper(world: FakeFederation, issued: int) -> Charter:
+    """A charter with one client key changed, hence a fresh pepper."""
+    last = world.charter.members[-1]
+    changed = replace(last, client_hpke=hpke.public_key(hpke.generate(system.random_bytes)))
+    members = (*world.charter.members[:-1], changed)
+    number, version, pepper = (
+        world.charter.last_period + 1,
+        world.charter.version + 1,
+        Pepper(system.random_bytes(32)),
+    )
+    sealed = {
+        each.id: hpke.seal_to(
+            each.client_hpke, hpke.pepper_info(world.charter.federation, version, number, each.id), pepper
+        )
+        for each in members
+    }
+    period = Period(number, issued, pepper_commitment(pepper), sealed)
+    return add(world, issued=issued, expires=issued + 300 * _DAY, members=members, period=period)
+
+
+def reader(world: FakeFederation) -> int:
+    """A member whose client key stays."""
+    return next(at for at, home in enumerate(world.homes) if home.id != world.charter.members[-1].id)
+
+
+def test_outputs_of_an_epoch_that_the_charter_ended_are_dropped(world: FakeFederation) -> None:
+    with world.client(0) as client:
+        client.query([MAIL, IBAN])
+        add(world, classes=next_epoch(world, None))
+    with world.client(0) as client:
+        assert client.charter.version == 2
+        assert client._vault.kept() == {("payment.iban", 1): 1}
+        assert client.query([MAIL, IBAN]).evaluated == 1
+
+
+def test_an_epoch_is_kept_while_it_overlaps_and_dropped_at_the_next_charter(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until = system.now() + 10 * _DAY
+    with world.client(0) as client:
+        client.query([MAIL])
+        add(world, classes=next_epoch(world, until))
+    with world.client(0) as client:
+        assert client.query([MAIL]).evaluated == 1
+        assert client._vault.kept() == {(TYPE, 1): 1, (TYPE, 2): 1}
+    monkeypatch.setattr("tocsin.client.client.system.now", lambda: until)
+    add(world, tick_seconds=2)
+    with world.client(0) as client:
+        assert client.charter.version == 3
+        assert client._vault.kept() == {(TYPE, 2): 1}
+
+
+def test_what_another_process_has_of_a_newer_epoch_or_an_unknown_type_stays(world: FakeFederation) -> None:
+    with world.client(0) as client:
+        client._vault.keep_outputs(TYPE, 7, outputs(2))
+        client._vault.keep_outputs("later.type", 1, outputs(2, start=10))
+        add(world)
+        assert client.charter.version == 2
+        assert client._vault.kept() == {(TYPE, 7): 2, ("later.type", 1): 2}
+
+
+def test_an_old_pepper_is_dropped_once_its_periods_are_sixty_days_gone(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, first = reader(world), world.charter.period.number
+    with world.client(at) as client:
+        client.query([MAIL])
+    issued = system.now()
+    second = fresh_pepper(world, issued).period.number
+
+    def numbers(now: int) -> list[int]:
+        monkeypatch.setattr("tocsin.client.client.system.now", lambda: now)
+        with world.client(at) as client:
+            client.query([MAIL])
+            return [number for number, _, _ in client._vault.peppers()]
+
+    assert numbers(issued + 1) == [first, second]
+    add(world, tick_seconds=2)
+    # Entries are sealed under the old pepper for a week more, and looked up for 60 days after that.
+    assert numbers(issued + 66 * _DAY) == [first, second]
+    add(world, tick_seconds=3)
+    assert numbers(issued + 68 * _DAY) == [second]
+    assert PERIOD_SECONDS == 30 * _DAY
+
+
+def test_a_query_under_way_when_its_epoch_is_dropped_is_begun_again(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.client(0) as client:
+        client.query([MAIL])
+        vault = client._vault
+        real, dropped = vault.outputs, [False]
+
+        def racing(epoch: int, keys: Sequence[bytes]) -> dict[bytes, Output]:
+            found = real(epoch, keys)
+            if not dropped[0]:
+                dropped[0] = True
+                add(world, classes=next_epoch(world, None))
+                vault.forget_epoch(TYPE, 1)
+            return found
+
+        monkeypatch.setattr(vault, "outputs", racing)
+        result = client.query([MAIL])
+        assert (result.queried, result.evaluated) == (1, 1)
+        assert client.charter.version == 2
+
+
+def test_going_through_blocks_while_some_are_dropped_skips_them(tmp_path: Path) -> None:
+    vault, other = opened(tmp_path / "v"), opened(tmp_path / "v")
+    vault.keep_outputs(TYPE, 2, outputs(1))
+    vault.keep_outputs(TYPE, 1, outputs(2_500))
+    seen: list[tuple[int, int]] = []
+    for block in vault.blocks([(TYPE, 1), (TYPE, 2)]):
+        if not seen:
+            other.forget_epoch(TYPE, 1)
+            # Takes the number of the second block, but not that of the third.
+            other.keep_outputs(TYPE, 3, outputs(1_500))
+        seen.append((block.epoch, len(block.records) // 80))
+    assert seen == [(1, 1_000), (2, 1)]
+
+
+def test_what_is_dropped_is_overwritten_in_the_file(tmp_path: Path) -> None:
+    vault = opened(tmp_path / "v")
+    vault.keep_pepper(1, 2, b"P" * 32)
+    (sealed,) = vault._connection.execute("SELECT sealed FROM pepper").fetchone()
+    vault.forget_pepper(1)
+    assert vault.peppers() == []
+    vault.close()
+    assert sealed not in (tmp_path / "v").read_bytes()
