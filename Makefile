@@ -47,7 +47,7 @@ test-slow: .venv/.development ## Fault injection and long property runs
 	@$(BIN)/pytest -m slow $(ARGS)
 
 check: .venv/.development ## Format, lint, types, import rules, wire compatibility, generated code
-	@echo "tocsin: ruff"; $(BIN)/ruff format --check .; $(BIN)/ruff check .
+	@echo "tocsin: ruff"; $(BIN)/ruff format --check .; $(BIN)/ruff check --no-cache .
 	@echo "tocsin: mypy"; $(BIN)/mypy $(SOURCES) benchmarks
 	@echo "tocsin: import-linter"; $(BIN)/lint-imports --no-cache
 	@echo "tocsin: buf"; $(BIN)/buf lint protos; $(BIN)/buf breaking protos --against protos/released.binpb

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cyclopts import App
+
 from tocsin.cli.output import Json, print_json, print_table, warn
 
 app = App(name="keys", help="Class keys of the committee.")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from tocsin.cli.output import Json, print_json, print_table, say
 
+from tocsin.cli.output import Json, print_json, print_table, say
 from tocsin.cli.unlocking import UnlockBy, passphrase_for
 
 app = App(name="member", help="Make a member's keys, certificates and public card.")

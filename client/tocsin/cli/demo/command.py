@@ -39,9 +39,8 @@ def demo(
     json
         Print what the tables are made of as JSON, after them.
     """
-    from tocsin.cli.output import print_json
-
     from tocsin.cli.demo.run import DemoFailed, run, temporary_folder
+    from tocsin.cli.output import print_json
 
     seats = min(7, members) if committee is None else committee
     if not (2 <= members <= 10 and 1 <= threshold <= seats <= min(7, members)):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tocsin.node.service.following import Following
-
 from tocsin.node.model import MemberId
 from tocsin.node.ports import Reading
+from tocsin.node.service.following import Following
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.publishing import Publishing
 from tocsin.node.service.storing import Storing
