@@ -255,7 +255,7 @@ class Client:
             evaluated += paid
             from_vault += len(subjects) - paid
             by_key = {each.key: each for each in subjects}
-            entries = []
+            entries, period = [], standing.charter.period_at(system.now())
             for key, label in labels:
                 subject = by_key[key]
                 class_key = standing.charter.class_key(subject.key_class, subject.epoch)
@@ -266,6 +266,7 @@ class Client:
             for epoch in {each.epoch for each in subjects}:
                 self._vault.mark_reported(epoch, [each.key for each in subjects if each.epoch == epoch])
             keys = self._reporter.enqueue_entries(entries, system.now())
+            self._mark_sealed(subjects, period)
             accepted += self._reporter.flush(system.now()).accepted(keys)
             submissions += keys
             if progress is not None:
@@ -315,8 +316,9 @@ class Client:
         nothing.
         """
         standing, now = self._current(), system.now()
-        entries = renewals(self._node, self._vault, standing, now, system.random_bytes)
-        keys = self._reporter.enqueue_entries(entries, now)
+        renewed = renewals(self._node, self._vault, standing, now, system.random_bytes)
+        keys = self._reporter.enqueue_entries([entry for _, entry in renewed], now)
+        self._mark_sealed([subject for subject, _ in renewed], standing.charter.period_at(now))
         return Receipt(self._reporter.flush(now).accepted(keys), (), keys)
 
     def flush(self) -> Receipt:
@@ -432,6 +434,13 @@ class Client:
             self._standing = self._keeper.refresh(self._node, self._standing, system.now())
             self._refreshed = system.monotonic()
             return self._standing
+
+    def _mark_sealed(self, subjects: Iterable[Subject], period: int) -> None:
+        by_epoch: dict[int, list[bytes]] = {}
+        for each in subjects:
+            by_epoch.setdefault(each.epoch, []).append(each.key)
+        for epoch, keys in by_epoch.items():
+            self._vault.mark_sealed(epoch, keys, period)
 
     def _subjects(self, good: Values, *, newest_only: bool) -> tuple[Standing, list[Subject], int]:
         """Return F of every value, from the vault or evaluated now, and how many were paid for."""

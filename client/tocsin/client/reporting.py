@@ -10,7 +10,8 @@ Rules
 4. No report has more hops than the charter's policy allows. A type that may not stand alone takes no campaign key. A
    `payment.composite` is supporting evidence, never alone.
 5. Renewing seals again, from the stored F, what is live in the member's own log and not yet in the current period: so
-   one client does not renew what another retracted.
+   one client does not renew what another retracted. What this client sealed in the current period is not due, though
+   the log does not show it before the tick: an old label would come to lie above a new report.
 6. Retracting covers every live index under the value's tags, for every purpose, live period and live epoch.
 """
 
@@ -168,7 +169,7 @@ class Reporter:
         key = row.idempotency_key
         too_old = row.kind is OutboxKind.SUBMIT and now - row.created > _STALE_SECONDS
         if too_old and self._node.submission(key) is None:
-            self._vault.settle(key)
+            self._drop(row)
             raise SubmissionLost(
                 f"a request of {row.kind} sealed {(now - row.created) // _DAY} days ago never reached the node and is "
                 "too old to be sent now; it was dropped: report or retract again"
@@ -181,17 +182,25 @@ class Reporter:
         except RefusedByNode as error:
             if error.reason not in _FINAL:
                 raise
-            self._vault.settle(key)
+            self._drop(row)
             raise SubmissionLost(f"a request of {row.kind} was dropped from the outbox: {error}") from error
         self._vault.settle(key)
         return acknowledged.count
 
+    def _drop(self, row: OutboxRow) -> None:
+        if row.kind is OutboxKind.SUBMIT:
+            # Else a renewal that is lost would count as made.
+            self._vault.unmark_sealed()
+        self._vault.settle(row.idempotency_key)
 
-def renewals(node: NodeApi, vault: Vault, standing: Standing, now: int, random: Random) -> list[WireEntry]:
+
+def renewals(
+    node: NodeApi, vault: Vault, standing: Standing, now: int, random: Random
+) -> list[tuple[Subject, WireEntry]]:
     """Seal again what this client reported and what is live only in an earlier period (rule 5)."""
     current = standing.charter.period_at(now)
     taggers = Taggers(standing, [standing.member.id], standing.periods(0, now))
-    renewed: list[WireEntry] = []
+    renewed: list[tuple[Subject, WireEntry]] = []
     for class_key, subjects in _reported(vault, standing, now):
         newest: dict[tuple[bytes, Purpose], int] = {}
         found = look_up(node, taggers, subjects)
@@ -204,8 +213,10 @@ def renewals(node: NodeApi, vault: Vault, standing: Standing, now: int, random: 
             if each.slot.info.period == newest[each.slot.subject.key, each.slot.purpose] < current
         ]
         for each in open_all(node, standing, due, now).opened:
-            output = each.candidate.slot.subject.output
-            renewed.append(seal_label(standing, class_key, output, each.label, now, random))
+            subject = each.candidate.slot.subject
+            renewed.append(
+                (subject, seal_label(standing, class_key, subject.output, each.label, now, random))
+            )
     return renewed
 
 
@@ -217,7 +228,10 @@ def retraction_tags(standing: Standing, subjects: Iterable[Subject], now: int) -
 
 def _reported(vault: Vault, standing: Standing, now: int) -> list[tuple[ClassKey, list[Subject]]]:
     by_epoch: dict[tuple[str, int], list[bytes]] = {}
+    current = standing.charter.period_at(now)
     for each in vault.reported():
+        if each.sealed is not None and each.sealed >= current:
+            continue
         by_epoch.setdefault((each.type, each.epoch), []).append(each.key)
     found = []
     for (type, epoch), keys in by_epoch.items():

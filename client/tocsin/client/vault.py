@@ -33,7 +33,8 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
-from tocsin.client.errors import BadVault, ForeignVault
+from tocsin.client.errors import BadVault
+from tocsin.client.vault_tables import bind
 from tocsin.indicators.registry import Observable
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 
@@ -42,33 +43,11 @@ Random = Callable[[int], bytes]
 KEY_BYTES = 16
 BLOCK_OUTPUTS = 1_000
 RECORD_BYTES = KEY_BYTES + OUTPUT_BYTES
-SCHEMA = 1
 
 _NONCE = 24
 _BUSY_MS = 10_000
-
-_TABLES = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE block (
-    id INTEGER PRIMARY KEY, type TEXT NOT NULL, epoch INTEGER NOT NULL, count INTEGER NOT NULL, sealed BLOB NOT NULL
-);
-CREATE INDEX block_of ON block (type, epoch);
-CREATE TABLE value (
-    key BLOB NOT NULL, epoch INTEGER NOT NULL, type TEXT NOT NULL, block INTEGER NOT NULL, slot INTEGER NOT NULL,
-    reported INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (key, epoch)
-) WITHOUT ROWID;
-CREATE INDEX reported_value ON value (reported) WHERE reported;
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, idempotency BLOB NOT NULL UNIQUE,
-    sealed BLOB NOT NULL, created INTEGER NOT NULL
-);
-CREATE TABLE charter (version INTEGER PRIMARY KEY, envelope BLOB NOT NULL);
-CREATE TABLE pepper (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, sealed BLOB NOT NULL);
-CREATE TABLE cursor (
-    writer BLOB PRIMARY KEY, next_index INTEGER NOT NULL, since INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE head (writer BLOB PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) WITHOUT ROWID;
-"""
+# A value's mark: 0 for not reported, 1 for reported in no known period, else the period above this.
+_SEALED = 2
 
 
 class OutboxKind(StrEnum):
@@ -103,11 +82,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A value that this client reported: where its output is kept."""
+    """A value that this client reported: where its output is kept, and the last period it was sealed in, if known."""
 
     key: bytes
     type: str
     epoch: int
+    sealed: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +230,22 @@ class Vault:
         """Note that this client reported these values under one epoch."""
         with self._lock, self._writing() as db:
             db.executemany(
-                "UPDATE value SET reported = 1 WHERE key = ? AND epoch = ?", [(k, epoch) for k in keys]
+                "UPDATE value SET reported = max(reported, 1) WHERE key = ? AND epoch = ?",
+                [(key, epoch) for key in keys],
             )
+
+    def mark_sealed(self, epoch: int, keys: Iterable[bytes], period: int) -> None:
+        """Note that an entry of these reported values, sealed in a period, is in the outbox or with the node."""
+        with self._lock, self._writing() as db:
+            db.executemany(
+                "UPDATE value SET reported = ? WHERE key = ? AND epoch = ? AND reported",
+                [(period + _SEALED, key, epoch) for key in keys],
+            )
+
+    def unmark_sealed(self) -> None:
+        """Forget what was sealed when: an entry was lost, and it is not known which values it was of."""
+        with self._lock, self._writing() as db:
+            db.execute("UPDATE value SET reported = 1 WHERE reported > 1")
 
     def unmark_reported(self, keys: Iterable[bytes]) -> None:
         """Note that these values were retracted, in every epoch."""
@@ -261,8 +255,11 @@ class Vault:
     def reported(self) -> list[Reported]:
         """Return every value that this client reported and did not retract."""
         with self._lock, self._reading():
-            rows = self._connection.execute("SELECT key, type, epoch FROM value WHERE reported")
-            return [Reported(*row) for row in rows]
+            rows = self._connection.execute("SELECT key, type, epoch, reported FROM value WHERE reported")
+            return [
+                Reported(key, type, epoch, mark - _SEALED if mark >= _SEALED else None)
+                for key, type, epoch, mark in rows
+            ]
 
     # Outbox
 
@@ -442,7 +439,7 @@ def open_vault(
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         vault = Vault(connection, key, random, path)
-        _bind(connection, path, key, json.dumps([federation, member.hex(), pin.hex()]).encode())
+        bind(connection, path, key, json.dumps([federation, member.hex(), pin.hex()]).encode())
     except (sqlite3.Error, OSError) as error:
         if connection is not None:
             connection.close()
@@ -454,41 +451,6 @@ def open_vault(
             connection.close()
         raise
     return vault
-
-
-def _bind(connection: sqlite3.Connection, path: Path, key: bytes, owner: bytes) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if tables and "meta" not in tables:
-            raise BadVault(f"{path}: is a database of something else; name a file of its own as `vault`")
-        if not tables:
-            for statement in _TABLES.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
-            check = hmac.digest(key, b"tocsin/1 vault owner" + owner, "sha256")
-            connection.executemany(
-                "INSERT INTO meta VALUES (?, ?)",
-                [("schema", str(SCHEMA).encode()), ("owner", owner), ("check", check)],
-            )
-        found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    if found.get("schema") != str(SCHEMA).encode():
-        raise BadVault(f"{path}: the vault is of another release; use the release that wrote it")
-    if found.get("owner") != owner:
-        raise ForeignVault(
-            f"{path}: the vault belongs to another federation, member or founding charter; "
-            "name this member's own file as `vault` in client.toml"
-        )
-    check = hmac.digest(key, b"tocsin/1 vault owner" + owner, "sha256")
-    if not hmac.compare_digest(found.get("check", b""), check):
-        raise ForeignVault(
-            f"{path}: the vault was made with another vault key; use the keyring it was made with"
-        )
 
 
 def _block_name(id: int, type: str, epoch: int) -> bytes:
