@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.charter.card import parse_card
 from tocsin.cli.main import run
 
 FEDERATION = "fed.example"
@@ -55,6 +56,42 @@ def test_founding_from_cards_to_installed_charters(three: Path, capsys: pytest.C
         )
         assert verified["hash"] in (three / name / "node" / "node.toml").read_text()
         assert len(list((three / name / "node" / "shares").iterdir())) == 10
+
+
+def test_a_charter_is_not_installed_without_the_shares_of_every_seat(
+    three: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    charter, shares = three / "dealt" / "charter.json", three / "dealt" / "shares"
+    for name in ("aster", "borealis", "cinder"):
+        assert tocsin("charter", "sign", charter, "--member", three / name) == 0
+    install = ("charter", "install", charter, "--member", three / "aster")
+    before = {path: path.read_bytes() for path in (three / "aster").rglob("*") if path.is_file()}
+    for given, named in ((), three / "aster" / "node" / "shares"), (("--shares", three), three):
+        capsys.readouterr()
+        assert tocsin(*install, *given) == 2
+        message = capsys.readouterr().err
+        assert str(named) in message
+        assert "Aster holds 10 seats" in message
+        assert "--shares" in message
+    own = shares / parse_card((three / "aster" / "card.json").read_bytes()).member.id.hex()
+    (lost,) = own.glob("3-*.share")
+    kept = lost.read_bytes()
+    lost.unlink()
+    assert tocsin(*install, "--shares", shares) == 2
+    assert f"of 1 of them ({lost.name}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (three / "aster").rglob("*") if path.is_file()} == before
+    lost.write_bytes(kept)
+    assert tocsin(*install, "--shares", shares) == 0
+    assert tocsin(*install) == 0
+
+
+def test_a_member_without_a_seat_needs_no_shares(three: Path) -> None:
+    assert tocsin("keys", "deal", three / "draft.json", "--out", three / "two", "--committee", "Aster",
+                  "--committee", "Borealis") == 0  # fmt: skip
+    charter = three / "two" / "charter.json"
+    for name in ("aster", "borealis", "cinder"):
+        assert tocsin("charter", "sign", charter, "--member", three / name) == 0
+    assert tocsin("charter", "install", charter, "--member", three / "cinder") == 0
 
 
 def test_dealing_warns_that_the_dealer_could_know_the_keys(
@@ -113,6 +150,21 @@ INIT = "member init {folder}/%s --federation %s --name A --endpoint %s"
         ("charter install {folder}/dealt/charter.json --member {folder}/aster", "sign"),
         ("charter show {folder}/aster/card.json", "charter"),
         ("charter verify {folder}/dealt/charter.json --pin xyz", "64 hex"),
+        ("charter verify {folder}/dealt/none.json", "dealt/none.json does not exist"),
+        ("charter sign {folder}/none.json --member {folder}/aster", "none.json does not exist"),
+        (
+            "charter draft {folder}/nope.json --federation fed.example --out {folder}/d",
+            "nope.json does not exist",
+        ),
+        (
+            "charter draft {folder}/aster/card.json --federation other.example --out {folder}/d",
+            "the card of Aster was made for fed.example, not for other.example",
+        ),
+        (
+            "charter draft {folder}/aster/card.json {folder}/borealis/card.json --federation fed.example "
+            "--out {folder}/draft.json",
+            "draft.json exists already",
+        ),
     ],
 )
 def test_mistakes_are_named_and_change_nothing(

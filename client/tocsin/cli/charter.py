@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from tocsin.cli.output import Json, print_json, print_table, say
+from tocsin.cli.output import Json, counted, print_json, print_table, say
 from tocsin.cli.unlocking import UnlockBy, passphrase_for
 
 app = App(name="charter", help="The federation's charter: draft, sign, show, verify, install.")
@@ -51,7 +51,7 @@ def draft(
     if json:
         print_json({"draft": str(out), "members": [each.member.id for each in parsed]})
         return
-    say(f"drafted {out} for {len(parsed)} members; next: tocsin keys deal {out} --out FOLDER")
+    say(f"drafted {out} for {counted(len(parsed), 'member')}; next: tocsin keys deal {out} --out FOLDER")
 
 
 @app.command
@@ -78,7 +78,7 @@ def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE, j
     if json:
         print_json({"charter": str(charter), "signed": [signer for signer, _ in signed.signatures]})
         return
-    say(f"{len(signed.signatures)} signatures in {charter}")
+    say(f"{counted(len(signed.signatures), 'signature')} in {charter}")
 
 
 @app.command
@@ -172,7 +172,8 @@ def install(charter: Path, *, member: Path, shares: Path | None = None, json: Js
     member
         The member's folder.
     shares
-        The shares folder that `tocsin keys deal` wrote; only the member's own are copied.
+        The shares folder that `tocsin keys deal` wrote; only the member's own are copied. A member that holds seats
+        needs it, unless its shares are in place already.
     json
         Print the pin as JSON.
     """

@@ -68,6 +68,12 @@ def warn(text: str) -> None:
     sys.stderr.write(f"tocsin: warning: {_printable(text)}\n")
 
 
+def note(text: str) -> None:
+    """Say on standard error what a command is at."""
+    sys.stdout.flush()
+    sys.stderr.write(f"tocsin: {_printable(text)}\n")
+
+
 def fail(text: str) -> None:
     """Print an error to standard error."""
     sys.stdout.flush()
@@ -96,6 +102,11 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(escape(_printable(what)), total=total)
         yield lambda more: bar.advance(task, more)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Write a count with its noun: `1 value`, `2 values`, `0 matches`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def utc(seconds: int) -> str:

@@ -1,7 +1,7 @@
 """A member's own certificate authority and the two leaves it issues (SPEC.md §8).
 
 1. Keys are P-256: the RPC library takes no Ed25519, and with our cipher suites a P-256 leaf works in TLS 1.3 only.
-2. A CA's subject names its member, so no two CAs of a federation share a subject or a key identifier.
+2. A CA's subject names its federation and its member, so no two CAs share a subject or a key identifier.
 3. A node's leaf carries its SPIFFE id and the DNS name that the dialler checks; a client's carries its SPIFFE id alone.
 """
 
@@ -73,6 +73,17 @@ def make_authority(federation: str, member: bytes, now: int) -> Issued:
         .sign(key, hashes.SHA256())
     )
     return Issued(certificate, _private_bytes(key))
+
+
+def federation_of(authority: bytes) -> str | None:
+    """The federation that a member's CA (DER) was made for; None where it names none, or several."""
+    try:
+        names = x509.load_der_x509_certificate(authority).subject.get_attributes_for_oid(
+            NameOID.ORGANIZATION_NAME
+        )
+    except ValueError:
+        return None
+    return str(names[0].value) if len(names) == 1 else None
 
 
 def issue_leaf(

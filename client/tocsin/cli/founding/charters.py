@@ -3,7 +3,9 @@
 1. A draft is version 1 without class keys; `keys deal` adds them. Only then it is signed.
 2. Before a member signs, its own client key must open the pepper and the commitment must match (SPEC.md §5).
 3. Whoever installs a charter pins the hash of version 1, which members compare with each other by other means.
-4. Nothing is written over but a charter file by its successor, and that in one step.
+4. Whoever holds seats installs a charter with the shares of all of them, or nothing: its node would start and evaluate
+   nothing.
+5. Nothing is written over but a charter file by its successor, and that in one step.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from tocsin.charter.envelope import (
     sign_document,
 )
 from tocsin.charter.rules import check_fresh, verify_founding, verify_next
+from tocsin.cli.founding.certificates import federation_of
+from tocsin.cli.founding.keys import share_name
 from tocsin.cli.founding.members import FoundingError, open_part
 from tocsin.client.system import random_bytes
 from tocsin.indicators.registry import SNAPSHOT_NAMES
@@ -39,7 +43,18 @@ ENUMERABLE_PERCENT = 1.0
 
 
 def draft(cards: Sequence[MemberCard], federation: str, mode: Mode, tick_seconds: int, now: int) -> Charter:
-    """Return version 1 without class keys. Raises `BadCharter` where cards or terms do not fit together."""
+    """Return version 1 without class keys. Raises `BadCharter` where cards or terms do not fit together.
+
+    Raises FoundingError for a card whose member was made for another federation: its certificates name that one, so no
+    connection to or from it would be accepted.
+    """
+    for card in cards:
+        made_for = federation_of(card.member.ca)
+        if made_for != federation:
+            raise FoundingError(
+                f"the card of {card.member.name} was made for {made_for or 'no federation'}, not for {federation}: "
+                f"name that one, or ask for a card made with `tocsin member init … --federation {federation}`"
+            )
     members = tuple(sorted((card.member for card in cards), key=lambda member: member.id))
     pepper = Pepper(random_bytes(32))
     return Charter(
@@ -94,13 +109,17 @@ def sign(folder: Path, signed: SignedCharter, passphrase: Passphrase | None = No
 
 
 def install(folder: Path, signed: SignedCharter, shares: Path | None, now: int) -> bytes:
-    """Put a founding charter, its pin and the member's share files in place for node and client; returns the pin."""
+    """Put a founding charter, its pin and the member's share files in place for node and client; returns the pin.
+
+    Shares that are in place already need not be given again. Raises FoundingError, with nothing written, where one is
+    missing; `BadCharter` for a charter that not all signed.
+    """
     pin = charter_hash(signed.document)
     charter = verify_founding(signed, pin, now)
     member = _own_member(folder, charter)
-    if shares is not None:
-        for file in sorted((shares / member.id.hex()).glob("*.share")):
-            replace_file(folder / "node" / "shares" / file.name, file.read_bytes())
+    own = folder / "node" / "shares"
+    for name, sealed in _own_shares(charter, member, own if shares is None else shares / member.id.hex()):
+        replace_file(own / name, sealed)
     for part in ("node", "client"):
         replace_file(folder / part / "charter.json", signed.encode())
         toml = folder / part / f"{part}.toml"
@@ -175,6 +194,21 @@ def _pin(text: str) -> bytes:
     if len(pin) != 32:
         raise FoundingError("a pin is 64 hex digits, the SHA-256 of version 1's document")
     return pin
+
+
+def _own_shares(charter: Charter, member: Member, folder: Path) -> list[tuple[str, bytes]]:
+    names = [
+        share_name(key.key_class, key.epoch, seat)
+        for key in charter.classes
+        for seat in key.seats_of(member.id)
+    ]
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise FoundingError(
+            f"{member.name} holds {len(names)} seats, and {folder} lacks the shares of {len(missing)} of them "
+            f"({missing[0]} is the first): name with --shares the shares folder that `tocsin keys deal` wrote"
+        )
+    return [(name, (folder / name).read_bytes()) for name in names]
 
 
 def _own_member(folder: Path, charter: Charter) -> Member:

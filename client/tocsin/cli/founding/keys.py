@@ -71,9 +71,14 @@ def deal(charter: Charter, seats: Seats) -> tuple[Charter, Mapping[bytes, Mappin
         )
         for seat, (holder, share) in enumerate(zip(seats.committee, dealt.shares, strict=True), 1):
             info = hpke.share_info(charter.federation, int(key_class), FIRST_EPOCH, seat, holder)
-            name = f"{int(key_class)}-{FIRST_EPOCH}-{seat}.share"
+            name = share_name(int(key_class), FIRST_EPOCH, seat)
             files[holder][name] = hpke.seal_to(charter.member(holder).node_hpke, info, share)
     return replace(charter, classes=tuple(classes)), files
+
+
+def share_name(key_class: int, epoch: int, seat: int) -> str:
+    """Name the file of one seat's sealed share."""
+    return f"{key_class}-{epoch}-{seat}.share"
 
 
 def seats_for(charter: Charter, named: Sequence[str] | None) -> list[bytes]:
