@@ -86,7 +86,7 @@ def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> N
 
 def test_an_impossible_committee_is_refused_before_anything_starts(tmp_path: Path) -> None:
     done = run(tmp_path, "--members", "3", "--committee", "3", "--threshold", "4")
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "threshold" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -95,9 +95,26 @@ def test_an_impossible_committee_is_refused_before_anything_starts(tmp_path: Pat
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     (tmp_path / "something").write_text("mine")
     done = run(tmp_path, "--keep", str(tmp_path))
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "not empty" in done.stderr
     assert (tmp_path / "something").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "prompts.jsonl does not exist"),
+        (b"\xff", "no UTF-8 text"),
+        (b'{"text": "x"}\n', "prompts.jsonl:1: "),
+        (b"{\n", "prompts.jsonl:1: "),
+    ],
+)
+def test_prompts_that_cannot_be_read_are_bad_usage(tmp_path: Path, content: bytes | None, told: str) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    if content is not None:
+        prompts.write_bytes(content)
+    done = run(tmp_path, "--prompts", str(prompts))
+    assert (done.returncode, told in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
 @pytest.mark.parametrize("delay", [1.0, 5.0])

@@ -33,7 +33,7 @@ def report(error: Exception) -> int:
     code = exit_code(error)
     if code is None:
         raise error
-    fail(str(error))
+    fail(_line(error))
     return code
 
 
@@ -58,3 +58,17 @@ def exit_code(error: Exception) -> int | None:
     for name in names & _NAMED.keys():
         return _NAMED[name]
     return EXIT_USAGE if isinstance(error, ValueError) else EXIT_FAILED
+
+
+def _line(error: Exception) -> str:
+    # The system's own text begins with a number that helps nobody. An error of our own says everything itself.
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    match error:
+        case FileNotFoundError(filename=str() as name):
+            return f"{name} does not exist"
+        case FileExistsError(filename=str() as name):
+            return f"{name} exists already: name a new file, nothing is written over"
+        case OSError(filename=str() as name):
+            return f"{name}: {error.strerror}"
+    return error.strerror

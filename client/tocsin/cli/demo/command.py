@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 app = App(name="demo", help="Found a federation on this machine and show what its members find.")
 
@@ -18,7 +19,10 @@ def demo(
     seed: int = 2026,
     prompts: Path | None = None,
     keep: Path | None = None,
-    json: bool = False,
+    json: Annotated[
+        bool,
+        Parameter(negative=(), help="Print what the tables are made of as JSON, after them."),
+    ] = False,
 ) -> None:
     """Found providers, run their nodes and clients, and show matches, budgets and what others see.
 
@@ -36,15 +40,13 @@ def demo(
         Prompt texts for the benign users' gateway logs: one a line, or JSON lines with `prompt`; plain or .gz.
     keep
         Leave everything in this new folder instead of removing it.
-    json
-        Print what the tables are made of as JSON, after them.
     """
-    from tocsin.cli.demo.run import DemoFailed, run, temporary_folder
+    from tocsin.cli.demo.run import ImpossibleDemo, run, temporary_folder
     from tocsin.cli.output import print_json
 
     seats = min(7, members) if committee is None else committee
     if not (2 <= members <= 10 and 1 <= threshold <= seats <= min(7, members)):
-        raise DemoFailed(
+        raise ImpossibleDemo(
             f"{members} members with committee {seats} and threshold {threshold}: "
             "2 to 10 members and 1 ≤ threshold ≤ committee ≤ min(7, members)"
         )

@@ -36,6 +36,10 @@ class DemoFailed(RuntimeError):
     """The demonstration did not show what it promises; the message says which part."""
 
 
+class ImpossibleDemo(ValueError):
+    """What the demonstration was asked for cannot be; nothing was started."""
+
+
 @dataclass
 class Phases:
     """Seconds by phase, in order."""
@@ -102,7 +106,7 @@ def temporary_folder(keep: Path | None) -> Any:
     if keep is None:
         return tempfile.TemporaryDirectory(prefix="tocsin-demo-")
     if keep.exists() and any(keep.iterdir()):
-        raise DemoFailed(f"{keep} is not empty: name a new folder, nothing is written over")
+        raise ImpossibleDemo(f"{keep} is not empty: name a new folder, nothing is written over")
     keep.mkdir(parents=True, exist_ok=True)
     return _Kept(keep)
 
@@ -122,12 +126,25 @@ def _prompts(path: Path | None) -> list[str]:
     if path is None:
         return []
     content = path.read_bytes()
-    if path.suffix == ".gz":
-        content = gzip.decompress(content)
-    lines = content.decode("utf-8").splitlines()
-    return [
-        json.loads(line)["prompt"] if line.startswith("{") else line.strip() for line in lines if line.strip()
-    ]
+    try:
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        lines = content.decode("utf-8").splitlines()
+    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError):
+        raise ImpossibleDemo(f"{path} is no UTF-8 text, plain or .gz") from None
+    return [_prompt(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _prompt(path: Path, number: int, line: str) -> str:
+    if not line.startswith("{"):
+        return line.strip()
+    try:
+        prompt = json.loads(line).get("prompt")
+    except ValueError:
+        prompt = None
+    if not isinstance(prompt, str):
+        raise ImpossibleDemo(f"{path}:{number}: a line that begins with {{ is JSON with prompt, a text")
+    return prompt
 
 
 def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, dict[str, Any]]:
