@@ -24,6 +24,7 @@ from tocsin.client.ports import (
     Acknowledged,
     BudgetLeft,
     Budgets,
+    KeptFork,
     LogCheckpoint,
     LogEntry,
     LogStatus,
@@ -88,6 +89,7 @@ class FakeFederation:
                 plain = hpke.open_sealed(self.keys[home.id]["node_hpke"], info, file.read_bytes())
                 self.shares[key_class, epoch, seat] = decode_scalar(plain)
         self.logs = {home.id: Log() for home in self.homes}
+        self.forks: list[KeptFork] = []
         self.offset = 0
         for home in self.homes:
             self.publish(home.id, [])
@@ -282,6 +284,9 @@ class FakeNode:
 
     def proven_entries(self, locations: Sequence[tuple[bytes, int]]) -> ProvenEntries:
         self._up()
+        for writer, index in locations:
+            if index >= (size := self.world.logs[writer].frontier.size):
+                raise RefusedByNode("OUT_OF_RANGE", f"the log has {size} entries", "locations")
         return ProvenEntries(
             tuple(self.prove(writer, index) for writer, index in locations),
             {writer: self.world.logs[writer].note for writer, _ in locations},
@@ -342,6 +347,10 @@ class FakeNode:
     def checkpoints(self) -> list[LogCheckpoint]:
         self._up()
         return [LogCheckpoint(writer, log.note, False) for writer, log in self.world.logs.items()]
+
+    def forks(self) -> list[KeptFork]:
+        self._up()
+        return self.world.forks
 
     def entries(self, writer: bytes, start: int, limit: int) -> list[LogEntry]:
         self._up()

@@ -7,20 +7,27 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from tocsin.cli.options import DEFAULT_CONFIG, Config
+from tocsin.cli.options import DEFAULT_CONFIG, Config, Pin, trusted_pin
 from tocsin.cli.output import Json, print_json, print_table, say, utc
 
 app = App(name="evidence", help="Export and verify pieces of evidence.")
+
+
+_NOT_THERE = ("OUT_OF_RANGE", "UNKNOWN_LOG")
 
 
 class BadArguments(ValueError):
     """Arguments that do not go together."""
 
 
+class NoSuchEntry(ValueError):
+    """An index beyond the end of the log as the own node holds it."""
+
+
 @app.command
 def export(
     *,
-    out: Path,
+    out: Annotated[Path, Parameter(help="A new folder for the evidence.")],
     match: Annotated[
         str | None, Parameter(help="writer:index, as `tocsin query` shows it under entry.")
     ] = None,
@@ -31,12 +38,15 @@ def export(
 ) -> int:
     """Write an entry, its proof and the charters into a new folder.
 
-    Whoever has the federation's pin verifies it offline. The entry stays sealed.
+    Whoever has the federation's pin verifies it offline. The entry stays sealed. about.json is for a reader's
+    convenience: it proves nothing.
 
-    Exit codes: 0 written, 2 bad arguments or an erased entry, 3 unavailable, 5 the node's proof fails.
+    Exit codes: 0 written, 2 bad arguments, or an entry that is erased or not there, 3 unavailable, 5 the node's proof
+    fails.
     """
     from tocsin.cli.log import find_member
     from tocsin.cli.options import connect
+    from tocsin.client.errors import RefusedByNode
     from tocsin.client.evidence import export_evidence
 
     if match is not None:
@@ -48,9 +58,17 @@ def export(
         raise BadArguments("--index counts from 0")
     with connect(config) as client:
         member = find_member(client.charter, writer)
+        try:
+            proof = client.prove(member.id, index)
+        except RefusedByNode as error:
+            if error.reason not in _NOT_THERE:
+                raise
+            raise NoSuchEntry(
+                f"{member.name}'s log has no entry {index}; `tocsin log verify` shows how many it has"
+            ) from None
         export_evidence(
             out,
-            client.prove(member.id, index),
+            proof,
             client.charter_chain(),
             writer=member.id,
             name=member.name,
@@ -67,32 +85,22 @@ def export(
 
 @app.command
 def verify(
-    folder: Path,
+    folder: Annotated[Path, Parameter(help="What `tocsin evidence export` wrote.")],
     *,
-    pin: Annotated[
-        str | None, Parameter(help="Hash of charter version 1 in hex; by default from client.toml.")
-    ] = None,
+    pin: Pin = None,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> int:
     """Verify a folder of evidence offline, without a node.
 
+    about.json is not read: it is a convenience and proves nothing. What is proven is printed.
+
     Exit codes: 0 it proves that the member published the entry, 2 files or the pin are missing, 5 it does not.
     """
     from tocsin.client import system
-    from tocsin.client.config import load_config
     from tocsin.client.evidence import verify_evidence
 
-    if pin is not None:
-        try:
-            trusted = bytes.fromhex(pin)
-        except ValueError:
-            trusted = b""
-        if len(trusted) != 32:
-            raise BadArguments("--pin is 32 bytes in hex")
-    else:
-        trusted = load_config(config).charter_pin
-    found = verify_evidence(folder, trusted, system.now())
+    found = verify_evidence(folder, trusted_pin(pin, config), system.now())
     if json:
         print_json({name: getattr(found, name) for name in found.__dataclass_fields__})
         return 0

@@ -32,6 +32,28 @@ Inputs = Annotated[
 ]
 
 
+Pin = Annotated[str | None, Parameter(help="Hash of charter version 1 in hex; by default from client.toml.")]
+
+
+class BadPin(ValueError):
+    """A pin that is not 32 bytes in hex."""
+
+
+def trusted_pin(pin: str | None, config: Path) -> bytes:
+    """Return the pin that was given, else the one of client.toml. Raises `BadPin`, `BadConfig`."""
+    if pin is None:
+        from tocsin.client.config import load_config
+
+        return load_config(config).charter_pin
+    try:
+        trusted = bytes.fromhex(pin)
+    except ValueError:
+        trusted = b""
+    if len(trusted) != 32:
+        raise BadPin("--pin is 32 bytes in hex")
+    return trusted
+
+
 def connect(config: Path) -> Client:
     """Open the client that a command works with."""
     from tocsin.client import Client

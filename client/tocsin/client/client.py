@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from tocsin.charter.document import Charter
+from tocsin.charter.document import Charter, parse_charter
+from tocsin.charter.envelope import parse_envelope
 from tocsin.client import system
 from tocsin.client.charters import CharterKeeper, Standing
 from tocsin.client.config import ClientConfig, load_config, open_secrets
 from tocsin.client.errors import Misbehaved, TocsinError
 from tocsin.client.evaluating import Evaluator
 from tocsin.client.evidence import fetch_proof
+from tocsin.client.forks import ProvenFork, fetch_forks
 from tocsin.client.log_audit import LogReport, audit_log
 from tocsin.client.matching import Subject, Taggers, look_up, matches_of, open_all
 from tocsin.client.model import (
@@ -360,6 +362,16 @@ class Client:
         )
         return watcher.matches()
 
+    def watched(self) -> tuple[int, int]:
+        """Return how many values `watch` knows, and in how many members' logs it looks for them.
+
+        A type counts by the epoch under which most of its values are kept. Raises as `query` does.
+        """
+        by_type: dict[str, int] = {}
+        for (type, _), count in self._vault.kept().items():
+            by_type[type] = max(count, by_type.get(type, 0))
+        return sum(by_type.values()), len(self._current().others)
+
     def budget(self) -> Budgets:
         """Return what every evaluator says is left of this member's budgets."""
         return self._node.budgets()
@@ -386,6 +398,11 @@ class Client:
     def prove(self, writer: bytes, index: int) -> ProofFiles:
         """Fetch and verify one entry of a member's log as evidence. Raises `NodeMisbehaved`, `BadConfig`."""
         return fetch_proof(self._node, self._current().charter, writer, index)
+
+    def forks(self) -> list[ProvenFork]:
+        """Fetch and verify every proof the node keeps that a log showed two histories. Raises `NodeMisbehaved`."""
+        charters = [parse_charter(parse_envelope(each).document) for each in self.charter_chain()]
+        return fetch_forks(self._node, charters)
 
     def verify_log(self, member: bytes, *, progress: Progress | None = None) -> LogReport:
         """Read the node's whole copy of a member's log and verify signature, every leaf, root and growth.

@@ -104,10 +104,10 @@ def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
 
     Raises `BadEvidence`, and `BadConfig` where a file is missing.
     """
-    charter = _charter(folder, pin, now)
+    charter = read_charters(folder, pin, now)[-1]
     try:
-        entry = parse_entry_file(_read(folder / "entry"))
-        proof = parse_tlog_proof(_read(folder / "proof"))
+        entry = parse_entry_file(read_evidence_file(folder / "entry"))
+        proof = parse_tlog_proof(read_evidence_file(folder / "proof"))
         origin = parse_checkpoint(parse_note(proof.note).text).origin
         member = next(
             (each for each in charter.members if log_origin(charter.federation, each.id) == origin), None
@@ -132,25 +132,28 @@ def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
     )
 
 
-def _charter(folder: Path, pin: bytes, now: int) -> Charter:
-    charter: Charter | None = None
+def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
+    """Return the charters of a folder of evidence from version 1 on, verified from the pin.
+
+    Raises `BadEvidence`, and `BadConfig` where the first is missing.
+    """
+    charters: list[Charter] = []
     for version in range(1, _MAX_CHARTERS):
         path = folder / f"charter-{version}.json"
-        if charter is not None and not path.exists():
+        if charters and not path.exists():
             break
         try:
-            signed = parse_envelope(_read(path))
-            charter = (
-                verify_founding(signed, pin, now) if charter is None else verify_next(charter, signed, now)
+            signed = parse_envelope(read_evidence_file(path))
+            charters.append(
+                verify_next(charters[-1], signed, now) if charters else verify_founding(signed, pin, now)
             )
         except BadCharter as error:
             raise BadEvidence(f"{path}: {error}") from None
-    if charter is None:
-        raise BadEvidence(f"{folder}: holds no charter")
-    return charter
+    return charters
 
 
-def _read(path: Path) -> bytes:
+def read_evidence_file(path: Path) -> bytes:
+    """Read one file of evidence. Raises `BadConfig` where it is missing, `BadEvidence` where it is too large."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_FILE + 1)

@@ -131,6 +131,14 @@ class LogCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFork:
+    """A proof that the node keeps, encoded, that a log showed two histories."""
+
+    writer: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LogStatus:
     """How the node stands with one log."""
 
@@ -205,6 +213,9 @@ class NodeApi(Protocol):
 
     def checkpoints(self) -> list[LogCheckpoint]:
         """The newest checkpoint of every log the node holds."""
+
+    def forks(self) -> list[KeptFork]:
+        """Every proof of a fork that the node keeps."""
 
     def entries(self, writer: bytes, start: int, limit: int) -> list[LogEntry]:
         """Entries of a log from an index on, at most 1,000."""

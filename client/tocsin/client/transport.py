@@ -38,6 +38,7 @@ from tocsin.client.ports import (
     Acknowledged,
     BudgetLeft,
     Budgets,
+    KeptFork,
     LogCheckpoint,
     LogEntry,
     LogStatus,
@@ -247,6 +248,11 @@ class GrpcNode:
             LogCheckpoint(_sized(each.writer, _ID, "writer"), each.checkpoint, each.quarantined)
             for each in answer.checkpoints
         ]
+
+    def forks(self) -> list[KeptFork]:
+        """See `NodeApi.forks`."""
+        answer = self._call(self._log.ListForks, log_pb2.ListForksRequest())
+        return [KeptFork(_sized(each.writer, _ID, "writer"), each.proof) for each in answer.forks]
 
     def entries(self, writer: bytes, start: int, limit: int) -> list[LogEntry]:
         """See `NodeApi.entries`."""

@@ -1,0 +1,111 @@
+"""Proofs that a member's log showed two histories, as the own node keeps them, and as files for everybody else.
+
+1. A proof holds against every charter that the writer was a member of: whoever forked may have been removed since, or
+   have changed its log key.
+2. What the node sends is believed only where it proves a fork of the log that it is said to be of.
+3. On disk a proof lies beside the charters, from version 1 on: with the federation's pin that is all anybody needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tocsin.charter.document import Charter, Member
+from tocsin.client.errors import BadConfig, BadEvidence, NodeMisbehaved
+from tocsin.client.ports import NodeApi
+from tocsin.tlog.checkpoint import log_origin, parse_checkpoint
+from tocsin.tlog.errors import TlogError
+from tocsin.tlog.fork import (
+    ForkProof,
+    Inconsistency,
+    PrefixFork,
+    SameLeafFork,
+    SameSizeFork,
+    parse_fork,
+    verify_fork,
+)
+from tocsin.tlog.note import parse_note
+
+_WORDS = {
+    SameSizeFork: "two roots for one size",
+    SameLeafFork: "two leaves at one index",
+    PrefixFork: "a beginning that was replaced",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenFork:
+    """A verified proof: whose log, how the two signed checkpoints contradict, their sizes, and the proof itself."""
+
+    writer: bytes
+    writer_name: str
+    how: str
+    sizes: tuple[int, int]
+    proof: bytes
+
+
+def prove_fork(proof: bytes, charters: Sequence[Charter]) -> ProvenFork:
+    """Verify an encoded proof against verified charters, oldest first. Raises `BadEvidence`."""
+    try:
+        fork = parse_fork(proof)
+        if isinstance(fork, Inconsistency):
+            raise BadEvidence("it shows that a follower was refused, which proves nothing to others")
+        heads = [parse_checkpoint(parse_note(note).text) for note in (fork.first, fork.second)]
+        member = _verified(fork, heads[0].origin, charters)
+    except TlogError as error:
+        raise BadEvidence(f"it does not prove that a log forked: {error}") from None
+    return ProvenFork(member.id, member.name, _WORDS[type(fork)], (heads[0].size, heads[1].size), proof)
+
+
+def fetch_forks(node: NodeApi, charters: Sequence[Charter]) -> list[ProvenFork]:
+    """Fetch and verify every proof that the node keeps. Raises `NodeMisbehaved`, `Unavailable`."""
+    found = []
+    for kept in node.forks():
+        try:
+            proven = prove_fork(kept.proof, charters)
+        except BadEvidence as error:
+            raise NodeMisbehaved(
+                f"its proof that the log of {kept.writer.hex()} forked fails ({error})"
+            ) from None
+        if proven.writer != kept.writer:
+            raise NodeMisbehaved(
+                f"its proof that the log of {kept.writer.hex()} forked is of {proven.writer_name}'s"
+            )
+        found.append(proven)
+    return found
+
+
+def export_forks(folder: Path, forks: Sequence[ProvenFork], charters: Sequence[bytes]) -> list[Path]:
+    """Write `<writer>.fork` of each and the charters into a new or empty folder; returns the former.
+
+    Raises `BadConfig`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadConfig(f"{folder} is not empty; name a new folder, nothing is written over")
+        for version, envelope in enumerate(charters, 1):
+            (folder / f"charter-{version}.json").write_bytes(envelope)
+        paths = [folder / f"{each.writer.hex()}.fork" for each in forks]
+        for path, each in zip(paths, forks, strict=True):
+            path.write_bytes(each.proof)
+    except OSError as error:
+        raise BadConfig(f"{folder}: cannot be written ({error.strerror})") from None
+    return paths
+
+
+def _verified(fork: ForkProof, origin: str, charters: Sequence[Charter]) -> Member:
+    failure: TlogError | None = None
+    for charter in reversed(charters):
+        for member in charter.members:
+            if log_origin(charter.federation, member.id) != origin:
+                continue
+            try:
+                verify_fork(fork, origin, member.log)
+            except TlogError as error:
+                failure = failure or error
+            else:
+                return member
+    raise failure or BadEvidence("it is of a log that no member of the federation has or had")

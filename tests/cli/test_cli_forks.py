@@ -1,0 +1,100 @@
+"""Proofs of forks: shown from the own node, written out, and verified by somebody who has the pin only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli_client_commands import Session, terminal
+from tocsin.client.ports import KeptFork
+from tocsin.tlog.checkpoint import log_origin, open_checkpoint
+from tocsin.tlog.fork import Inconsistency, encode_fork, fork_of
+from tocsin.tlog.merkle import Hash
+
+__all__ = ["terminal"]
+
+
+def forked(terminal: Session, liar: int = 1) -> KeptFork:
+    world = terminal.world
+    home = world.homes[liar]
+    terminal(liar, "submit", "contact.email=a@example.com", "--abuse", "resale")
+    origin, key = log_origin(world.charter.federation, home.id), world.charter.member(home.id).log
+    one = open_checkpoint(world.logs[home.id].note, origin, key)
+    other = open_checkpoint(world.sign(home.id, one.checkpoint.size, Hash(bytes(32))), origin, key)
+    return KeptFork(home.id, encode_fork(fork_of(one, other)))
+
+
+def pin(terminal: Session) -> str:
+    text = (terminal.world.homes[0].client / "client.toml").read_text()
+    return text.partition('charter_pin = "')[2].partition('"')[0]
+
+
+def test_no_fork_is_known(terminal: Session) -> None:
+    assert terminal(0, "log", "forks") == (0, "no log is known to have forked\n", "")
+    assert terminal(0, "log", "forks", "--json") == (0, "[]\n", "")
+
+
+def test_a_fork_is_shown_written_and_verified_offline(terminal: Session, tmp_path: Path) -> None:
+    liar = terminal.world.homes[1]
+    terminal.world.forks = [forked(terminal)]
+    out = tmp_path / "forks"
+    code, shown, err = terminal(0, "log", "forks", "--out", str(out))
+    assert (code, err) == (0, "")
+    assert liar.name in shown
+    assert "two roots for one size" in shown
+    file = out / f"{liar.id.hex()}.fork"
+    assert sorted(each.name for each in out.iterdir()) == sorted(["charter-1.json", file.name])
+    (found,) = json.loads(terminal(0, "log", "forks", "--json")[1])
+    assert (found["writer"], found["proof"]) == (liar.id.hex(), file.read_bytes().hex())
+    for node in terminal.nodes.values():
+        node.down = True
+    code, shown, _ = terminal(2, "log", "verify-fork", str(file), "--pin", pin(terminal))
+    assert (code, liar.id.hex() in shown) == (0, True)
+    code, shown, _ = terminal(2, "log", "verify-fork", str(file), "--json")
+    assert (code, json.loads(shown)["writer_name"]) == (0, liar.name)
+    assert terminal(2, "log", "verify-fork", str(file), "--pin", "00" * 32)[0] == 5
+    assert terminal(2, "log", "verify-fork", str(file), "--pin", "00")[0] == 2
+    proof = file.read_bytes()
+    for damaged in (proof[:-1], proof[:-2] + bytes([proof[-2] ^ 1]) + proof[-1:], b""):
+        file.write_bytes(damaged)
+        code, shown, err = terminal(2, "log", "verify-fork", str(file))
+        assert (code, shown, str(file) in err) == (5, "", True)
+    file.unlink()
+    assert terminal(2, "log", "verify-fork", str(file))[0] == 2
+
+
+def test_proofs_are_not_written_over(terminal: Session, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    code, _, err = terminal(0, "log", "forks", "--out", str(tmp_path))
+    assert (code, "not empty" in err, (tmp_path / "mine").read_text()) == (2, True, "kept")
+
+
+@pytest.mark.parametrize("lie", ["another member", "inconsistency", "one checkpoint twice", "nonsense"])
+def test_a_node_cannot_make_up_a_fork(terminal: Session, lie: str) -> None:
+    true = forked(terminal)
+    note = terminal.world.logs[true.writer].note
+    made_up = {
+        "another member": replace(true, writer=terminal.world.homes[2].id),
+        "inconsistency": replace(true, proof=encode_fork(Inconsistency(note, note, ()))),
+        "one checkpoint twice": replace(
+            true, proof=b"tocsin/1 fork\n\x01" + (len(note).to_bytes(4, "big") + note) * 2
+        ),
+        "nonsense": replace(true, proof=b"nonsense"),
+    }
+    terminal.world.forks = [made_up[lie]]
+    code, out, err = terminal(0, "log", "forks")
+    assert (code, out) == (5, "")
+    assert "the own node misbehaved" in err
+
+
+def test_a_fork_signed_with_another_key_proves_nothing(terminal: Session) -> None:
+    kept = forked(terminal)
+    other = terminal.world.homes[2].id
+    # The same two notes, with another member's log named as their origin.
+    proof = kept.proof.replace(kept.writer.hex().encode(), other.hex().encode())
+    assert proof != kept.proof
+    terminal.world.forks = [KeptFork(other, proof)]
+    assert terminal(0, "log", "forks")[0] == 5
