@@ -57,16 +57,16 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_submit_then_query(terminal: Session, tmp_path: Path) -> None:
     code, out, err = terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
     assert (code, err) == (0, "")
-    assert out == "1 reports are with the node, 1 evaluations paid, 0 from the vault\n"
+    assert out == "1 report is with the node, 1 evaluation paid, 0 from the vault\n"
     file = tmp_path / "values.csv"
     file.write_text("type,value\ncontact.email,bob@example.com\ncontact.email,Mallory@example.com\n")
     code, out, err = terminal(0, "query", str(file))
     assert code == 0
-    assert "1 matches: leads for a human review" in out
+    assert "1 match: leads for a human review" in out
     assert f"{file}:3" in out
     assert terminal.world.homes[1].name in out
     assert "mallory" not in out.lower() + err.lower()
-    assert "2 values screened, 1 matches, 2 evaluations paid, 0 from the vault" in out
+    assert "2 values screened, 1 match, 2 evaluations paid, 0 from the vault" in out
     code, out, _ = terminal(0, "query", str(file), "--show-values", "--json")
     found = json.loads(out)
     assert (code, found["evaluated"], found["from_vault"]) == (0, 0, 2)
@@ -76,7 +76,7 @@ def test_submit_then_query(terminal: Session, tmp_path: Path) -> None:
 
 def test_nothing_found_is_exit_code_1(terminal: Session) -> None:
     code, out, _ = terminal(0, "query", "contact.email=bob@example.com")
-    assert (code, out) == (1, "1 values screened, 0 matches, 1 evaluations paid, 0 from the vault\n")
+    assert (code, out) == (1, "1 value screened, 0 matches, 1 evaluation paid, 0 from the vault\n")
 
 
 def test_a_bad_line_is_reported_without_its_value_and_the_rest_goes_on(
@@ -119,7 +119,7 @@ def test_standard_input_and_columns(terminal: Session, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     code, out, err = terminal(1, "submit", "-")
     assert code == 2
-    assert out.startswith("1 reports"), err
+    assert out.startswith("1 report is"), err
     assert "standard input:2: abuse: must be one of distillation" in err
     assert "standard input:3: abuse: say what was done" in err
     assert "standard input:4: the line is not JSON" in err
@@ -131,9 +131,7 @@ def test_standard_input_and_columns(terminal: Session, monkeypatch: pytest.Monke
 def test_retract_and_renew(terminal: Session) -> None:
     terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
     assert terminal(1, "renew")[1].startswith("0 reports are renewed")
-    assert terminal(1, "retract", "contact.email=mallory@example.com")[1].startswith(
-        "1 entries are retracted"
-    )
+    assert terminal(1, "retract", "contact.email=mallory@example.com")[1].startswith("1 entry is retracted")
     assert terminal(0, "query", "contact.email=mallory@example.com")[0] == 1
 
 
@@ -150,7 +148,8 @@ def test_ctrl_c_is_exit_code_130(terminal: Session, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Client, "watch", interrupted)
-    assert terminal(0, "watch") == (130, "", "interrupted\n")
+    code, out, err = terminal(0, "watch")
+    assert (code, out, err.splitlines()[-1]) == (130, "", "interrupted")
 
 
 def test_evidence_is_exported_and_verifies_offline(terminal: Session, tmp_path: Path) -> None:
@@ -187,6 +186,7 @@ def test_evidence_is_exported_and_verifies_offline(terminal: Session, tmp_path: 
         (["--writer", "nobody", "--index", "0"], "0 members fit"),
         (["--index", "0"], "say which entry"),
         (["--match", "abc"], "say which entry"),
+        (["--match", "Borealis:600"], "Borealis's log has no entry 600"),
     ],
 )
 def test_evidence_of_what_is_not_there(

@@ -29,7 +29,8 @@ def deal(
     draft
         What `tocsin charter draft` wrote.
     out
-        A new folder for charter.json, to be signed by every member, and shares/<member id>/, for each member its own.
+        A new folder for charter.json, to be signed by every member, and a folder of shares with one folder
+        for each member, named by its id.
     threshold
         How many evaluators an evaluation needs.
     committee

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -50,6 +50,8 @@ def build(invoked: str | None = None) -> App:
         # Markdown would cost a third of the time that `tocsin --help` may take.
         help_format="markdown" if any(invoked == name for _, name, _, _ in _COMMANDS) else "plaintext",
         version=_version,
+        # No flag is on by default, and no list is worth an option that empties it.
+        default_parameter=Parameter(negative=()),
         suppress_keyboard_interrupt=False,
     )
     for path, name, text, group in _COMMANDS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs, Strict
-from tocsin.cli.output import Json, day, print_json, print_table, progress, say, utc, warn
+from tocsin.cli.output import Json, counted, day, print_json, print_table, progress, say, utc, warn
 
 if TYPE_CHECKING:
     from tocsin.client.model import Match
@@ -82,7 +82,7 @@ def query(
         if result.matches:
             columns = ("line", "type", *MATCH_COLUMNS) + (("value",) if show_values else ())
             print_table(
-                f"{len(result.matches)} matches: leads for a human review",
+                f"{counted(len(result.matches), 'match', 'matches')}: leads for a human review",
                 columns,
                 [
                     (
@@ -95,7 +95,8 @@ def query(
                 ],
             )
         say(
-            f"{result.queried} values screened, {len(result.matches)} matches, {result.evaluated} evaluations paid, "
+            f"{counted(result.queried, 'value')} screened, {counted(len(result.matches), 'match', 'matches')}, "
+            f"{counted(result.evaluated, 'evaluation')} paid, "
             f"{result.from_vault} from the vault"
         )
     lines.tell()
@@ -128,7 +129,9 @@ def match_row(match: Match) -> tuple[str, ...]:
         _word(label.abuse.name),
         _word(label.role.name),
         str(low) if low == high else f"{low}-{high}",
-        f"{day(label.first_week)} to {day(label.last_week)}",
+        f"week of {day(label.first_week)}"
+        if label.first_week == label.last_week
+        else f"weeks of {day(label.first_week)} to {day(label.last_week)}",
         f"{label.confidence} %",
         _word(label.tlp.name),
         entry,

@@ -28,6 +28,8 @@ from tocsin.indicators.registry import TYPES
 
 MAX_LINE = 1 << 20
 
+_FILE_ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".txt")
+
 
 class BadInput(ValueError):
     """Input that cannot be read at all; the message names file and rule."""
@@ -81,8 +83,18 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Record | BadLine]:
         else:
             if argument.startswith("--"):
                 raise BadInput(f"argument {number} is no option of this command; see --help")
-            # Not repeated: it may be a value with a mistyped type.
-            raise BadInput(f"argument {number} is neither a file nor `type=value` with a type that exists")
+            raise BadInput(_not_understood(number, argument))
+
+
+def _not_understood(number: int, argument: str) -> str:
+    # Repeated only where it is named as a file: anything else may be a value, or hold one.
+    if Path(argument).suffix in _FILE_ENDINGS and "=" not in argument:
+        return f"{argument} does not exist"
+    if "=" in argument:
+        return (
+            f"argument {number} is `type=value` with a type that does not exist; types are {', '.join(TYPES)}"
+        )
+    return f"argument {number} is no file that exists, and not `type=value` with a type of {', '.join(TYPES)}"
 
 
 def _standard_input() -> TextIO:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from cyclopts import Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs, Strict
-from tocsin.cli.output import Json, print_json, progress, say
+from tocsin.cli.output import Json, counted, print_json, progress, say
 from tocsin.cli.reading import Record
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def submit(
         lines.records = good
         with progress("reporting", len(drafts)) as advance:
             receipt = client.submit(drafts, progress=advance)
-    return _tell(receipt, lines, json=json, what="reports are with the node")
+    return _tell(receipt, lines, json=json, what=("report is with the node", "reports are with the node"))
 
 
 def retract(
@@ -130,7 +130,7 @@ def retract(
             return EXIT_INPUT
         with progress("retracting"):
             receipt = client.retract((each.type, each.value) for each in lines.records)
-    return _tell(receipt, lines, json=json, what="entries are retracted")
+    return _tell(receipt, lines, json=json, what=("entry is retracted", "entries are retracted"))
 
 
 def renew(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
@@ -143,10 +143,10 @@ def renew(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
 
     with connect(config) as client, progress("renewing"):
         receipt = client.renew()
-    return _tell(receipt, Lines(), json=json, what="reports are renewed")
+    return _tell(receipt, Lines(), json=json, what=("report is renewed", "reports are renewed"))
 
 
-def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: str) -> int:
+def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: tuple[str, str]) -> int:
     for position, reason in receipt.refused:
         lines.refuse(position, reason)
     if json:
@@ -161,7 +161,8 @@ def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: str) -> int:
         )
     else:
         say(
-            f"{receipt.accepted} {what}, {receipt.evaluated} evaluations paid, {receipt.from_vault} from the vault"
+            f"{counted(receipt.accepted, *what)}, {counted(receipt.evaluated, 'evaluation')} paid, "
+            f"{receipt.from_vault} from the vault"
         )
     lines.tell()
     return EXIT_INPUT if lines.bad else 0

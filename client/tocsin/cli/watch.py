@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config
-from tocsin.cli.output import Json, print_json_line, say, warn
+from tocsin.cli.output import Json, counted, note, print_json_line, say, warn
 
 if TYPE_CHECKING:
     from tocsin.client.errors import TocsinError
@@ -30,6 +30,7 @@ def watch(
     """
     from tocsin.cli.options import connect
     from tocsin.cli.query import match_json, match_row
+    from tocsin.client.errors import Unavailable
 
     def on_outage(error: TocsinError) -> None:
         warn(f"{error}; trying again until it answers")
@@ -38,6 +39,11 @@ def watch(
         warn(f"entry {problem.index} of {problem.writer_name}'s log was dropped: {problem.what}")
 
     with connect(config) as client:
+        try:
+            values, logs = client.watched()
+            note(f"watching {counted(values, 'value')}, {counted(logs, 'log')}; Ctrl-C ends")
+        except Unavailable:
+            note("watching; Ctrl-C ends")
         for number, match in enumerate(client.watch(on_problem=on_problem, on_outage=on_outage), 1):
             if json:
                 print_json_line(match_json(match))
