@@ -125,6 +125,27 @@ def test_two_documents_of_one_version_are_kept_as_evidence(federation: Federatio
     assert "two-charters" in [kind for _, kind, _, _ in audit]
 
 
+def test_two_documents_of_one_version_are_kept_once_by_a_node_that_starts_with_the_second(
+    federation: Federation,
+) -> None:
+    node = federation[1]
+    first = successor(federation, (1, 2), tick_seconds=30)
+    second = successor(federation, (2, 3), tick_seconds=20)
+    asyncio.run(node.membership.adopt(first.encode()))
+    pin = charter_hash(federation.envelope.document)
+    for _ in range(3):
+        with pytest.raises(TwoCharters):
+            Membership(NAME, node.id, pin, node.storing, federation.clock).load(second.encode())
+    kept = [
+        evidence
+        for _, kind, _, evidence in node.storing.read_now(lambda reading: reading.audit(9))
+        if kind == "two-charters"
+    ]
+    assert kept == [
+        b"".join(len(each).to_bytes(4, "big") + each for each in (first.encode(), second.encode()))
+    ]
+
+
 def test_an_older_charter_is_a_rollback_unless_it_is_in_the_chain(federation: Federation) -> None:
     node = federation[1]
     asyncio.run(node.membership.adopt(successor(federation, (1, 2)).encode()))

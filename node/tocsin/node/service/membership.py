@@ -4,7 +4,8 @@
    store that somebody changed cannot bring in a member or a key.
 2. Version n+1 replaces version n if it verifies against it; nothing ever goes back, and no version is skipped.
 3. Two documents of one version are kept, both, as evidence; the first one known stays in force. One pair for each
-   version and culprit is enough: who signs document after document must not fill the disk.
+   version and culprit is enough: who signs document after document must not fill the disk, nor must a node that is
+   started again and again on a file with the second one.
 4. A new charter is stored before it is in force. If this member signed it, the CHARTER entry that says so is queued
    in the same transaction, and the next tick puts it into the log.
 5. An expired charter stays in force for following and for being succeeded, and for nothing else.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from tocsin.charter.document import Charter, ClassKey, Member, NotAMember, UnknownClass, UnknownEpoch
 from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
@@ -45,6 +47,9 @@ MOST_CHARTERS = 16
 MOST_BYTES = 3 << 20
 """Of one answer, below what callers receive; one envelope is at most half of it."""
 
+RECENT_RECORDS = 1_000
+"""Of the audit trail, in which a pair of charters that was recorded before is looked for."""
+
 
 class Membership:
     """The current charter, atomically replaced, and the rules it is asked for most.
@@ -75,14 +80,19 @@ class Membership:
         """Bring the stored charters, then the one of the member's file, into force; return the newest. Blocks.
 
         The file may hold version 1, the version in force, or the next one. Raises `BadCharter` (for example
-        `WrongPin`, `RolledBack`, `Skipped`, `TwoCharters`) or `NotReady` if there is no charter at all.
+        `WrongPin`, `RolledBack`, `Skipped`) or `NotReady` if there is no charter at all; for two documents of one
+        version `TwoCharters`, after both were recorded.
         """
         now = self._clock.now()
         for envelope in self._storing.read_now(_stored_charters):
             self._current = self._verify(parse_envelope(envelope), now)
         if file is not None:
             signed = parse_envelope(file)
-            step = self._judge(signed, now)
+            try:
+                step = self._judge(signed, now)
+            except TwoCharters as error:
+                self._storing.write_now(partial(_record_both, second=signed, error=error, now=now))
+                raise
             if step is not None:
                 self._storing.write_now(lambda writing: self._save(writing, step[0], signed, now))
                 self._current = step
@@ -224,15 +234,18 @@ class Membership:
         culprits = {(error.version, member) for member in error.members}
         if culprits <= self._convicted:
             return
-        second = signed.encode()
-
-        def write(writing: Writing) -> None:
-            first = writing.charter(error.version) or b""
-            evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second))
-            writing.record("two-charters", str(error), evidence, now)
-
-        await self._storing.write(write)
+        await self._storing.write(lambda writing: _record_both(writing, signed, error, now))
         self._convicted |= culprits
+
+
+def _record_both(writing: Writing, second: SignedCharter, error: TwoCharters, now: int) -> None:
+    kind, detail = "two-charters", str(error)
+    # What this process has not convicted, an earlier one may have.
+    if any(known[1:3] == (kind, detail) for known in writing.audit(RECENT_RECORDS)):
+        return
+    first = writing.charter(error.version) or b""
+    evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second.encode()))
+    writing.record(kind, detail, evidence, now)
 
 
 def _stored_charters(reading: Reading) -> list[bytes]:
