@@ -1,0 +1,34 @@
+"""A node that will sign a second history, for tests only: the product has no switch that makes it do so.
+
+It is the product's node without the comparison of its own log with what peers hold (SPEC.md §6), so that two copies of
+one member's folder go on separately. Usage: forking_node.py node.toml
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tocsin.node.app import run_node
+from tocsin.node.config import load_config
+from tocsin.node.model import MemberId
+from tocsin.node.service.publishing import Publishing
+
+
+async def _compare_with_nobody(self: Publishing) -> None:
+    self._compared = True
+
+
+async def _see_nothing(self: Publishing, peer: MemberId, note: bytes) -> None:
+    """Ignore what a peer holds."""
+
+
+def main() -> int:
+    """Take the comparison out and run the node."""
+    Publishing.compare_with_peers = _compare_with_nobody  # type: ignore[method-assign]  # that is the crime
+    Publishing.seen_at_peer = _see_nothing  # type: ignore[method-assign]  # that is the crime
+    return run_node(load_config(Path(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
