@@ -142,6 +142,20 @@ def test_a_retraction_waits_for_an_older_entry_left_over(federation: Federation)
     assert hits(node, node.id, T[1]) == []
 
 
+def test_a_transaction_takes_whole_submissions_up_to_a_number(federation: Federation) -> None:
+    node = federation.open_node(1, publishing=replace(PUBLISHING, most_submissions=2))
+    asyncio.run(node.publishing.tick())
+
+    async def scenario() -> list[tuple[int, bool]]:
+        for number in range(5):
+            await node.publishing.submit(key(number), [federation.entry(T[1]), federation.entry(T[2])])
+        await node.publishing.retract(key(9), [T[1]])
+        ticks = [await node.publishing.tick() for _ in range(3)]
+        return [(each.appended, each.full) for each in ticks]
+
+    assert asyncio.run(scenario()) == [(4, True), (4, True), (2 + 5, False)]
+
+
 def test_sequencing_is_a_pure_function_of_what_is_due() -> None:
     random = seeded("sequencing")
 

@@ -73,6 +73,22 @@ def held(store: Counted, writer: Writer, count: int) -> list[Future[str]]:
     return futures
 
 
+def test_a_long_write_waits_for_no_other_and_keeps_none_waiting(opened: tuple[Counted, Writer]) -> None:
+    store, writer = opened
+    store.gate.clear()
+    futures = [writer.submit(record("0")), writer.submit(record("1"))]
+    futures += [writer.submit_alone(record("2")), writer.submit(record("3"))]
+    seen: list[list[str]] = []
+    futures[2].add_done_callback(lambda _: seen.append(details(store)))
+    store.gate.set()
+    assert [future.result(5) for future in futures] == ["0", "1", "2", "3"]
+    writer.close()
+    assert details(store) == ["0", "1", "2", "3"]
+    assert seen == [["0", "1", "2"]]
+    # The first write may have begun before the second was queued.
+    assert store.transactions in (3, 4)
+
+
 def test_writes_that_wait_share_a_transaction(opened: tuple[Counted, Writer]) -> None:
     store, writer = opened
     futures = held(store, writer, 500)

@@ -32,7 +32,7 @@ from tocsin.node.rpc.authorize import Caller, Gate, NotAllowed, Role
 DEADLINE_S = 30.0
 ARRIVAL_S = 10.0
 _DRAIN_LOOK_S = 0.02
-CALLS = {Role.CLIENT: 64, Role.NODE: 32}
+CALLS = {Role.CLIENT: 512, Role.NODE: 32}
 STREAMS = {Role.CLIENT: 32, Role.NODE: 8}
 
 _caller: ContextVar[Caller] = ContextVar("caller")

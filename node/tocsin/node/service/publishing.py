@@ -1,8 +1,9 @@
 """The own log: take entries from the own client, sequence them at each tick, sign what peers may see (SPEC.md §6).
 
 1. Acknowledged means durable: entries are committed with their idempotency key before the answer.
-2. A tick is one transaction: order what is due (sealed entries by tag, then RETRACTs, then CHARTERs), append it, sign
-   and cosign one checkpoint, mark submissions settled, erase what was retracted or has expired. Nothing signed leaves
+2. A tick is one transaction, or several with other writes in between where much is due. Each orders what it takes
+   (sealed entries by tag, then RETRACTs, then CHARTERs), appends it, signs and cosigns one checkpoint,
+   marks submissions settled, erases what was retracted or has expired. Nothing signed leaves
    the node unless that transaction is durable, so there are never two roots for one size.
 3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those is not
    sequenced yet and not due in this tick, the retraction waits.
@@ -62,6 +63,7 @@ from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
 from tocsin.tlog.entry import (
     WEEK_S,
     Entry,
+    Header,
     Kind,
     parse_body,
     sealed_header,
@@ -73,7 +75,8 @@ from tocsin.tlog.merkle import Frontier, plan_frontier
 MOST_ENTRIES = 1_000
 KEY_BYTES = 16
 TAG_BYTES = 16
-MOST_PER_TICK = 20_000
+MOST_PER_TICK = 5_000
+MOST_SUBMISSIONS = 100
 REFRESH_TICKS = 10
 CLOCK_BEHIND_S = 600
 CLOCK_AHEAD_S = 600
@@ -92,20 +95,21 @@ class OldHistory(NotReady):
 
 @dataclass(frozen=True)
 class PublishingSettings:
-    """How often, and how much. `tick_seconds` None means the charter's."""
+    """How often, and how much: `most_…` are for one transaction. `tick_seconds` None means the charter's."""
 
     tick_seconds: float | None = None
     cover_entries: int = 0
     refresh_ticks: int = REFRESH_TICKS
     most_per_tick: int = MOST_PER_TICK
+    most_submissions: int = MOST_SUBMISSIONS
     patience_s: float = PATIENCE_S
 
 
 @dataclass(frozen=True)
 class Ticked:
-    """What one tick did: the size of the log after it, entries appended, bodies erased by expiry.
+    """What one transaction of a tick did: size of the log after it, entries appended, bodies erased by expiry.
 
-    `full`: it took as many as one tick may, so that more may be due already.
+    `full`: it took as many as one may, and more is due.
     """
 
     size: int
@@ -174,8 +178,11 @@ class Publishing:
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
         try:
+            checked: Header | None = None  # the entries of a submission differ in few headers
             for position, entry in enumerate(entries):
-                self._check_entry(charter, position, entry, now)
+                if entry.header != checked:
+                    self._check_entry(charter, position, entry, now)
+                    checked = entry.header
         except ServiceError:
             # What was acknowledged once stays so, though an entry may have expired since.
             if await self._storing.read(lambda reading: reading.submission(idempotency_key)) is None:
@@ -269,7 +276,7 @@ class Publishing:
             )
 
     async def tick(self) -> Ticked:
-        """Sequence what is due and sign it, in one transaction.
+        """Sequence what is due and sign it, as much as one transaction may hold.
 
         Raises `OldHistory`, `ClockBehind`, `CharterExpired`, `NotReady`, `CannotStore` or `DiskFull`; nothing is
         signed then.
@@ -280,7 +287,7 @@ class Publishing:
             await self.compare_with_peers()
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
-        ticked = await self._storing.write(lambda writing: self._tick(writing, charter, now))
+        ticked = await self._storing.write_alone(lambda writing: self._tick(writing, charter, now))
         self._expired_week = max(self._expired_week, now // WEEK_S)
         if ticked.appended:
             self._changes.notify()
@@ -289,7 +296,7 @@ class Publishing:
     async def run(self) -> None:
         """Tick until cancelled. A tick that fails is told in `problem` and tried again at the next."""
         while True:
-            full = False
+            full, began = False, self._clock.monotonic()
             try:
                 full = (await self.tick()).full
             except (ServiceError, StoreError, TlogError, NotAMember) as error:
@@ -299,8 +306,10 @@ class Publishing:
                 await self._expire()
             else:
                 self._problem = None
-            # What is due does not wait for the next tick, else a backlog would only grow; other writes go in between.
-            await asyncio.sleep(0 if full else self.tick_seconds())
+            # What is due does not wait for the next tick, else a backlog would only grow. Half of the time is left to
+            # the writes that came meanwhile.
+            spent = self._clock.monotonic() - began
+            await asyncio.sleep(spent if full else self.tick_seconds())
 
     async def _expire(self) -> None:
         """Erase what has expired without a tick (rule 7)."""
@@ -343,7 +352,7 @@ class Publishing:
         tip = writing.tip(self._member)
         # What peers said of their own time must not push this log's ahead; only its own last time does.
         time = max(now, tip.time)
-        batch = self._due(writing, charter, tip.size, now)
+        batch, full = self._due(writing, charter, tip.size, now)
         appends = bool(batch.stored or batch.done) or not tip.checkpoint
         if appends:
             frontier, nodes = tip.frontier.append([stored.leaf_hash() for stored in batch.stored])
@@ -376,18 +385,23 @@ class Publishing:
         ):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             writing.save_checkpoint(self._member, note, time)
-        full = len(batch.settled) >= self._settings.most_per_tick
         return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full)
 
-    def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> Sequenced:
-        most = self._settings.most_per_tick
-        pending = writing.pending(most + 1)
+    def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> tuple[Sequenced, bool]:
+        """Lay out what is due, and say whether more is."""
+        submissions = self._settings.most_submissions
+        pending = writing.pending(self._settings.most_per_tick + 1, submissions + 1)
+        firsts = [
+            at for at, each in enumerate(pending) if not at or each.submission != pending[at - 1].submission
+        ]
+        most = min([self._settings.most_per_tick, *firsts[submissions : submissions + 1]])
         first_waiting = pending[most].order if len(pending) > most else None
         retractions = due_retractions(writing.pending_retractions(), first_waiting)
         tags = sorted({tag for each in retractions for tag in each.tags})
         hits = writing.look_up([(self._member, b"".join(tags))]) if tags else []
         live = {tags[hit.position]: hit.indices for hit in hits}
-        return sequence(start, pending[:most], self._cover(charter, now), retractions, live)
+        batch = sequence(start, pending[:most], self._cover(charter, now), retractions, live)
+        return batch, first_waiting is not None
 
     def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
         own = log_signer(charter, self._member, self._signer)

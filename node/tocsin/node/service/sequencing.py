@@ -55,7 +55,7 @@ def sequence(
     rest = [(entry, _source(each)) for entry, each in entries if entry.body is None]
     sealed.sort(key=lambda item: tick_key(item[0]))
     fresh: dict[bytes, list[tuple[int, int]]] = {}
-    for index, (entry, each) in enumerate(sealed, start):
+    for index, (entry, each) in enumerate(sealed if retractions else (), start):
         if each is not None and entry.body is not None:
             fresh.setdefault(entry.body.tag, []).append((each.order, index))
     erased: set[int] = set()

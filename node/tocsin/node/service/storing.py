@@ -37,12 +37,11 @@ class Storing:
 
     async def write(self, change: Callable[[Writing], T]) -> T:
         """Run `change` in a transaction and return once it is durable. Raises `CannotStore` or `DiskFull`."""
-        try:
-            return await self._written(self._writer.submit(change))
-        except StoreFull as error:
-            raise DiskFull("the disk of this node is full and nothing was stored; free some space") from error
-        except StoreUnavailable as error:
-            raise CannotStore(f"nothing was stored: {error}; try again later") from error
+        return await self._durable(self._writer.submit(change))
+
+    async def write_alone(self, change: Callable[[Writing], T]) -> T:
+        """Do what `write` does, in a transaction that no other write waits for. Raises as `write` does."""
+        return await self._durable(self._writer.submit_alone(change))
 
     def write_now(self, change: Callable[[Writing], T]) -> T:
         """Do what `write` does from a thread that may block, before the event loop runs.
@@ -54,6 +53,14 @@ class Storing:
     def read_now(self, look: Callable[[Reading], T]) -> T:
         """Do what `read` does from a thread that may block; raises the store's own errors."""
         return self._look(look)
+
+    async def _durable(self, written: Future[T]) -> T:
+        try:
+            return await self._written(written)
+        except StoreFull as error:
+            raise DiskFull("the disk of this node is full and nothing was stored; free some space") from error
+        except StoreUnavailable as error:
+            raise CannotStore(f"nothing was stored: {error}; try again later") from error
 
     async def _written(self, written: Future[T]) -> T:
         loop = asyncio.get_running_loop()

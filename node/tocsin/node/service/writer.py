@@ -7,6 +7,7 @@
 4. If the store itself fails (`StoreUnavailable`, `StoreFull`, or anything at the commit), every write of that
    transaction fails with the same error, and nothing of it happened. The next one starts afresh.
 5. A write must not change anything but the transaction: it may be undone after it returned.
+6. A long write goes alone: it joins no transaction and none joins it, so those before it are durable first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -24,7 +26,12 @@ T = TypeVar("T")
 WINDOW_S = 0.010
 MOST_TOGETHER = 1_000
 
-_Job = tuple[Callable[[Writing], Any], "Future[Any]"]
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    write: Callable[[Writing], Any]
+    future: Future[Any]
+    alone: bool
 
 
 class WriterClosed(StoreUnavailable):
@@ -40,6 +47,7 @@ class Writer:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
+        self._aside: _Job | None = None
         self._thread = threading.Thread(target=self._run, name="tocsin-writer", daemon=True)
         self._thread.start()
 
@@ -49,11 +57,20 @@ class Writer:
         Raises `WriterClosed` after `close()`.
         """
         future: Future[T] = Future()
+        self._put(_Job(write, future, alone=False))
+        return future
+
+    def submit_alone(self, write: Callable[[Writing], T]) -> Future[T]:
+        """Queue a long write for a transaction of its own (rule 6); otherwise as `submit`."""
+        future: Future[T] = Future()
+        self._put(_Job(write, future, alone=True))
+        return future
+
+    def _put(self, job: _Job) -> None:
         with self._gate:
             if self._closed:
                 raise WriterClosed("the node is stopping and takes no more writes")
-            self._queue.put((write, future))
-        return future
+            self._queue.put(job)
 
     def close(self) -> None:
         """Finish what is queued, then stop. May be called twice."""
@@ -65,7 +82,7 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            job = self._queue.get()
+            job, self._aside = self._aside or self._queue.get(), None
             if job is None or self._together(job):
                 return
 
@@ -80,16 +97,19 @@ class Writer:
                 job: _Job | None = first
                 while job is not None:
                     self._one(writing, job, joined, done)
-                    if len(joined) >= MOST_TOGETHER or self._clock.monotonic() >= deadline:
+                    if job.alone or len(joined) >= MOST_TOGETHER or self._clock.monotonic() >= deadline:
                         break
                     try:
                         job = self._queue.get_nowait()
                     except Empty:
                         break
                     last = job is None
+                    if job is not None and job.alone:
+                        self._aside = job
+                        break
         except Exception as error:  # whatever the store raised is the answer to every write in it
-            if not joined and first[1].set_running_or_notify_cancel():
-                joined.append(first[1])
+            if not joined and first.future.set_running_or_notify_cancel():
+                joined.append(first.future)
             for future in joined:
                 if not future.done():
                     future.set_exception(error)
@@ -105,7 +125,7 @@ class Writer:
         joined: list[Future[Any]],
         done: list[tuple[Future[Any], Any]],
     ) -> None:
-        write, future = job
+        write, future = job.write, job.future
         if not future.set_running_or_notify_cancel():
             return
         joined.append(future)

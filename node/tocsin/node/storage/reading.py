@@ -133,9 +133,11 @@ class SqlReading:
         end = indices[-1] + 1 if indices and len(found) == limit else self.tip(member).size
         return NewTags(tuple(indices), b"".join(tags), max(start, end))
 
-    def pending(self, limit: int) -> list[Pending]:
-        """Acknowledged entries not sequenced yet, in order of acknowledgement."""
-        return list(islice(self._pending(), limit))
+    def pending(self, limit: int, submissions: int | None = None) -> list[Pending]:
+        """Acknowledged entries not sequenced yet, in order of acknowledgement, of the first so many submissions."""
+        # Something of every submission that waits is pending, so `limit` bounds the submissions as well.
+        most = limit if submissions is None else min(limit, submissions)
+        return list(islice(self._pending(most), limit))
 
     def pending_retractions(self) -> list[PendingRetraction]:
         """Acknowledged retractions not carried out yet, in order."""
@@ -219,11 +221,12 @@ class SqlReading:
     def _log(self, member: MemberId) -> int:
         return self._logs().get(member, _NO_LOG)
 
-    def _pending(self) -> Iterator[Pending]:
+    def _pending(self, submissions: int | None = None) -> Iterator[Pending]:
         waiting = self._connection.execute(
             select(_WAITING.no, _WAITING.unsettled)
             .where(_WAITING.content.is_not(None), _WAITING.kind == rows.ENTRIES)
             .order_by(_WAITING.no)
+            .limit(submissions)
         )
         for numbers in _gathered(waiting.all()):
             found = self._connection.execute(_PENDING, {"numbers": numbers})
