@@ -164,8 +164,8 @@ class Reading(Protocol):
     def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> NewTags:
         """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""
 
-    def pending(self, limit: int, submissions: int | None = None) -> list[Pending]:
-        """Acknowledged entries not sequenced yet, in order of acknowledgement, of the first so many submissions."""
+    def pending(self, limit: int) -> list[Pending]:
+        """Acknowledged entries not sequenced yet, in order of acknowledgement."""
 
     def pending_retractions(self) -> list[PendingRetraction]:
         """Acknowledged retractions not carried out yet, in order."""

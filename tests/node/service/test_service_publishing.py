@@ -142,18 +142,40 @@ def test_a_retraction_waits_for_an_older_entry_left_over(federation: Federation)
     assert hits(node, node.id, T[1]) == []
 
 
-def test_a_transaction_takes_whole_submissions_up_to_a_number(federation: Federation) -> None:
-    node = federation.open_node(1, publishing=replace(PUBLISHING, most_submissions=2))
+def test_small_submissions_are_appended_in_one_order_by_several_transactions(federation: Federation) -> None:
+    node = federation.open_node(1, publishing=replace(PUBLISHING, most_submissions=2, cover_entries=1))
     asyncio.run(node.publishing.tick())
 
     async def scenario() -> list[tuple[int, bool]]:
-        for number in range(5):
-            await node.publishing.submit(key(number), [federation.entry(T[1]), federation.entry(T[2])])
-        await node.publishing.retract(key(9), [T[1]])
-        ticks = [await node.publishing.tick() for _ in range(3)]
-        return [(each.appended, each.full) for each in ticks]
+        for number, tag in enumerate((T[5], T[2], T[4], T[2], T[1])):
+            await node.publishing.submit(key(number), [federation.entry(tag)])
+        first = await node.publishing.tick()
+        # What comes while a tick is under way waits for the next order; a retraction of it, too.
+        await node.publishing.submit(key(7), [federation.entry(T[1])])
+        await node.publishing.retract(key(9), [T[2]])
+        rest = [await node.publishing.tick() for _ in range(3)]
+        return [(each.appended, each.full) for each in (first, *rest)]
 
-    assert asyncio.run(scenario()) == [(4, True), (4, True), (2 + 5, False)]
+    done = asyncio.run(scenario())
+    assert sum(appended for appended, _ in done) == 5 + 1 + 1 + 1 + 2
+    assert [full for _, full in done] == [True, True, False, False]
+    indices = {}
+    for number in (0, 1, 2, 3, 4, 7):
+        (indices[number],) = asyncio.run(node.publishing.submission(key(number))).indices
+    assert indices[4] < indices[1] < indices[3] < indices[2] < indices[0] < indices[7]
+    assert hits(node, node.id, T[2]) == []
+
+
+def test_a_large_submission_is_never_cut(federation: Federation) -> None:
+    node = federation.open_node(1, publishing=replace(PUBLISHING, most_submissions=1))
+    asyncio.run(node.publishing.tick())
+
+    async def scenario() -> list[tuple[int, bool]]:
+        for number in range(3):
+            await node.publishing.submit(key(number), [federation.entry(tag) for tag in T[:6]])
+        return [((ticked := await node.publishing.tick()).appended, ticked.full)]
+
+    assert asyncio.run(scenario()) == [(18, False)]
 
 
 def test_sequencing_is_a_pure_function_of_what_is_due() -> None:

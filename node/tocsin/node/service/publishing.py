@@ -1,12 +1,12 @@
 """The own log: take entries from the own client, sequence them at each tick, sign what peers may see (SPEC.md §6).
 
 1. Acknowledged means durable: entries are committed with their idempotency key before the answer.
-2. A tick is one transaction, or several with other writes in between where much is due. Each orders what it takes
-   (sealed entries by tag, then RETRACTs, then CHARTERs), appends it, signs and cosigns one checkpoint,
-   marks submissions settled, erases what was retracted or has expired. Nothing signed leaves
-   the node unless that transaction is durable, so there are never two roots for one size.
+2. A tick puts what is due in one order (sealed entries by tag, then RETRACTs, then CHARTERs), so that neighbours say
+   nothing. It appends in that order, signs and cosigns a checkpoint, marks submissions settled, erases what was
+   retracted or has expired, in one transaction; where many small submissions are due in several, with other writes in
+   between. Nothing signed leaves the node unless its transaction is durable, so there are never two roots for one size.
 3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those is not
-   sequenced yet and not due in this tick, the retraction waits.
+   sequenced yet and not due in this tick, the retraction waits. A tick that carries out retractions is one transaction.
 4. The time of a checkpoint never goes back. A clock that is more than 10 minutes behind what the store has seen stops
    the tick.
 5. With nothing due, the checkpoint's own cosignature is renewed every few ticks: that is how peers know a quiet
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
-from tocsin.node.model import Acknowledged, Append, MemberId, Settlement
+from tocsin.node.model import Acknowledged, Append, MemberId, Pending, Settlement
 from tocsin.node.ports import (
     Clock,
     IdempotencyConflict,
@@ -67,6 +67,7 @@ from tocsin.tlog.entry import (
     Kind,
     parse_body,
     sealed_header,
+    tick_key,
     weeks_after,
 )
 from tocsin.tlog.errors import TlogError
@@ -75,8 +76,9 @@ from tocsin.tlog.merkle import Frontier, plan_frontier
 MOST_ENTRIES = 1_000
 KEY_BYTES = 16
 TAG_BYTES = 16
-MOST_PER_TICK = 5_000
+MOST_PER_TICK = 20_000
 MOST_SUBMISSIONS = 40
+_SMALL_SUBMISSION = 4  # entries; to settle a part of a larger one rewrites the rest of it
 REFRESH_TICKS = 10
 CLOCK_BEHIND_S = 600
 CLOCK_AHEAD_S = 600
@@ -95,7 +97,10 @@ class OldHistory(NotReady):
 
 @dataclass(frozen=True)
 class PublishingSettings:
-    """How often, and how much: `most_…` are for one transaction. `tick_seconds` None means the charter's."""
+    """How often, and how much. `tick_seconds` None means the charter's.
+
+    `most_per_tick` entries are put in one order, `most_submissions` small submissions settled in one transaction.
+    """
 
     tick_seconds: float | None = None
     cover_entries: int = 0
@@ -109,7 +114,7 @@ class PublishingSettings:
 class Ticked:
     """What one transaction of a tick did: size of the log after it, entries appended, bodies erased by expiry.
 
-    `full`: it took as many as one may, and more is due.
+    `full`: more is due, and does not wait for the next tick.
     """
 
     size: int
@@ -146,6 +151,9 @@ class Publishing:
         self._old_history: str | None = None
         self._problem: str | None = None
         self._expired_week = 0
+        # What is due in the order of rule 2 and not sequenced yet; cover entries stand as themselves.
+        self._ordered: list[Pending | Entry] = []
+        self._more = False  # more was due than `_ordered` took
 
     @property
     def problem(self) -> str | None:
@@ -287,7 +295,13 @@ class Publishing:
             await self.compare_with_peers()
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
-        ticked = await self._storing.write_alone(lambda writing: self._tick(writing, charter, now))
+        try:
+            ticked, taken = await self._storing.write_alone(lambda writing: self._tick(writing, charter, now))
+        except BaseException:
+            # A commit that failed may have taken effect: what is due is read again.
+            self._ordered.clear()
+            raise
+        del self._ordered[:taken]
         self._expired_week = max(self._expired_week, now // WEEK_S)
         if ticked.appended:
             self._changes.notify()
@@ -342,7 +356,8 @@ class Publishing:
                 field,
             )
 
-    def _tick(self, writing: Writing, charter: Charter, now: int) -> Ticked:
+    def _tick(self, writing: Writing, charter: Charter, now: int) -> tuple[Ticked, int]:
+        """Do one transaction; also tell how much of `_ordered` it took."""
         seen = writing.seen_time()
         if now < seen - CLOCK_BEHIND_S:
             raise ClockBehind(
@@ -352,7 +367,7 @@ class Publishing:
         tip = writing.tip(self._member)
         # What peers said of their own time must not push this log's ahead; only its own last time does.
         time = max(now, tip.time)
-        batch, full = self._due(writing, charter, tip.size, now)
+        batch, taken = self._due(writing, charter, tip.size, now)
         appends = bool(batch.stored or batch.done) or not tip.checkpoint
         if appends:
             frontier, nodes = tip.frontier.append([stored.leaf_hash() for stored in batch.stored])
@@ -385,23 +400,41 @@ class Publishing:
         ):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             writing.save_checkpoint(self._member, note, time)
-        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full)
+        full = taken < len(self._ordered) or self._more
+        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full), taken
 
-    def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> tuple[Sequenced, bool]:
-        """Lay out what is due, and say whether more is."""
-        submissions = self._settings.most_submissions
-        pending = writing.pending(self._settings.most_per_tick + 1, submissions + 1)
-        firsts = [
-            at for at, each in enumerate(pending) if not at or each.submission != pending[at - 1].submission
-        ]
-        most = min([self._settings.most_per_tick, *firsts[submissions : submissions + 1]])
-        first_waiting = pending[most].order if len(pending) > most else None
-        retractions = due_retractions(writing.pending_retractions(), first_waiting)
-        tags = sorted({tag for each in retractions for tag in each.tags})
-        hits = writing.look_up([(self._member, b"".join(tags))]) if tags else []
-        live = {tags[hit.position]: hit.indices for hit in hits}
-        batch = sequence(start, pending[:most], self._cover(charter, now), retractions, live)
-        return batch, first_waiting is not None
+    def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> tuple[Sequenced, int]:
+        """Lay out what one transaction takes, and tell how much of `_ordered` that is."""
+        if not self._ordered:
+            most = self._settings.most_per_tick
+            pending = writing.pending(most + 1)
+            self._more = len(pending) > most
+            first_waiting = pending[most].order if self._more else None
+            cover = self._cover(charter, now)
+            retractions = due_retractions(writing.pending_retractions(), first_waiting)
+            if retractions:
+                tags = sorted({tag for each in retractions for tag in each.tags})
+                hits = writing.look_up([(self._member, b"".join(tags))])
+                live = {tags[hit.position]: hit.indices for hit in hits}
+                return sequence(start, pending[:most], cover, retractions, live), 0
+            self._ordered = sorted([*pending[:most], *cover], key=lambda each: tick_key(_entry(each)))
+        part = self._ordered[: self._part()]
+        pending = [each for each in part if isinstance(each, Pending)]
+        cover = [each for each in part if isinstance(each, Entry)]
+        return sequence(start, pending, cover, (), {}), len(part)
+
+    def _part(self) -> int:
+        """Return how much of `_ordered` one transaction takes (rule 2)."""
+        keys = [each.submission for each in self._ordered if isinstance(each, Pending)]
+        if len(keys) > _SMALL_SUBMISSION * len(set(keys)):
+            return len(self._ordered)
+        seen: set[bytes] = set()
+        for at, each in enumerate(self._ordered):
+            if isinstance(each, Pending):
+                seen.add(each.submission)
+            if len(seen) > self._settings.most_submissions:
+                return at
+        return len(self._ordered)
 
     def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
         own = log_signer(charter, self._member, self._signer)
@@ -426,6 +459,10 @@ class Publishing:
             )
             entries.append(Entry(header, parse_body(cover_body(self._random))))
         return entries
+
+
+def _entry(due: Pending | Entry) -> Entry:
+    return due.entry if isinstance(due, Pending) else due
 
 
 def _check_key(idempotency_key: bytes) -> None:

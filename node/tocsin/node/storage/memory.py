@@ -121,13 +121,9 @@ class MemoryReading:
                 return NewTags(tuple(indices), b"".join(tags), index + 1)
         return NewTags(tuple(indices), b"".join(tags), max(start, size))
 
-    def pending(self, limit: int, submissions: int | None = None) -> list[Pending]:
-        """Acknowledged entries not sequenced yet, in order of acknowledgement, of the first so many submissions."""
-        found = self._pending()
-        if submissions is not None:
-            first = set(list(dict.fromkeys(each.submission for each in found))[:submissions])
-            found = [each for each in found if each.submission in first]
-        return found[:limit]
+    def pending(self, limit: int) -> list[Pending]:
+        """Acknowledged entries not sequenced yet, in order of acknowledgement."""
+        return self._pending()[:limit]
 
     def pending_retractions(self) -> list[PendingRetraction]:
         """Acknowledged retractions not carried out yet, in order."""

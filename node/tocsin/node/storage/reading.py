@@ -133,11 +133,10 @@ class SqlReading:
         end = indices[-1] + 1 if indices and len(found) == limit else self.tip(member).size
         return NewTags(tuple(indices), b"".join(tags), max(start, end))
 
-    def pending(self, limit: int, submissions: int | None = None) -> list[Pending]:
-        """Acknowledged entries not sequenced yet, in order of acknowledgement, of the first so many submissions."""
+    def pending(self, limit: int) -> list[Pending]:
+        """Acknowledged entries not sequenced yet, in order of acknowledgement."""
         # Something of every submission that waits is pending, so `limit` bounds the submissions as well.
-        most = limit if submissions is None else min(limit, submissions)
-        return list(islice(self._pending(most), limit))
+        return list(islice(self._pending(limit), limit))
 
     def pending_retractions(self) -> list[PendingRetraction]:
         """Acknowledged retractions not carried out yet, in order."""
