@@ -77,7 +77,7 @@ MOST_ENTRIES = 1_000
 KEY_BYTES = 16
 TAG_BYTES = 16
 MOST_PER_TICK = 20_000
-MOST_SUBMISSIONS = 40
+MOST_SUBMISSIONS = 30
 _SMALL_SUBMISSION = 4  # entries; to settle a part of a larger one rewrites the rest of it
 REFRESH_TICKS = 10
 CLOCK_BEHIND_S = 600
@@ -151,9 +151,10 @@ class Publishing:
         self._old_history: str | None = None
         self._problem: str | None = None
         self._expired_week = 0
-        # What is due in the order of rule 2 and not sequenced yet; cover entries stand as themselves.
+        # What is due in the order of rule 2 and not appended yet; cover entries stand as themselves.
         self._ordered: list[Pending | Entry] = []
-        self._more = False  # more was due than `_ordered` took
+        self._cut = False  # it is of small submissions and may be appended in parts
+        self._more = False  # more was due than it took
 
     @property
     def problem(self) -> str | None:
@@ -295,6 +296,8 @@ class Publishing:
             await self.compare_with_peers()
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
+        if not self._ordered:
+            await self._storing.read(lambda reading: self._order(reading, charter, now))
         try:
             ticked, taken = await self._storing.write_alone(lambda writing: self._tick(writing, charter, now))
         except BaseException:
@@ -403,30 +406,40 @@ class Publishing:
         full = taken < len(self._ordered) or self._more
         return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full), taken
 
+    def _order(self, reading: Reading, charter: Charter, now: int) -> None:
+        """Put what is due in one order. Nothing but this log's ticks changes what waits, so it may be read beforehand.
+
+        Where a retraction waits, `_due` lays everything out in its transaction instead.
+        """
+        most = self._settings.most_per_tick
+        pending = reading.pending(most + 1)
+        self._more = len(pending) > most
+        if not reading.pending_retractions():
+            due: list[Pending | Entry] = [*pending[:most], *self._cover(charter, now)]
+            self._ordered = sorted(due, key=lambda each: tick_key(_entry(each)))
+            submissions = len({each.submission for each in pending[:most]})
+            self._cut = len(pending) <= _SMALL_SUBMISSION * submissions
+
     def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> tuple[Sequenced, int]:
         """Lay out what one transaction takes, and tell how much of `_ordered` that is."""
-        if not self._ordered:
-            most = self._settings.most_per_tick
-            pending = writing.pending(most + 1)
-            self._more = len(pending) > most
-            first_waiting = pending[most].order if self._more else None
-            cover = self._cover(charter, now)
-            retractions = due_retractions(writing.pending_retractions(), first_waiting)
-            if retractions:
-                tags = sorted({tag for each in retractions for tag in each.tags})
-                hits = writing.look_up([(self._member, b"".join(tags))])
-                live = {tags[hit.position]: hit.indices for hit in hits}
-                return sequence(start, pending[:most], cover, retractions, live), 0
-            self._ordered = sorted([*pending[:most], *cover], key=lambda each: tick_key(_entry(each)))
-        part = self._ordered[: self._part()]
-        pending = [each for each in part if isinstance(each, Pending)]
-        cover = [each for each in part if isinstance(each, Entry)]
-        return sequence(start, pending, cover, (), {}), len(part)
+        if self._ordered:
+            part = self._ordered[: self._part()]
+            pending = [each for each in part if isinstance(each, Pending)]
+            cover = [each for each in part if isinstance(each, Entry)]
+            return sequence(start, pending, cover, (), {}), len(part)
+        most = self._settings.most_per_tick
+        pending = writing.pending(most + 1)
+        self._more = len(pending) > most
+        first_waiting = pending[most].order if self._more else None
+        retractions = due_retractions(writing.pending_retractions(), first_waiting)
+        tags = sorted({tag for each in retractions for tag in each.tags})
+        hits = writing.look_up([(self._member, b"".join(tags))]) if tags else []
+        live = {tags[hit.position]: hit.indices for hit in hits}
+        return sequence(start, pending[:most], self._cover(charter, now), retractions, live), 0
 
     def _part(self) -> int:
         """Return how much of `_ordered` one transaction takes (rule 2)."""
-        keys = [each.submission for each in self._ordered if isinstance(each, Pending)]
-        if len(keys) > _SMALL_SUBMISSION * len(set(keys)):
+        if not self._cut:
             return len(self._ordered)
         seen: set[bytes] = set()
         for at, each in enumerate(self._ordered):
