@@ -20,7 +20,7 @@ _STEPS: tuple[tuple[int, int, str], ...] = (
     (0, 1, "blinded values"),
     (1, 2, "the same, to one quorum"),
     (2, 1, "signed partials with proofs"),
-    (1, 0, "verify, combine, finalize: F, K, tag"),
+    (1, 0, "partials, to verify and combine"),
     (0, 1, "sealed entry (tag, box)"),
     (1, 3, "signed checkpoint, leaves, bodies"),
     (4, 3, "own tags under every writer"),
