@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
-from tocsin.node.model import Acknowledged, Append, MemberId, Pending, Settlement
+from tocsin.node.model import Acknowledged, Append, MemberId, Settlement
 from tocsin.node.ports import (
     Clock,
     IdempotencyConflict,
@@ -40,6 +40,7 @@ from tocsin.node.ports import (
     Writing,
 )
 from tocsin.node.service.changes import Changes
+from tocsin.node.service.due import Due
 from tocsin.node.service.errors import (
     ExpiredEntry,
     InvalidEntry,
@@ -54,7 +55,6 @@ from tocsin.node.service.errors import (
 )
 from tocsin.node.service.log_keys import cosigner, cosigner_of, is_signed, log_signer, open_note
 from tocsin.node.service.membership import Membership
-from tocsin.node.service.sequencing import Sequenced, due_retractions, sequence
 from tocsin.node.service.storing import Storing
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import cover_body
@@ -67,7 +67,6 @@ from tocsin.tlog.entry import (
     Kind,
     parse_body,
     sealed_header,
-    tick_key,
     weeks_after,
 )
 from tocsin.tlog.errors import TlogError
@@ -78,7 +77,6 @@ KEY_BYTES = 16
 TAG_BYTES = 16
 MOST_PER_TICK = 20_000
 MOST_SUBMISSIONS = 30
-_SMALL_SUBMISSION = 4  # entries; to settle a part of a larger one rewrites the rest of it
 REFRESH_TICKS = 10
 CLOCK_BEHIND_S = 600
 CLOCK_AHEAD_S = 600
@@ -151,10 +149,7 @@ class Publishing:
         self._old_history: str | None = None
         self._problem: str | None = None
         self._expired_week = 0
-        # What is due in the order of rule 2 and not appended yet; cover entries stand as themselves.
-        self._ordered: list[Pending | Entry] = []
-        self._cut = False  # it is of small submissions and may be appended in parts
-        self._more = False  # more was due than it took
+        self._due = Due(member, settings.most_per_tick, settings.most_submissions)
 
     @property
     def problem(self) -> str | None:
@@ -296,15 +291,16 @@ class Publishing:
             await self.compare_with_peers()
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
-        if not self._ordered:
-            await self._storing.read(lambda reading: self._order(reading, charter, now))
+        if not self._due.ordered:
+            await self._storing.read(
+                lambda reading: self._due.order(reading, lambda: self._cover(charter, now))
+            )
         try:
             ticked, taken = await self._storing.write_alone(lambda writing: self._tick(writing, charter, now))
         except BaseException:
-            # A commit that failed may have taken effect: what is due is read again.
-            self._ordered.clear()
+            self._due.forget()
             raise
-        del self._ordered[:taken]
+        self._due.appended(taken)
         self._expired_week = max(self._expired_week, now // WEEK_S)
         if ticked.appended:
             self._changes.notify()
@@ -360,7 +356,7 @@ class Publishing:
             )
 
     def _tick(self, writing: Writing, charter: Charter, now: int) -> tuple[Ticked, int]:
-        """Do one transaction; also tell how much of `_ordered` it took."""
+        """Do one transaction; also tell how much of what was in order it took."""
         seen = writing.seen_time()
         if now < seen - CLOCK_BEHIND_S:
             raise ClockBehind(
@@ -370,7 +366,7 @@ class Publishing:
         tip = writing.tip(self._member)
         # What peers said of their own time must not push this log's ahead; only its own last time does.
         time = max(now, tip.time)
-        batch, taken = self._due(writing, charter, tip.size, now)
+        batch, taken = self._due.lay_out(writing, tip.size, lambda: self._cover(charter, now))
         appends = bool(batch.stored or batch.done) or not tip.checkpoint
         if appends:
             frontier, nodes = tip.frontier.append([stored.leaf_hash() for stored in batch.stored])
@@ -403,51 +399,9 @@ class Publishing:
         ):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             writing.save_checkpoint(self._member, note, time)
-        full = taken < len(self._ordered) or self._more
-        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full), taken
-
-    def _order(self, reading: Reading, charter: Charter, now: int) -> None:
-        """Put what is due in one order. Nothing but this log's ticks changes what waits, so it may be read beforehand.
-
-        Where a retraction waits, `_due` lays everything out in its transaction instead.
-        """
-        most = self._settings.most_per_tick
-        pending = reading.pending(most + 1)
-        self._more = len(pending) > most
-        if not reading.pending_retractions():
-            due: list[Pending | Entry] = [*pending[:most], *self._cover(charter, now)]
-            self._ordered = sorted(due, key=lambda each: tick_key(_entry(each)))
-            submissions = len({each.submission for each in pending[:most]})
-            self._cut = len(pending) <= _SMALL_SUBMISSION * submissions
-
-    def _due(self, writing: Writing, charter: Charter, start: int, now: int) -> tuple[Sequenced, int]:
-        """Lay out what one transaction takes, and tell how much of `_ordered` that is."""
-        if self._ordered:
-            part = self._ordered[: self._part()]
-            pending = [each for each in part if isinstance(each, Pending)]
-            cover = [each for each in part if isinstance(each, Entry)]
-            return sequence(start, pending, cover, (), {}), len(part)
-        most = self._settings.most_per_tick
-        pending = writing.pending(most + 1)
-        self._more = len(pending) > most
-        first_waiting = pending[most].order if self._more else None
-        retractions = due_retractions(writing.pending_retractions(), first_waiting)
-        tags = sorted({tag for each in retractions for tag in each.tags})
-        hits = writing.look_up([(self._member, b"".join(tags))]) if tags else []
-        live = {tags[hit.position]: hit.indices for hit in hits}
-        return sequence(start, pending[:most], self._cover(charter, now), retractions, live), 0
-
-    def _part(self) -> int:
-        """Return how much of `_ordered` one transaction takes (rule 2)."""
-        if not self._cut:
-            return len(self._ordered)
-        seen: set[bytes] = set()
-        for at, each in enumerate(self._ordered):
-            if isinstance(each, Pending):
-                seen.add(each.submission)
-            if len(seen) > self._settings.most_submissions:
-                return at
-        return len(self._ordered)
+        return Ticked(
+            tip.size + len(batch.stored), len(batch.stored), expired, self._due.more_after(taken)
+        ), taken
 
     def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
         own = log_signer(charter, self._member, self._signer)
@@ -472,10 +426,6 @@ class Publishing:
             )
             entries.append(Entry(header, parse_body(cover_body(self._random))))
         return entries
-
-
-def _entry(due: Pending | Entry) -> Entry:
-    return due.entry if isinstance(due, Pending) else due
 
 
 def _check_key(idempotency_key: bytes) -> None:

@@ -1,0 +1,96 @@
+"""What is due at a tick, in one order, and how much of it one transaction takes.
+
+1. At most `most_per_tick` entries are put in order at once: sealed entries by tag, those of one tag in the order of
+   acknowledgement, then CHARTERs. Cover entries stand among them as themselves.
+2. Nothing but this log's ticks changes what waits, so it is read and ordered before the transaction that appends it,
+   and what is left of it is appended by the next ones.
+3. Only small submissions are appended in parts: to settle a part of a large one rewrites the rest of it.
+4. Where a retraction waits, everything is laid out within one transaction, which sees all that the retraction covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tocsin.node.model import MemberId, Pending
+from tocsin.node.ports import Reading, Writing
+from tocsin.node.service.sequencing import Sequenced, due_retractions, sequence
+from tocsin.tlog.entry import Entry, tick_key
+
+Cover = Callable[[], list[Entry]]
+"""Makes the cover entries of a tick."""
+
+_SMALL_SUBMISSION = 4  # entries
+
+
+class Due:
+    """What is due in one log. Used by one tick at a time."""
+
+    def __init__(self, member: MemberId, most_per_tick: int, most_submissions: int) -> None:
+        self._member = member
+        self._most_per_tick = most_per_tick
+        self._most_submissions = most_submissions
+        self._ordered: list[Pending | Entry] = []
+        self._small = False  # it may be appended in parts
+        self._more = False  # more was due than was ordered
+
+    @property
+    def ordered(self) -> bool:
+        """Whether something in order is left to append."""
+        return bool(self._ordered)
+
+    def order(self, reading: Reading, cover: Cover) -> None:
+        """Put what is due in order (rules 1 and 2), unless a retraction waits (rule 4)."""
+        if reading.pending_retractions():
+            return
+        pending = self._read(reading)[: self._most_per_tick]
+        due: list[Pending | Entry] = [*pending, *cover()]
+        self._ordered = sorted(due, key=lambda each: tick_key(_entry(each)))
+        self._small = len(pending) <= _SMALL_SUBMISSION * len({each.submission for each in pending})
+
+    def lay_out(self, writing: Writing, start: int, cover: Cover) -> tuple[Sequenced, int]:
+        """Lay out from index `start` on what one transaction takes, and tell how much of the order that is."""
+        if self._ordered:
+            part = self._ordered[: self._part()]
+            pending = [each for each in part if isinstance(each, Pending)]
+            fresh = [each for each in part if isinstance(each, Entry)]
+            return sequence(start, pending, fresh, (), {}), len(part)
+        pending = self._read(writing)
+        first_waiting = pending[self._most_per_tick].order if self._more else None
+        retractions = due_retractions(writing.pending_retractions(), first_waiting)
+        tags = sorted({tag for each in retractions for tag in each.tags})
+        hits = writing.look_up([(self._member, b"".join(tags))]) if tags else []
+        live = {tags[hit.position]: hit.indices for hit in hits}
+        return sequence(start, pending[: self._most_per_tick], cover(), retractions, live), 0
+
+    def more_after(self, taken: int) -> bool:
+        """Say whether more is due once so much of the order is appended."""
+        return taken < len(self._ordered) or self._more
+
+    def appended(self, taken: int) -> None:
+        """Forget so much of the order: it is durable."""
+        del self._ordered[:taken]
+
+    def forget(self) -> None:
+        """Forget the order: a commit that failed may have taken effect, so what is due has to be read again."""
+        self._ordered.clear()
+
+    def _read(self, reading: Reading) -> list[Pending]:
+        pending = reading.pending(self._most_per_tick + 1)
+        self._more = len(pending) > self._most_per_tick
+        return pending
+
+    def _part(self) -> int:
+        if not self._small:
+            return len(self._ordered)
+        seen: set[bytes] = set()
+        for at, each in enumerate(self._ordered):
+            if isinstance(each, Pending):
+                seen.add(each.submission)
+            if len(seen) > self._most_submissions:
+                return at
+        return len(self._ordered)
+
+
+def _entry(due: Pending | Entry) -> Entry:
+    return due.entry if isinstance(due, Pending) else due
