@@ -111,7 +111,9 @@ def test_sigterm_under_load(battered: Federation) -> None:
         after = [code for began, code in load.calls if began >= told]
         assert len(before) > 30
         assert set(before) == {grpc.StatusCode.OK}
-        assert set(after) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+        # CANCELLED is a call that reached the listener as it closed; to a client both mean: later.
+        later = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        assert set(after) <= {grpc.StatusCode.OK, *later}
         # Some call was under way when the signal came.
         assert any(began < told for began, _ in load.calls[-EVALUATORS - SUBMITTERS - len(after) :])
 
