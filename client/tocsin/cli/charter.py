@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from tocsin.cli.output import Json, counted, print_json, print_table, say
+from tocsin.cli.output import Json, counted, date, print_json, print_table, say
 from tocsin.cli.unlocking import UnlockBy, passphrase_for
 
 app = App(name="charter", help="The federation's charter: draft, sign, show, verify, install.")
@@ -94,7 +94,7 @@ def show(charter: Path, *, json: Json = False) -> None:
     """
     from tocsin.charter.document import parse_charter
     from tocsin.charter.envelope import charter_hash, parse_envelope
-    from tocsin.cli.founding.charters import coverage_text, day
+    from tocsin.cli.founding.charters import coverage_text
 
     signed = parse_envelope(charter.read_bytes())
     if json:
@@ -104,7 +104,7 @@ def show(charter: Path, *, json: Json = False) -> None:
     signers = {member for member, _ in signed.signatures}
     say(
         f"federation {document.federation}, version {document.version}, {document.mode}, "
-        f"{day(document.issued)} to {day(document.expires)}, tick {document.tick_seconds} s"
+        f"{date(document.issued)} to {date(document.expires)}, tick {document.tick_seconds} s"
     )
     say(f"hash {charter_hash(signed.document).hex()}")
     print_table(

@@ -114,9 +114,14 @@ def utc(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if seconds else "-"
 
 
+def date(seconds: int) -> str:
+    """Write the UTC day of unix seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
 def day(week: int) -> str:
     """Write the first day of a week counted since 1970."""
-    return datetime.fromtimestamp(week * 7 * 86_400, UTC).strftime("%Y-%m-%d")
+    return date(week * 7 * 86_400)
 
 
 def _printable(text: str) -> str:

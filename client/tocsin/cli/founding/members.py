@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nacl.bindings import crypto_sign_seed_keypair
@@ -26,22 +25,6 @@ from tocsin.sealing.keyring import Passphrase, UnlockKey, open_keyring, seal_key
 
 class FoundingError(ValueError):
     """What a founding command was given cannot be used; the message says what, where and how to mend it."""
-
-
-@dataclass(frozen=True)
-class MemberFolder:
-    """Where the files of one member are."""
-
-    path: Path
-
-    @property
-    def card(self) -> Path:
-        """The public member card."""
-        return self.path / "card.json"
-
-    def keyring(self, part: str) -> Path:
-        """The keyring of `identity`, `node` or `client`."""
-        return self.path / part / f"{part}.keyring"
 
 
 def init_member(
@@ -87,13 +70,13 @@ def init_member(
     unlock = "passphrase" if passphrase else "unlock.key"
     (folder / "node" / "node.toml").write_text(_node_toml(federation, member, endpoint, unlock))
     (folder / "client" / "client.toml").write_text(_client_toml(federation, member, endpoint, unlock))
-    MemberFolder(folder).card.write_bytes(card.encode())
+    (folder / "card.json").write_bytes(card.encode())
     return card
 
 
 def open_part(folder: Path, part: str, passphrase: Passphrase | None = None) -> dict[str, bytes]:
     """The secrets of `identity`, `node` or `client` of a member's folder."""
-    path = MemberFolder(folder).keyring(part)
+    path = folder / part / f"{part}.keyring"
     try:
         sealed = path.read_bytes()
         unlock = passphrase or UnlockKey((path.parent / "unlock.key").read_bytes())
