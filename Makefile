@@ -60,7 +60,7 @@ protos: .venv/.development ## Generate the gRPC modules from protos/tocsin/v1
 	@$(BIN)/python protos/generate.py protos
 
 vectors: .venv/.development ## Regenerate our own published vectors
-	@for script in $$(git ls-files 'tests/*regenerate_*.py'); do echo "tocsin: $$script"; $(BIN)/python $$script; done
+	@for script in $$(git ls-files "tests/*regenerate_*.py"); do echo "tocsin: $$script"; $(BIN)/python -m "$$(echo "$${script%.py}" | tr / .)"; done
 
 readme: .venv/.development ## Refresh what the documents quote: worked example, demonstration, picture
 	@$(BIN)/python docs/spec_example.py
@@ -71,9 +71,9 @@ bench: .venv/.development ## One figure of docs/performance.md: make bench NAME=
 	@$(BIN)/python benchmarks/bench_$(subst -,_,$(NAME)).py $(ARGS)
 
 lock: .venv/.development ## Lock the requirements again, with hashes and no addresses
-	@$(BIN)/uv pip compile pyproject.toml --extra node --group build --python-version 3.11 --universal --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml --extra node --extra detect --group build --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock $(ARGS)
-	@$(BIN)/uv pip compile pyproject.toml --extra node --group dev --python-version 3.11 --universal --generate-hashes \
+	@$(BIN)/uv pip compile pyproject.toml --extra node --extra detect --group dev --python-version 3.11 --universal --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header --quiet -o requirements-dev.lock $(ARGS)
 
 clean: ## Remove .venv and caches

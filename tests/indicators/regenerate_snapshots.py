@@ -1,6 +1,9 @@
 """Write the snapshots that are taken from elsewhere; run by hand, under Python 3.11 (Unicode 14).
 
-    python tests/indicators/regenerate_snapshots.py
+    python tests/indicators/regenerate_snapshots.py [TABLES.RS]
+
+TABLES.RS is `src/tables.rs` of the crate unicode-security 0.1.3, which carries Unicode 18.0's confusables.txt; without
+it the table of confusables is left as it is.
 
 A published snapshot never changes: a newer public suffix list gets a name of its own, from its own version
 line.
@@ -11,8 +14,15 @@ import json
 import re
 import sys
 import unicodedata
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+
+from tocsin.indicators.ptf1 import normalising
+from tocsin.indicators.ptf1.common_list import build_common_list
+from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.indicators.text import is_assigned
 
 SNAPSHOTS = Path(__file__).parents[2] / "privacy" / "tocsin" / "indicators" / "snapshots"
 
@@ -47,12 +57,66 @@ def public_suffix_list() -> tuple[str, bytes]:
     return f"public-suffix-{version[1].decode()}.dat.gz", gzip.compress(text, 9, mtime=0)
 
 
+def confusables(tables: str) -> bytes:
+    """What looks like ASCII letters by TR39, of what normalising leaves, grouped by those letters.
+
+    ASCII stands for itself, digits stay digits (they are masked as numbers), punctuation stays between words. Where a
+    prototype is ASCII's own (`rn` for `m`), the ASCII character is taken.
+    """
+    body = tables.split("const CONFUSABLES", 1)[1].split("];", 1)[0]
+    pairs = re.findall(r"\('\\u\{([0-9a-f]+)\}',\s*&\[([^\]]*)\]\)", body)
+    prototypes = {
+        int(source, 16): "".join(chr(int(code, 16)) for code in re.findall(r"\\u\{([0-9a-f]+)\}", targets))
+        for source, targets in pairs
+    }
+    own = {prototypes[code]: chr(code) for code in range(0x61, 0x7B) if code in prototypes}
+
+    def folded(text: str) -> str:
+        text = unicodedata.normalize("NFKD", text).translate(normalising._drops)
+        return unicodedata.normalize("NFKC", unicodedata.normalize("NFC", text).casefold())
+
+    targets: dict[str, str] = {}
+    for code, prototype in prototypes.items():
+        source, target = chr(code), folded(own.get(prototype, prototype))
+        kind = unicodedata.category(source)[0]
+        if code >= 0x80 and is_assigned(source, CURRENT) and folded(source) == source and kind in "LMS":
+            targets[source] = target
+    found: dict[str, list[str]] = {}
+    for source in sorted(targets):
+        target = source
+        # Folding is done once, so nothing may be left that a second time would change.
+        for _ in range(8):
+            target = "".join(targets.get(each, each) for each in target)
+        # Elsewhere prototypes merge letters of one script or turn them into marks; what hides an ASCII text is this.
+        if target.isascii() and target.isalpha():
+            found.setdefault(target, []).append(source)
+    merged = {target: "".join(group) for target, group in found.items()}
+    about = "What a code point may be mistaken for (Unicode TR39), by prototype, as ptf1 folds it"
+    lines = ",\n".join(
+        f"{json.dumps(target, ensure_ascii=False)}: {json.dumps(merged[target], ensure_ascii=False)}"
+        for target in sorted(merged)
+    )
+    return f'{{"about": "{about}",\n"prototypes": {{\n{lines}\n}}}}\n'.encode()
+
+
+def common_prompts() -> bytes:
+    """The default list of common shingles, from phrases of our own."""
+    shingler = Shingler(CURRENT)
+    counts: Counter[int] = Counter()
+    for line in (Path(__file__).parent / "common_prompts.txt").read_text().splitlines():
+        counts.update(shingler.hashes(line))
+    return build_common_list(CURRENT.common_prompts, counts, 1)
+
+
 def main() -> None:
     if unicodedata.unidata_version != "14.0.0":
         raise SystemExit("run this under Python 3.11, whose unicodedata is Unicode 14.0.0")
     (SNAPSHOTS / "unicode-14.0.0.json").write_bytes(unicode_table())
     name, packed = public_suffix_list()
     (SNAPSHOTS / name).write_bytes(packed)
+    (SNAPSHOTS / f"{CURRENT.common_prompts}.ptfc").write_bytes(common_prompts())
+    if len(sys.argv) > 1:
+        (SNAPSHOTS / f"{CURRENT.confusables}.json").write_bytes(confusables(Path(sys.argv[1]).read_text()))
 
 
 if __name__ == "__main__":

@@ -41,12 +41,15 @@ def test_classes_of_types() -> None:
         "device.id": "device",
         "org.domain": "contact",
         "client.tools": "content",
+        "client.system": "content",
+        "prompt.template": "content",
+        "prompt.template-band": "content-band",
     }
 
 
 def test_what_may_stand_alone_has_a_large_space() -> None:
     alone = {name for name, each in TYPES.items() if each.alone}
-    assert alone == {"payment.par", "payment.wallet", "client.tools"}
+    assert alone == {"payment.par", "payment.wallet", "client.tools", "client.system", "prompt.template"}
 
 
 def test_retention_rounded_up_to_a_week_stays_within_sixty_days() -> None:
@@ -62,7 +65,7 @@ def test_registry_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    "type", ["", "client.system", "prompt.template", "document.passport", "payment.pan", "text"]
+    "type", ["", "client.prompt", "prompt.template-bands", "document.passport", "payment.pan", "text"]
 )
 def test_unknown_types_are_refused(type: str) -> None:
     with pytest.raises(UnknownType) as caught:
@@ -128,7 +131,7 @@ def test_refusals_survive_pickling_between_processes() -> None:
 def test_lengths_are_bounded_before_any_parsing() -> None:
     for name in TYPES:
         with pytest.raises(Refused) as caught:
-            observable(name, "1" * 300_000)
+            observable(name, "1" * 400_000)
         assert caught.value.rule == "value.length"
 
 

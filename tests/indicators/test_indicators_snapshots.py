@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import runpy
 import sys
 import unicodedata
@@ -31,7 +32,21 @@ def test_published_snapshots_are_unchanged() -> None:
         if each.name != "README.md"
     }
     assert shipped == DIGESTS
-    assert {name.removesuffix(".json").removesuffix(".dat.gz") for name in shipped} == set(SNAPSHOT_NAMES)
+    assert {re.sub(r"\.(json|dat\.gz|ptfc)$", "", name) for name in shipped} == set(SNAPSHOT_NAMES)
+
+
+def test_the_common_list_is_what_its_script_makes() -> None:
+    made = runpy.run_path(str(GENERATOR))["common_prompts"]()
+    assert made == (SNAPSHOTS / f"{CURRENT.common_prompts}.ptfc").read_bytes()
+
+
+def test_confusables_fold_once_and_for_all() -> None:
+    prototypes = table(CURRENT.confusables)["prototypes"]
+    sources = "".join(prototypes.values())
+    assert len(set(sources)) == len(sources) > 500
+    assert all(target.isascii() and target.isalpha() and target.islower() for target in prototypes)
+    assert not any(source.isascii() or source.isdecimal() for source in sources)
+    assert len(drop_unassigned(sources, CURRENT)) == len(sources)
 
 
 @pytest.mark.skipif(unicodedata.unidata_version != "14.0.0", reason="only Python 3.11 carries Unicode 14")

@@ -5,7 +5,8 @@
 2. `observable` either returns trusted canonical bytes or raises Refused; a refusal carries no value, no
    cause and no context.
 3. Documentation and test ranges are refused unless the charter says `test`.
-4. A type may stand alone (its reports may carry a campaign key) only where its smallest space has 2^40
+4. A band is never given by itself: bands come with the prompt template that they belong to.
+5. A type may stand alone (its reports may carry a campaign key) only where its smallest space has 2^40
    values or more: one guessed address must not open a room.
 """
 
@@ -17,6 +18,7 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from tocsin.indicators import client_tools, contact, device, network, organisation, payment, wallet
+from tocsin.indicators.ptf1 import template
 from tocsin.indicators.refusal import Mode, Refused, UnknownType
 from tocsin.indicators.snapshot_files import CURRENT, SNAPSHOT_NAMES, Snapshots
 
@@ -114,6 +116,9 @@ def _registered() -> Mapping[str, IndicatorType]:
         IndicatorType("device.id", KeyClass.DEVICE, 19),  # the six serial digits of one IMEI type code
         IndicatorType("org.domain", KeyClass.CONTACT, 20),  # a small country's zone is public
         IndicatorType("client.tools", KeyClass.CONTENT, 40),  # what is common is refused beforehand
+        IndicatorType(template.SYSTEM, KeyClass.CONTENT, template.MIN_BITS),
+        IndicatorType(template.TEMPLATE, KeyClass.CONTENT, template.MIN_BITS),
+        IndicatorType(template.BAND, KeyClass.CONTENT_BAND, 30),  # two distinct shingles in three rows
     )
     return MappingProxyType({each.name: each for each in types})
 
@@ -135,9 +140,18 @@ _FORMS: Mapping[str, Callable[[str, Mode, Snapshots], bytes]] = {
     "device.id": device.canonical_device,
     "org.domain": organisation.canonical_organisation,
     "client.tools": client_tools.canonical_tools,
+    template.SYSTEM: template.canonical_system,
+    template.TEMPLATE: template.canonical_template,
+    template.BAND: template.canonical_band,
 }
 
+_BLANK = " \t\r\n"
 _MAX_TEXT = 1_024
+_LONGER_TEXT: Mapping[str, int] = {
+    client_tools.TOOLS: client_tools.MAX_TEXT,
+    template.SYSTEM: template.MAX_TEXT,
+    template.TEMPLATE: template.MAX_TEXT,
+}
 
 
 @dataclass(frozen=True)
@@ -149,6 +163,8 @@ class Observable:
 
     type: str
     canonical: bytes = field(repr=False)
+    bands: tuple[Observable, ...] = field(default=(), repr=False, compare=False)
+    """Of a prompt template of 32 shingles or more: its bands, the first band first (PTF1.md §6)."""
 
     @property
     def key_class(self) -> KeyClass:
@@ -162,10 +178,10 @@ def _canonical(type: str, value: str, mode: Mode, snapshots: Snapshots) -> bytes
         return UnknownType(tuple(TYPES))
     if not isinstance(value, str):
         return Refused(type, "value.text", "give the value as text")
-    text = value.strip(" \t\r\n")
+    text = value.strip(_BLANK)
     if not text:
         return Refused(type, "value.empty", "the value is empty")
-    if len(text) > (client_tools.MAX_TEXT if type == client_tools.TOOLS else _MAX_TEXT):
+    if len(text) > _LONGER_TEXT.get(type, _MAX_TEXT):
         return Refused(type, "value.length", "the value is longer than any of its type")
     try:
         return form(text, mode, snapshots)
@@ -186,4 +202,5 @@ def observable(
         # Raised here, outside any handler, and without the frames below: those hold the value.
         canonical.__context__ = canonical.__cause__ = None
         raise canonical.with_traceback(None)
-    return Observable(type, canonical)
+    bands = template.band_values(value.strip(_BLANK)) if type == template.TEMPLATE else ()
+    return Observable(type, canonical, tuple(Observable(template.BAND, each) for each in bands))

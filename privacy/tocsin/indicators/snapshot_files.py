@@ -30,6 +30,8 @@ class Snapshots:
     reserved: str
     special_purpose_ip: str
     common_tools: str
+    confusables: str
+    common_prompts: str
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,6 +47,8 @@ CURRENT = Snapshots(
     reserved="reserved-1",
     special_purpose_ip="special-purpose-ip-1",
     common_tools="common-tools-1",
+    confusables="confusables-18.0.0",
+    common_prompts="common-prompts-1",
 )
 """What this release ships."""
 

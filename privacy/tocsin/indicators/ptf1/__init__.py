@@ -1,0 +1,1 @@
+"""The prompt-template fingerprint `ptf1` (PTF1.md)."""

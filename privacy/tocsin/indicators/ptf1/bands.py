@@ -1,0 +1,41 @@
+"""MinHash bands of a skeleton: nearly equal skeletons share some (PTF1.md §6).
+
+1. Row i permutes 64-bit hashes: h → (a_i · h + b_i) mod 2^64, upper 32 bits; a_i (made odd) and b_i are the first and
+   second 8 bytes, big-endian, of SHA-256("ptf1-perm" ‖ u16 i). A row's value is the skeleton's shingle hash whose
+   permuted value is smallest; of equal ones the smallest hash.
+2. Band j (from 1) is rows (j − 1)·r … j·r − 1. Two skeletons share it if all r shingle hashes are equal.
+3. No library's hash is used: a release of one would change every token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
+
+BANDS = 96
+"""b: how many bands a skeleton has."""
+ROWS = 3
+"""r: how many minimum shingles a band is made of."""
+BAND_THRESHOLD = 2
+"""τ: how many bands of one skeleton must agree before anything opens."""
+MIN_SHINGLES = 32
+"""A smaller skeleton has no bands: its rows would repeat a handful of shingles."""
+
+_MASK = (1 << 64) - 1
+
+
+@cache
+def permutations(rows: int) -> tuple[tuple[int, int], ...]:
+    """Return (a, b) of the first `rows` rows (rule 1)."""
+    digests = [sha256(b"ptf1-perm" + row.to_bytes(2, "big")).digest() for row in range(rows)]
+    return tuple((int.from_bytes(each[:8], "big") | 1, int.from_bytes(each[8:16], "big")) for each in digests)
+
+
+def minima(shingles: Iterable[int], rows: int) -> list[int]:
+    """Return the shingle hash that each of `rows` permutations puts first (rule 1). There is at least one shingle."""
+    ordered = sorted(shingles)
+    return [
+        min(ordered, key=lambda shingle, a=a, b=b: ((a * shingle + b) & _MASK) >> 32)  # type: ignore[misc]  # bound here
+        for a, b in permutations(rows)
+    ]

@@ -1,0 +1,140 @@
+"""From text to tokens: what is the same however a prompt is dressed up (PTF1.md §2).
+
+1. Clip to 65,536 bytes of UTF-8, at a character. Lone surrogates are dropped.
+2. Drop code points that Unicode 14 leaves unassigned; white-space controls become spaces.
+3. NFKD; drop control, format and private-use characters, variation selectors and combining diacritics; NFC; case
+   fold; NFKC; then what the snapshot of confusables takes for ASCII letters becomes these letters.
+4. Masks, in this order: a fenced block becomes `<code>`, a URL `<url>`, an e-mail address `<mail>`, a hexadecimal
+   number `<hex>`, any other number `<num>`.
+5. A token is a mask, one character of a script written without spaces, or a run of letters and their marks.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+from tocsin.indicators.snapshot_files import Snapshots, table
+from tocsin.indicators.text import drop_unassigned
+
+MAX_BYTES = 65_536
+
+# Scripts written without spaces, by block: Thai to Lao, Tibetan, Myanmar, Khmer, kana, bopomofo, Han.
+_ALONE = (
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3100-\u312f\u31a0-\u31bf\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+# The masks stand before words, so that what they cover is no word. `\d` is every script's digits.
+_FENCE = r"(?P<code>```[^`]*(?:`{1,2}[^`]+)*```|~~~.*?~~~)"
+_URL = r"(?P<url>\b(?:https?|ftp)://[^\s<>\"'`]+|\bwww\.[^\s<>\"'`]+)"
+_MAIL = r"(?P<mail>\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
+_HEX = (
+    r"(?P<hex>\b0x[0-9a-f]+\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}\b)"
+)
+_NUMBER = r"(?P<num>\d+(?:[.,:/\-]\d+)*)"
+_MASKS = (("code", _FENCE), ("url", _URL), ("mail", _MAIL), ("hex", _HEX), ("num", _NUMBER))
+_SPACES = dict.fromkeys((9, 10, 11, 12, 13, 28, 29, 30, 31, 133), " ")
+# Diacritics that ride on letters of any script, and the variation selectors; both are Mn.
+_DIACRITICS = (
+    (0x0300, 0x036F), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F),
+    (0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF),
+)  # fmt: skip
+_DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
+
+
+@cache
+def _masked() -> re.Pattern[str]:
+    return re.compile("|".join(pattern for _, pattern in _MASKS), re.DOTALL)
+
+
+@cache
+def _ascii_masked() -> re.Pattern[str]:
+    return re.compile(_masked().pattern, re.DOTALL | re.ASCII)
+
+
+_ASCII_TOKEN = re.compile(r"[a-z]+|[\x01-\x05]")
+
+
+@cache
+def _token() -> re.Pattern[str]:
+    # `[^\W\d_]` is every letter; marks of the letter's own script ride along.
+    return re.compile(f"[\x01-\x05{_ALONE}]|(?:(?![{_ALONE}])(?:[^\\W\\d_]|{_marks()}))+")
+
+
+@cache
+def _marks() -> str:
+    ranges: list[list[int]] = []
+    for code in range(0x300, 0x1F000):
+        if unicodedata.category(chr(code)) in ("Mn", "Mc"):
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges) + "]"
+
+
+class _Drops(dict[int, int | str | None]):
+    """For `str.translate`: what rule 3 drops, found once for each code point."""
+
+    def __missing__(self, code: int) -> int | None:
+        dropped = unicodedata.category(chr(code)) in _DROPPED_CATEGORIES or any(
+            first <= code <= last for first, last in _DIACRITICS
+        )
+        self[code] = None if dropped else code
+        return None if dropped else code
+
+
+_drops = _Drops(_SPACES)
+
+
+@cache
+def _confusables(name: str) -> dict[int, str]:
+    return {
+        ord(source): target for target, sources in table(name)["prototypes"].items() for source in sources
+    }
+
+
+def _clip(text: str) -> str:
+    if len(text) * 4 <= MAX_BYTES or (text.isascii() and len(text) <= MAX_BYTES):
+        return text
+    if text.isascii():
+        return text[:MAX_BYTES]
+    return text[:MAX_BYTES].encode("utf-8", "ignore")[:MAX_BYTES].decode("utf-8", "ignore")
+
+
+def normalise(text: str, snapshots: Snapshots) -> str:
+    """Return `text` as rules 1 to 3 leave it."""
+    text = _clip(text)
+    if text.isascii():
+        # Here rule 3 only drops controls; where there are none but line ends, tokens come out the same without it.
+        return (text if text.isprintable() else text.translate(_drops)).lower()
+    text = drop_unassigned(text, snapshots).translate(_SPACES)
+    # Decomposed to be rid of diacritics that have composed letters, as TR39's skeleton does.
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFKD", text).translate(_drops))
+    text = unicodedata.normalize("NFKC", text.casefold())
+    return text.translate(_confusables(snapshots.confusables))
+
+
+def tokens(text: str, snapshots: Snapshots) -> list[str]:
+    """Return the tokens of a prompt, in order (rules 1 to 5).
+
+    >>> from tocsin.indicators.snapshot_files import CURRENT
+    >>> tokens("Sum up 12 pages of https://example.com/a in 3 lines", CURRENT)
+    ['sum', 'up', '<num>', 'pages', 'of', '<url>', 'in', '<num>', 'lines']
+    """
+    normal = normalise(text, snapshots)
+    plain = normal.isascii()
+    # Controls are gone by now, so five of them can stand for the masks until the tokens are found.
+    masked, count = (_ascii_masked() if plain else _masked()).subn(_mark, normal)
+    found: list[str] = (_ASCII_TOKEN if plain else _token()).findall(masked)
+    return [_MASK_NAMES.get(each, each) for each in found] if count else found
+
+
+_MARKS = {name: f" {chr(number)} " for number, (name, _) in enumerate(_MASKS, 1)}
+_MASK_NAMES = {chr(number): f"<{name}>" for number, (name, _) in enumerate(_MASKS, 1)}
+
+
+def _mark(found: re.Match[str]) -> str:
+    return _MARKS[found.lastgroup or ""]

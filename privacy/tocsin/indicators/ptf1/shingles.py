@@ -1,0 +1,54 @@
+"""Shingles of three tokens and their hashes (PTF1.md §3).
+
+1. A shingle is three tokens in a row with one space between two of them.
+2. Its hash is the first 8 bytes of SHA-256("ptf1" ‖ 0x1f ‖ shingle in UTF-8), a big-endian integer.
+3. A prompt is the set of its shingles' hashes: neither order nor repetition counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from tocsin.indicators.ptf1.normalising import tokens
+from tocsin.indicators.snapshot_files import Snapshots
+
+WORDS = 3
+HASH_BYTES = 8
+
+_PREFIX = sha256(b"ptf1\x1f")
+# Templates repeat their shingles: most are found here. Bounded, and emptied as a whole when it is full.
+_MAX_KNOWN = 1 << 18
+
+
+class Shingler:
+    """Turns prompts into sets of shingle hashes, and remembers the hashes it has met."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+        self._known: dict[str, int] = {}
+
+    def hashes(self, text: str) -> frozenset[int]:
+        """Return the hashes of a prompt's shingles (rule 3)."""
+        known = self._known
+        if len(known) > _MAX_KNOWN:
+            known.clear()
+        found = set()
+        for shingle in set(shingles(tokens(text, self._snapshots))):
+            hashed = known.get(shingle)
+            if hashed is None:
+                known[shingle] = hashed = shingle_hash(shingle)
+            found.add(hashed)
+        return frozenset(found)
+
+
+def shingles(words: Sequence[str]) -> Iterator[str]:
+    """Return the shingles of tokens in order (rule 1); none where there are fewer than three tokens."""
+    return map(" ".join, zip(words, words[1:], words[2:], strict=False))
+
+
+def shingle_hash(shingle: str) -> int:
+    """Return the 64-bit hash of a shingle (rule 2)."""
+    digest = _PREFIX.copy()
+    digest.update(shingle.encode())
+    return int.from_bytes(digest.digest()[:HASH_BYTES], "big")

@@ -1,0 +1,142 @@
+"""From skeletons to indicators: which are worth sharing, how they are written, what they become (PTF1.md §6 and §7).
+
+1. A skeleton is refused if it has fewer than 8 shingles, if 80 % or more of them are on the list of common shingles,
+   or if it carries fewer than 40 bits: the surprisals of its shingles, a third of each, since each shares two of its
+   three tokens with the next.
+2. As text it is `ptf1:` ‖ the list's id in hex ‖ `:` ‖ base64url, without padding, of its hashes, u64be, ascending.
+3. Canonical: "ptf1" ‖ the list's id (8 bytes) ‖ SHA-256 of these hashes.
+4. With 32 shingles or more it also has bands: "ptf1" ‖ the list's id ‖ u8 number ‖ SHA-256 of the band's minimum
+   shingle hashes, u64be, in order of rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import struct
+from collections.abc import Iterable
+from enum import StrEnum
+from hashlib import sha256
+
+from tocsin.indicators.ptf1.bands import BANDS, ROWS, minima
+from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf1.common_list import CommonList, shipped
+from tocsin.indicators.ptf1.skeleton import MIN_SHINGLES
+from tocsin.indicators.refusal import Mode, Refused
+from tocsin.indicators.snapshot_files import Snapshots
+
+TEMPLATE = "prompt.template"
+BAND = "prompt.template-band"
+SYSTEM = "client.system"
+MAX_SHINGLES = 32_768
+"""More than a clipped prompt can have."""
+MAX_TEXT = 5 + 16 + 1 + (MAX_SHINGLES * 8 + 2) // 3 * 4
+MIN_BITS = 40
+COMMON_PERCENT = 80
+
+_MAGIC = b"ptf1"
+
+
+class Refusal(StrEnum):
+    """Why a skeleton is not shared (rule 1); the words of rules and of reports."""
+
+    SHORT = "template.short"
+    COMMON = "template.common"
+    WEAK = "template.bits"
+
+
+_MEND = {
+    Refusal.SHORT: f"a skeleton has at least {MIN_SHINGLES} shingles",
+    Refusal.COMMON: "most of the skeleton is on the list of common shingles: half the world writes so",
+    Refusal.WEAK: f"the skeleton carries fewer than {MIN_BITS} bits",
+}
+
+
+def strength(shingles: Iterable[int], common: CommonList) -> int:
+    """Return the bits that a skeleton carries (rule 1)."""
+    total = 0
+    for each in shingles:
+        bits = common.bits(each)
+        total += common.absent_bits if bits is None else bits
+    return total // 3
+
+
+def judge(shingles: frozenset[int], common: CommonList) -> Refusal | None:
+    """Say why a skeleton is not shared, or None where it is (rule 1)."""
+    if len(shingles) < MIN_SHINGLES:
+        return Refusal.SHORT
+    listed = sum(common.bits(each) is not None for each in shingles)
+    if 100 * listed >= COMMON_PERCENT * len(shingles):
+        return Refusal.COMMON
+    return Refusal.WEAK if strength(shingles, common) < MIN_BITS else None
+
+
+def write_skeleton(shingles: Iterable[int], common: CommonList) -> str:
+    """Return a skeleton as text (rule 2), the value that the registry takes."""
+    packed = base64.urlsafe_b64encode(_packed(sorted(shingles))).rstrip(b"=").decode()
+    return f"ptf1:{common.id.hex()}:{packed}"
+
+
+def read_skeleton(type: str, text: str) -> tuple[bytes, tuple[int, ...]]:
+    """Return the list's id and the hashes of a skeleton's text. Raises Refused (`template.text`)."""
+    parts = text.split(":")
+    try:
+        name, id, packed = parts[0], bytes.fromhex(parts[1]), parts[2].encode("ascii")
+        data = base64.b64decode(packed + b"=" * (-len(packed) % 4), altchars=b"-_", validate=True)
+    except (IndexError, ValueError, binascii.Error):
+        name, id, data = "", b"", b""
+    hashes = struct.unpack(f">{len(data) // 8}Q", data[: len(data) // 8 * 8])
+    if (
+        name != "ptf1"
+        or len(id) != 8
+        or len(data) % 8
+        or not 0 < len(hashes) <= MAX_SHINGLES
+        or any(one >= two for one, two in itertools.pairwise(hashes))
+    ):
+        raise Refused(type, "template.text", "give the skeleton as `tocsin ingest` writes it, not a prompt")
+    return id, hashes
+
+
+def canonical_template(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
+    """Return the canonical bytes of a prompt template (rules 1 and 3). Raises Refused (rules `template.*`)."""
+    return _canonical(TEMPLATE, text, snapshots)
+
+
+def canonical_system(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
+    """Return the canonical bytes of a system prompt's skeleton. Raises Refused (rules `template.*`)."""
+    return _canonical(SYSTEM, text, snapshots)
+
+
+def canonical_band(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
+    """Raise Refused (`template.band`): a band by itself is no value."""
+    raise Refused(BAND, "template.band", f"give the whole skeleton as {TEMPLATE}; its bands come with it")
+
+
+def band_values(text: str) -> tuple[bytes, ...]:
+    """Return the canonical bytes of a skeleton's bands, the first band first; none for a short one (rule 4)."""
+    id, hashes = read_skeleton(TEMPLATE, text)
+    if len(hashes) < MIN_BANDED:
+        return ()
+    rows = minima(hashes, BANDS * ROWS)
+    return tuple(
+        _MAGIC + id + bytes([band + 1]) + sha256(_packed(rows[band * ROWS : (band + 1) * ROWS])).digest()
+        for band in range(BANDS)
+    )
+
+
+def _canonical(type: str, text: str, snapshots: Snapshots) -> bytes:
+    id, hashes = read_skeleton(type, text)
+    common = shipped(snapshots.common_prompts)
+    # Under a list of the provider's own the skeleton was judged when it was made; only its size can be judged here.
+    refusal = judge(frozenset(hashes), common) if id == common.id else None
+    if len(hashes) < MIN_SHINGLES:
+        refusal = Refusal.SHORT
+    if refusal is not None:
+        raise Refused(type, refusal.value, _MEND[refusal])
+    return _MAGIC + id + sha256(_packed(hashes)).digest()
+
+
+def _packed(hashes: Iterable[int]) -> bytes:
+    found = tuple(hashes)
+    return struct.pack(f">{len(found)}Q", *found)

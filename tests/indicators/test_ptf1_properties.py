@@ -1,0 +1,195 @@
+"""What ptf1 promises of any text, any account and any sample."""
+
+import unicodedata
+from random import Random  # noqa: TID251 - only a type: Hypothesis makes them
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tocsin.indicators.ptf1.account import BadSample, Conversation, Sample, parse_sample, place_of
+from tocsin.indicators.ptf1.common_list import BadCommonList, build_common_list, parse_common_list, shipped
+from tocsin.indicators.ptf1.normalising import MAX_BYTES, normalise, tokens
+from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SUPPORT, find_blocks
+from tocsin.indicators.ptf1.template import (
+    BAND,
+    TEMPLATE,
+    Refusal,
+    judge,
+    read_skeleton,
+    strength,
+    write_skeleton,
+)
+from tocsin.indicators.registry import Refused, observable
+from tocsin.indicators.snapshot_files import CURRENT
+
+COMMON = shipped(CURRENT.common_prompts)
+SETS = st.lists(st.frozensets(st.integers(0, 60), max_size=30), max_size=12)
+CONVERSATIONS = st.lists(
+    st.builds(
+        Conversation,
+        st.integers(0, 40),
+        st.frozensets(st.integers(0, 2**64 - 1), max_size=3),
+        st.frozensets(st.integers(0, 2**64 - 1), max_size=3),
+    ),
+    max_size=12,
+    unique_by=lambda each: each.place,
+)
+
+
+@given(st.text(alphabet=st.characters(), max_size=300))
+@example("\ud800" * 20_000)
+@example("é" * 70_000)
+@example("😀" * 20_000)
+@example("```" * 3_000 + "x")
+@example("a@" * 5_000)
+@example("0" * 65_000)
+def test_any_text_has_tokens_that_normalising_again_keeps(text: str) -> None:
+    found = tokens(text, CURRENT)
+    assert all(each and " " not in each and each == each.casefold() for each in found)
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for each in found for c in each)
+    words = [each for each in found if not each.startswith("<")]
+    assert tokens(" ".join(words), CURRENT) == words
+
+
+def test_the_rest_of_a_long_prompt_does_not_count() -> None:
+    for filler in ("word ", "wörd "):
+        long = filler * MAX_BYTES
+        assert tokens(long + "tail", CURRENT) == tokens(long, CURRENT)
+        assert len(normalise(long, CURRENT)) <= MAX_BYTES
+
+
+def test_ascii_takes_no_other_way_than_the_rest() -> None:
+    text = "Write 12 lines to jane@example.com, see www.example.com/x. ~~~ a b ~~~ then 0xff, it's fine\x07."
+    assert tokens(text + " й", CURRENT)[:-1] == tokens(text, CURRENT)
+
+
+@given(SETS, st.randoms(use_true_random=False))
+def test_skeletons_do_not_depend_on_order(units: list[frozenset[int]], shuffler: Random) -> None:
+    order = list(range(len(units)))
+    shuffler.shuffle(order)
+    found = find_blocks(units)
+    again = find_blocks([units[place] for place in order])
+    assert [each.levels for each in again] == [each.levels for each in found]
+    assert [sorted(order[place] for place in each.units) for each in again] == [list(e.units) for e in found]
+
+
+@given(SETS)
+def test_every_skeleton_is_as_dense_as_it_claims(units: list[frozenset[int]]) -> None:
+    taken: set[int] = set()
+    for block in find_blocks(units):
+        assert len(block.units) >= MIN_SUPPORT
+        assert not taken & set(block.units)
+        taken |= set(block.units)
+        for percent, level in zip(LEVELS, block.levels, strict=True):
+            for shingle in level:
+                held = sum(shingle in units[place] for place in block.units)
+                assert 100 * held >= percent * len(block.units)
+        assert block.levels[0] >= block.levels[1] >= block.levels[2]
+
+
+def test_three_conversations_are_no_support() -> None:
+    assert find_blocks([frozenset(range(50))] * 3) == []
+    assert len(find_blocks([frozenset(range(50))] * 4)) == 1
+
+
+def test_the_template_wins_over_a_longer_passage_that_few_conversations_share() -> None:
+    template, passage = frozenset(range(12)), frozenset(range(100, 400))
+    units = [template | (passage if place < 4 else frozenset()) for place in range(10)]
+    assert find_blocks(units)[0].shingles == template
+
+
+@given(CONVERSATIONS, CONVERSATIONS, st.integers(1, 6))
+def test_samples_merge_like_sets(one: list[Conversation], two: list[Conversation], k: int) -> None:
+    known = {each.place for each in one}
+    two = [each for each in two if each.place not in known]
+    whole = Sample(k).with_more(one + two)
+    assert Sample(k).with_more(one).merged(Sample(k).with_more(two)) == whole
+    assert Sample(k).with_more(two).merged(Sample(k).with_more(one)) == whole
+    assert whole.merged(whole) == whole
+    assert len(whole.conversations) == min(k, len(one) + len(two))
+    assert parse_sample(whole.encode()) == whole
+
+
+@given(CONVERSATIONS, st.data())
+def test_a_damaged_sample_is_refused(conversations: list[Conversation], data: st.DataObject) -> None:
+    encoded = Sample(16).with_more(conversations).encode()
+    cut = data.draw(st.integers(0, len(encoded) - 1))
+    with pytest.raises(BadSample):
+        parse_sample(encoded[:cut])
+    with pytest.raises(BadSample):
+        parse_sample(encoded + b"\0")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_sample_or_refused(data: bytes) -> None:
+    with pytest.raises(BadSample):
+        parse_sample(data)
+    with pytest.raises(BadCommonList):
+        parse_common_list(data)
+
+
+def test_samples_of_another_size_do_not_merge() -> None:
+    with pytest.raises(BadSample, match="one k"):
+        Sample(4).merged(Sample(8))
+
+
+def test_places_depend_on_the_providers_key() -> None:
+    assert place_of(b"a" * 32, "c") != place_of(b"b" * 32, "c")
+
+
+@given(st.dictionaries(st.integers(0, 2**64 - 1), st.integers(1, 1_000), max_size=40), st.integers(1, 50))
+def test_a_common_list_holds_what_was_counted_often_enough(counts: dict[int, int], least: int) -> None:
+    found = parse_common_list(build_common_list("mine-1", counts, least))
+    for shingle, count in counts.items():
+        assert (found.bits(shingle) is not None) or count < least
+    assert len(found) <= sum(count >= least for count in counts.values())
+    assert found.absent_bits >= 15
+
+
+def test_a_damaged_common_list_is_refused() -> None:
+    data = build_common_list("mine-1", {7 << 40: 3, 9 << 40: 5}, 1)
+    for place in range(len(data)):
+        with pytest.raises(BadCommonList):
+            parse_common_list(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+
+
+@given(st.frozensets(st.integers(0, 2**64 - 1), min_size=1, max_size=80))
+@settings(max_examples=50)
+def test_a_skeleton_survives_being_written(shingles: frozenset[int]) -> None:
+    text = write_skeleton(shingles, COMMON)
+    assert read_skeleton(TEMPLATE, text) == (COMMON.id, tuple(sorted(shingles)))
+    refusal = judge(shingles, COMMON)
+    if refusal is None:
+        found = observable(TEMPLATE, text)
+        assert len(found.bands) == (96 if len(shingles) >= 32 else 0)
+        assert {each.type for each in found.bands} <= {BAND}
+    else:
+        with pytest.raises(Refused) as caught:
+            observable(TEMPLATE, text)
+        assert caught.value.rule == refusal.value
+
+
+def test_why_a_skeleton_is_refused() -> None:
+    listed = sorted({each for line in _phrases() for each in Shingler(CURRENT).hashes(line)})
+    fresh = [each << 40 for each in range(1, 40)]
+    assert judge(frozenset(fresh[:7]), COMMON) is Refusal.SHORT
+    assert judge(frozenset(fresh[:8]), COMMON) is None
+    assert strength(fresh[:8], COMMON) == 40
+    assert judge(frozenset(listed[:8] + fresh[:2]), COMMON) is Refusal.COMMON
+    assert judge(frozenset(listed[:7] + fresh[:2]), COMMON) is Refusal.WEAK
+
+
+def test_skeletons_under_two_lists_never_compare() -> None:
+    other = parse_common_list(build_common_list("mine-1", {1: 1}, 1))
+    shingles = [each << 40 for each in range(1, 40)]
+    one, two = (observable(TEMPLATE, write_skeleton(shingles, each)) for each in (COMMON, other))
+    assert one.canonical != two.canonical
+    assert not {each.canonical for each in one.bands} & {each.canonical for each in two.bands}
+
+
+def _phrases() -> list[str]:
+    from pathlib import Path
+
+    return (Path(__file__).parent / "common_prompts.txt").read_text().splitlines()

@@ -1,0 +1,76 @@
+"""The published vectors of ptf1, and what they must have in common whatever made them."""
+
+import base64
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.indicators.ptf1_steps import vectors
+from tocsin.indicators.ptf1.bands import BANDS, ROWS
+from tocsin.indicators.registry import observable
+
+PUBLISHED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "ptf1.json").read_text())
+TEXTS: dict[str, Any] = PUBLISHED["texts"]
+TEMPLATE = PUBLISHED["accounts"]["template"]["skeletons"][0]
+
+
+def test_the_product_makes_the_published_vectors() -> None:
+    assert vectors() == PUBLISHED, "run: make vectors, and only if the form's version changed"
+
+
+@pytest.mark.parametrize(
+    "dressed",
+    ["case and punctuation", "homoglyphs", "zero width", "diacritics", "full width", "mathematical"],
+)
+def test_a_dressed_up_prompt_has_the_tokens_of_the_plain_one(dressed: str) -> None:
+    assert TEXTS[dressed]["text"] != TEXTS["plain"]["text"]
+    assert TEXTS[dressed]["tokens"] == TEXTS["plain"]["tokens"]
+
+
+def test_shingle_hashes_again_with_nothing_but_sha256() -> None:
+    for each in TEXTS.values():
+        words = each["tokens"]
+        expected = {
+            hashlib.sha256(b"ptf1\x1f" + " ".join(words[at : at + 3]).encode()).hexdigest()[:16]
+            for at in range(len(words) - 2)
+        }
+        assert set(each["shingles"]) == expected
+
+
+def test_the_skeleton_is_what_all_six_conversations_share() -> None:
+    prompts = PUBLISHED["accounts"]["template"]["prompts"]
+    assert TEMPLATE["units"] == [0, 1, 2, 3, 4, 5]
+    for prompt in prompts[6:]:
+        assert "supervised" not in prompt
+    assert TEMPLATE["levels"]["60"] == TEMPLATE["levels"]["100"]
+    assert len(TEMPLATE["levels"]["60"]) == 48
+
+
+def test_value_canonical_bytes_and_bands_again_with_nothing_but_sha256() -> None:
+    hashes = [int(each, 16) for each in TEMPLATE["levels"]["60"]]
+    packed = struct.pack(f">{len(hashes)}Q", *hashes)
+    id = PUBLISHED["common_list"]["id"]
+    text = f"ptf1:{id}:{base64.urlsafe_b64encode(packed).rstrip(b'=').decode()}"
+    assert TEMPLATE["value"] == text
+    canonical = b"ptf1" + bytes.fromhex(id) + hashlib.sha256(packed).digest()
+    assert TEMPLATE["canonical"] == canonical.hex() == observable("prompt.template", text).canonical.hex()
+    rows = []
+    for row in range(BANDS * ROWS):
+        digest = hashlib.sha256(b"ptf1-perm" + struct.pack(">H", row)).digest()
+        a, b = int.from_bytes(digest[:8], "big") | 1, int.from_bytes(digest[8:16], "big")
+        rows.append(min(hashes, key=lambda h, a=a, b=b: (((a * h + b) % 2**64) >> 32, h)))  # type: ignore[misc]  # bound here
+    assert [f"{each:016x}" for each in rows] == TEMPLATE["minima"]
+    for band in range(BANDS):
+        values = struct.pack(f">{ROWS}Q", *rows[band * ROWS : (band + 1) * ROWS])
+        expected = b"ptf1" + bytes.fromhex(id) + bytes([band + 1]) + hashlib.sha256(values).digest()
+        assert TEMPLATE["bands"][band] == expected.hex()
+    assert [each.canonical.hex() for each in observable("prompt.template", text).bands] == TEMPLATE["bands"]
+
+
+def test_everyday_phrases_are_refused_as_common() -> None:
+    found = PUBLISHED["accounts"]["common"]["skeletons"]
+    assert [each["refused"] for each in found] == ["template.common"]
