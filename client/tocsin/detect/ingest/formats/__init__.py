@@ -1,0 +1,49 @@
+"""The formats by name: each makes records out of one parsed JSON document, which is one line, and raises BadRecord."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ..record import BadRecord, GatewayRecord
+from . import anthropic_batch, langfuse, litellm, openai_batch, otlp
+from .mapped import BadFieldMap, FieldMap, field_map
+
+FORMATS: Mapping[str, Callable[[Any], Iterator[GatewayRecord]]] = MappingProxyType(
+    {
+        "litellm": litellm.read,
+        "otlp": otlp.read,
+        # OpenInference is attributes of OTLP spans; the name is there for those who look for it.
+        "openinference": otlp.read,
+        "langfuse": langfuse.read,
+        "openai-batch": openai_batch.read,
+        "anthropic-batch": anthropic_batch.read,
+    }
+)
+
+__all__ = ["FORMATS", "BadFieldMap", "FieldMap", "detect_format", "field_map"]
+
+
+def detect_format(document: Any) -> str:
+    """The format of a first document, by the names that only it has. Raises BadRecord."""
+    if isinstance(document, list) and document:
+        document = document[0]
+    if not isinstance(document, dict):
+        raise BadRecord("not a JSON object")
+    names = document.keys()
+    if "resourceSpans" in names or "resourceLogs" in names:
+        return "otlp"
+    if "custom_id" in names and "body" in names:
+        return "openai-batch"
+    if ("custom_id" in names and "params" in names) or isinstance(document.get("requests"), list):
+        return "anthropic-batch"
+    if names >= {"startTime", "call_type"} or names >= {"startTime", "model_parameters"}:
+        return "litellm"
+    if (names & {"traceId", "trace_id"} and names & {"startTime", "start_time"}) or (
+        names & {"projectId", "project_id"} and "timestamp" in names
+    ):
+        return "langfuse"
+    if "observations" in names:
+        return "langfuse"
+    raise BadRecord("no format that is known; name one, or give a field map")

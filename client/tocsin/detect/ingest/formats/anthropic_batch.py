@@ -1,0 +1,57 @@
+"""Anthropic message batches: `custom_id` and the `params` of one request a line, or the whole body with `requests`.
+
+1. The file carries no account of its own and `custom_id` is the sender's numbering. The account is what the parameters
+   name: `metadata.user_id`, else `user_profile_id`, else that of the whole body; a request without any is refused.
+2. The file has no times: the record is undated, and the reader gives it the time of the file.
+3. Requests that can be read are read, also where others beside them cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..record import UNDATED, BadRecord, GatewayRecord
+from .turns import mapping, opening, parameters_of, text, text_of, tools_of
+
+
+def read(document: Any) -> Iterator[GatewayRecord]:
+    """The exchanges of one line or body. Raises BadRecord, after those that could be read."""
+    if type(document) is not dict:
+        raise BadRecord("not a JSON object")
+    requests = document.get("requests")
+    if type(requests) is not list:
+        yield _request(document, None)
+        return
+    profile = text(document.get("user_profile_id"))
+    refused: list[str] = []
+    for request in requests:
+        try:
+            record = _request(request, profile)
+        except BadRecord as error:
+            refused.append(error.rule)
+        else:
+            yield record
+    if refused:
+        raise BadRecord(refused[0], len(refused))
+
+
+def _request(document: Any, profile: str | None) -> GatewayRecord:
+    params = mapping(document.get("params")) if type(document) is dict else None
+    if not params:
+        raise BadRecord("not a batch request with params")
+    account = (
+        text(mapping(params.get("metadata")).get("user_id")) or text(params.get("user_profile_id")) or profile
+    )
+    if account is None:
+        raise BadRecord("neither params.metadata.user_id nor user_profile_id names an account")
+    system, turn = opening(params.get("messages"))
+    return GatewayRecord(
+        account=account,
+        conversation="",
+        time=UNDATED,
+        system=text_of(params.get("system")) or system,
+        tools=tools_of(params.get("tools")),
+        first_user_turn=turn,
+        parameters=parameters_of(params),
+    )

@@ -1,0 +1,159 @@
+"""The opening of a conversation, in the shapes that providers and tracing libraries write messages in.
+
+1. Messages are read up to the first of a user and no further: what follows is history or answer.
+2. The system prompt is every system and developer message before that turn, joined by a newline.
+3. A message holds text, or parts of which only those of text are read; images, files and tool results are not.
+4. Messages may be JSON text of any of this. Text that is not JSON messages is the user's own.
+5. What a library writes in place of content it was told to hide counts as no content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from ..record import BadRecord, checked_time
+
+_MAX_DEPTH = 8
+
+_SYSTEM = frozenset(("system", "developer"))
+_USER = frozenset(("user", "human"))
+# LiteLLM since 1.0, LiteLLM's proxy, OpenInference's hide_inputs.
+_HIDDEN = frozenset(
+    (
+        "redacted-by-litellm",
+        "redacted by litellm. 'litellm.turn_off_message_logging=True'",
+        "__REDACTED__",
+    )
+)
+_PARAMETERS = frozenset(
+    (
+        "frequency_penalty", "max_completion_tokens", "max_output_tokens", "max_tokens", "n", "presence_penalty",
+        "reasoning_effort", "seed", "temperature", "top_k", "top_p",
+    )
+)  # fmt: skip
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is an object, or JSON text of one; else an empty one."""
+    if type(value) is dict:
+        return value
+    if type(value) is str and value[:1] == "{":
+        loaded = loads(value)
+        if type(loaded) is dict:
+            return loaded
+    return {}
+
+
+def text(value: Any) -> str | None:
+    """The value where it is text with something in it."""
+    return value if type(value) is str and value else None
+
+
+def loads(value: str) -> Any:
+    """What JSON text holds; None where it is not JSON."""
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        return None
+
+
+def text_of(content: Any) -> str | None:
+    """Text of a message's content: text, or its parts of text joined by a newline."""
+    if type(content) is str:
+        return content if content and content not in _HIDDEN else None
+    if type(content) is not list:
+        return None
+    found = []
+    for part in content:
+        if type(part) is str:
+            found.append(part)
+        elif type(part) is dict and _is_text(part.get("type")):
+            piece = part.get("text") or part.get("content")
+            if type(piece) is str and piece not in _HIDDEN:
+                found.append(piece)
+    return "\n".join(found) or None
+
+
+def _is_text(kind: Any) -> bool:
+    return kind in (None, "text", "input_text")
+
+
+def opening(messages: Any, depth: int = 0) -> tuple[str | None, str | None]:
+    """The system prompt and the first user turn of `messages` (rules 1 to 4), which may be wrapped a few times."""
+    if depth > _MAX_DEPTH:
+        return None, None
+    if type(messages) is str:
+        if messages[:1] in ("[", "{"):
+            loaded = loads(messages)
+            if _looks_like_messages(loaded):
+                return opening(loaded, depth + 1)
+        return None, text_of(messages)
+    if type(messages) is dict:
+        if "role" in messages:
+            return opening([messages], depth + 1)
+        for key in ("messages", "input", "prompt"):
+            if key in messages:
+                before, turn = opening(messages[key], depth + 1)
+                return before or text_of(messages.get("system")), turn
+        return None, None
+    if type(messages) is not list:
+        return None, None
+    system: str | None = None
+    for message in messages:
+        if type(message) is not dict:
+            continue
+        role = message.get("role")
+        if type(role) is not str:
+            continue
+        if role in _USER:
+            return system, text_of(message.get("content") or message.get("parts"))
+        if role in _SYSTEM:
+            said = text_of(message.get("content") or message.get("parts"))
+            if said:
+                system = said if system is None else f"{system}\n{said}"
+    return system, None
+
+
+def _looks_like_messages(value: Any) -> bool:
+    if type(value) is dict:
+        return "role" in value or "messages" in value
+    return type(value) is list and bool(value) and type(value[0]) is dict and "role" in value[0]
+
+
+def tools_of(tools: Any) -> str | None:
+    """JSON text of an array of tool schemas, given as an array or as JSON text of one; None where there are none."""
+    if type(tools) is str and tools[:1] == "[":
+        tools = loads(tools)
+    return dumps(tools) if type(tools) is list and tools else None
+
+
+def parameters_of(parameters: Mapping[str, Any]) -> str | None:
+    """Compact JSON of the sampling parameters among `parameters`; texts a user chooses are not among them."""
+    found = {
+        name: parameters[name] for name in _PARAMETERS & parameters.keys() if parameters[name] is not None
+    }
+    return dumps(found) if found else None
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON with sorted keys."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        raise BadRecord("holds a value that JSON has no form for") from None
+
+
+def time_of(value: Any, name: str) -> float:
+    """Unix seconds out of a number of seconds or ISO 8601 text; without a zone it is UTC. Raises BadRecord."""
+    rule = f"{name} is neither unix seconds nor an ISO 8601 time"
+    if type(value) is str:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise BadRecord(rule) from None
+        value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return checked_time(value, rule)

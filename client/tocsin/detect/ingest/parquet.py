@@ -1,0 +1,62 @@
+"""Rows of a Parquet file as documents, through DuckDB, in batches.
+
+1. A row is one document, its columns are the document's names. Times become ISO 8601 text, decimals numbers.
+2. Nothing but this file is read and nothing is written: DuckDB may load no extension, and a name is never taken for a
+   pattern.
+3. What is held is a group of rows as the file has them; one that does not fit into a GiB is reported, not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from .sources import Damaged
+
+_ROWS = 1024
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": "1GB",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "temp_directory": "",  # else it may write what it reads into the current folder
+}
+
+
+def documents(path: str) -> Iterator[dict[str, Any]]:
+    """Each row. Raises Damaged."""
+    if any(sign in path for sign in "*?["):
+        raise Damaged("a Parquet file's path must not hold *, ? or [; rename it")
+    try:
+        import duckdb
+    except ImportError:
+        raise Damaged("Parquet needs the extra `detect` to be installed") from None
+    try:
+        with duckdb.connect(config=_SETTINGS) as connection:
+            result = connection.execute("SELECT * FROM read_parquet(?)", [path])
+            names = [column[0] for column in result.description or ()]
+            while rows := result.fetchmany(_ROWS):
+                for row in rows:
+                    yield {name: _plain(value) for name, value in zip(names, row, strict=True)}
+    except duckdb.Error:
+        # DuckDB's message may quote values.
+        raise Damaged("the Parquet file cannot be read") from None
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    # Bytes are no text, and nothing that is read is made of them.
+    return None if isinstance(value, bytes | bytearray) else str(value)

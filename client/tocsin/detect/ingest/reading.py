@@ -1,0 +1,284 @@
+"""Files, folders and standard input, read as records.
+
+1. An input is a file, a folder (every .json, .jsonl, .ndjson, .gz, .zst and .parquet in it, and in its folders), or
+   `-`. Plain files are cut into pieces for several processes; a line belongs to the piece in which it begins.
+2. A file is read up to the size it had when the pieces were made; what is written to it later is for the next run.
+3. A line that cannot be read is reported by file, place and rule, never by its content, and the others go on. The
+   place is a line where it can be counted, a byte where a piece begins inside the file.
+4. Text is UTF-8, with or without a byte order mark. UTF-16 is refused once, for the whole file.
+5. A file that is one JSON document, an array or an object over many lines, is read whole up to 64 MiB.
+6. A record without a time, out of a format that has none, gets the time of the file's last change.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import orjson
+
+from . import parquet, sources
+from .formats import FORMATS, detect_format
+from .lines import MAX_LINE, TOO_LONG, Line, split
+from .record import UNDATED, BadRecord, GatewayRecord
+from .report import BadLine, BadLines, Counts, Stopped
+from .sources import Damaged
+
+__all__ = ["BadLine", "BadLines", "Counts", "Piece", "Stopped", "Unreadable", "pieces", "read"]
+
+Convert = Callable[[Any], Iterator[GatewayRecord]]
+
+AUTO = "auto"
+STANDARD_INPUT = "-"
+MIN_PIECE = 1 << 20
+MAX_DOCUMENT = 64 << 20
+
+_ENDINGS = (".json", ".jsonl", ".ndjson", ".gz", ".zst", ".parquet")
+_HEAD = 1 << 16
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Unreadable(ValueError):
+    """An input that cannot be read at all; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The lines of `path` that begin at `start` or later and before `end`; the file had `size` bytes then."""
+
+    path: str
+    start: int = 0
+    end: int = 0
+    size: int = 0
+
+
+def pieces(inputs: Sequence[str], wanted: int) -> list[Piece]:
+    """All of `inputs` as at least `wanted` pieces, where they are large enough. Raises Unreadable."""
+    found: list[tuple[str, int, bool]] = []
+    for name in inputs:
+        if name == STANDARD_INPUT:
+            found.append((name, 0, False))
+            continue
+        for path in _files(name):
+            try:
+                status = os.stat(path)
+                # A pipe has no size, and reading its head would take it away.
+                regular = stat.S_ISREG(status.st_mode)
+                found.append((path, status.st_size, regular and _is_lines(path)))
+            except OSError as error:
+                raise Unreadable(f"{path}: cannot be read ({error.strerror})") from None
+    if sum(name == STANDARD_INPUT for name, _, _ in found) > 1:
+        raise Unreadable("standard input can be read once; name `-` once")
+    aim = max(MIN_PIECE, -(-sum(size for _, size, _ in found) // max(wanted, 1)))
+    made: list[Piece] = []
+    for path, size, is_lines in found:
+        step = aim if is_lines else max(size, 1)
+        starts = range(0, max(size, 1), step)
+        made.extend(Piece(path, start, min(start + step, size), size) for start in starts)
+    return made
+
+
+def _files(name: str) -> list[str]:
+    path = Path(name)
+    if not path.exists():
+        raise Unreadable(f"{name} does not exist")
+    if not path.is_dir():
+        return [name]
+    inside = sorted(str(each) for each in path.rglob("*") if each.suffix in _ENDINGS and each.is_file())
+    if not inside:
+        raise Unreadable(f"{name} holds no file that ends in {', '.join(_ENDINGS)}")
+    return inside
+
+
+def _is_lines(path: str) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    packed = head.startswith((sources.GZIP, sources.ZSTD, sources.PARQUET, *_UTF16))
+    return not packed and not _is_document(head)
+
+
+def _is_document(head: bytes) -> bool:
+    # An array, or an object whose first line holds nothing but its brace.
+    head = head.removeprefix(_BOM).lstrip()
+    return head.startswith(b"[") or head.partition(b"\n")[0].rstrip() == b"{"
+
+
+def read(
+    piece: Piece, format: str | Convert, on_bad: Callable[[BadLine], None], counts: Counts
+) -> Iterator[GatewayRecord]:
+    """The records of `piece`, in a format by its name, `auto`, or a field map.
+
+    What cannot be read goes to `on_bad`; nothing is raised for it. Raises KeyError for a format that does not exist.
+    """
+    convert = None if format == AUTO else FORMATS[format] if isinstance(format, str) else format
+    return _Reader(piece, convert, on_bad, counts).records()
+
+
+class _Reader:
+    """One piece being read."""
+
+    def __init__(
+        self, piece: Piece, convert: Convert | None, on_bad: Callable[[BadLine], None], counts: Counts
+    ) -> None:
+        self._piece, self._convert, self._on_bad, self._counts = piece, convert, on_bad, counts
+        self._name = "standard input" if piece.path == STANDARD_INPUT else piece.path
+        self._changed: float | None = None
+
+    def records(self) -> Iterator[GatewayRecord]:
+        try:
+            if self._piece.path == STANDARD_INPUT:
+                yield from self._of_stream(self._standard_input())
+                return
+            with open(self._piece.path, "rb") as file:
+                yield from self._of_file(file)
+        except OSError as error:
+            self._bad("the file", f"cannot be read ({error.strerror})")
+        except Damaged as error:
+            self._bad("the file", str(error))
+
+    def _standard_input(self) -> BinaryIO:
+        file = getattr(sys.stdin, "buffer", None)
+        if file is None or file.closed:
+            raise Damaged("is closed")
+        with suppress(OSError):  # what stands in for it in a test has no number
+            self._changed = os.fstat(file.fileno()).st_mtime
+        return cast(BinaryIO, file)
+
+    def _of_file(self, file: BinaryIO) -> Iterator[GatewayRecord]:
+        piece = self._piece
+        status = os.fstat(file.fileno())
+        self._changed = status.st_mtime
+        if not stat.S_ISREG(status.st_mode):
+            yield from self._of_stream(file)
+        elif piece.start:
+            # From the byte before, so that a line that begins at `start` is told from the rest of one that does not.
+            file.seek(piece.start - 1)
+            rest = sources.bounded(file, piece.size - piece.start + 1)
+            yield from self._of_lines(split(sources.plain(rest), piece.start - 1), "byte", skip=1)
+        elif file.read(4) == sources.PARQUET:
+            yield from self._of_rows()
+        else:
+            file.seek(0)
+            yield from self._of_stream(sources.bounded(file, piece.size))
+
+    def _of_stream(self, file: sources.Readable) -> Iterator[GatewayRecord]:
+        chunks = sources.decoded(file)
+        first = next(chunks, b"")
+        # A pipe may give a few bytes at first.
+        while len(first) < _HEAD and (more := next(chunks, b"")):
+            first += more
+        if first.startswith(_UTF16):
+            self._bad("the file", "is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
+        elif first.startswith(sources.PARQUET):
+            self._bad("the file", "is Parquet; name it as a file, not packed or through a pipe")
+        elif _is_document(first[:_HEAD]):
+            yield from self._of_document(first.removeprefix(_BOM), chunks)
+        else:
+            start = len(_BOM) if first.startswith(_BOM) else 0
+            yield from self._of_lines(split(itertools.chain([first[start:]], chunks), start), "line")
+
+    def _of_document(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[GatewayRecord]:
+        gathered, size = [first], len(first)
+        while size <= MAX_DOCUMENT and (chunk := next(chunks, b"")):
+            gathered.append(chunk)
+            size += len(chunk)
+        whole = b"".join(gathered)
+        document = _loads(whole) if size <= MAX_DOCUMENT else None
+        if document is not None:
+            self._counts.bytes += size
+            for number, item in enumerate(document if isinstance(document, list) else [document], 1):
+                self._counts.lines += 1
+                yield from self._of_item(item, "item", number)
+        elif any(type(_loads(line)) is dict for line in whole[:MAX_LINE].split(b"\n", 8)[:8]):
+            # Lines of which the first begins like a document.
+            yield from self._of_lines(split(itertools.chain([whole], chunks)), "line")
+        elif size > MAX_DOCUMENT:
+            self._bad(
+                "the file", f"is one JSON document of more than {MAX_DOCUMENT >> 20} MiB; make it JSON lines"
+            )
+        else:
+            self._bad("the file", "is not JSON, or cut off")
+
+    def _of_rows(self) -> Iterator[GatewayRecord]:
+        self._counts.bytes += self._piece.size
+        for number, row in enumerate(parquet.documents(self._piece.path), 1):
+            self._counts.lines += 1
+            yield from self._of_item(row, "row", number)
+
+    def _of_lines(self, lines: Iterator[Line], unit: str, skip: int = 0) -> Iterator[GatewayRecord]:
+        piece, counts = self._piece, self._counts
+        # Only of a plain file that was cut does a piece end before the file.
+        end = piece.end if piece.end < piece.size else sys.maxsize
+        for number, (at, line, ended) in enumerate(lines, 1 - skip):
+            if number == 0:
+                continue
+            if at >= end:
+                return
+            counts.bytes += len(line) + ended
+            if not line or line.isspace():
+                continue
+            counts.lines += 1
+            try:
+                document = orjson.loads(line)
+            except ValueError:
+                document = _mended(line)
+                if document is None:
+                    self._bad(f"{unit} {number if unit == 'line' else at}", _why_not(line, ended))
+                    continue
+            yield from self._of_item(document, unit, number if unit == "line" else at)
+
+    def _of_item(self, document: Any, unit: str, number: int) -> Iterator[GatewayRecord]:
+        counts = self._counts
+        try:
+            convert = self._convert
+            if convert is None:
+                convert = self._convert = FORMATS[detect_format(document)]
+            for record in convert(document):
+                if record.time == UNDATED:
+                    record.time = self._undated()
+                counts.records += 1
+                if record.first_user_turn is None and record.system is None:
+                    counts.without_content += 1
+                yield record
+        except BadRecord as error:
+            self._bad(f"{unit} {number}", error.rule, error.count)
+
+    def _undated(self) -> float:
+        if self._changed is None:
+            raise BadRecord("the format has no times, and neither has standard input")
+        return self._changed
+
+    def _bad(self, place: str, rule: str, count: int = 1) -> None:
+        self._counts.bad += count
+        self._on_bad(BadLine(self._name, place, rule if count == 1 else f"{rule} ({count} of its exchanges)"))
+
+
+def _loads(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
+
+
+def _mended(line: bytes) -> Any:
+    # Files that were put together keep the marks they began with.
+    return _loads(line[len(_BOM) :]) if line.startswith(_BOM) else None
+
+
+def _why_not(line: bytes, ended: bool) -> str:
+    if line is TOO_LONG:
+        return f"the line has more than {MAX_LINE >> 20} MiB"
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        # Cut off within a character, perhaps; it is cut off all the same.
+        return "the line is not UTF-8" if ended else "the last line is cut off, or not UTF-8"
+    return "the line is not JSON" if ended else "the last line is cut off, or not JSON"

@@ -1,0 +1,52 @@
+"""What every format yields: one record for one exchange of an account with a model.
+
+1. A record holds the first user turn and the system prompt of its exchange, never the resent history, never an answer.
+2. `conversation` is the id of a session or thread where the format has one, else empty. An id that is new with every
+   request is no conversation: counted as one, each request would look like a conversation of its own.
+3. `time` is unix seconds; `UNDATED` where the format has no times, for the reader of the file to fill in.
+4. Neither the repr of a record nor the message of a BadRecord shows what a user typed or holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+UNDATED = 0.0
+_END_OF_TIME = 253_402_300_800  # the year 10000, where dates end
+
+
+class BadRecord(ValueError):
+    """A document that is no exchange, or `count` parts of it that are none. `rule` never repeats the content."""
+
+    def __init__(self, rule: str, count: int = 1) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.count = count
+
+
+@dataclass(slots=True)
+class GatewayRecord:
+    """One exchange of an account with a model."""
+
+    account: str
+    conversation: str = field(repr=False)  # chosen by the client, in most formats
+    time: float
+    system: str | None = field(default=None, repr=False)
+    tools: str | None = field(default=None, repr=False)  # JSON text of the array of tool schemas
+    first_user_turn: str | None = field(default=None, repr=False)
+    address: str | None = field(default=None, repr=False)
+    user_agent: str | None = field(default=None, repr=False)
+    ja4: str | None = field(default=None, repr=False)
+    parameters: str | None = field(default=None, repr=False)  # compact JSON of temperature and the like
+
+    @property
+    def has_content(self) -> bool:
+        """False where the source keeps who and when, but not what: content capture is off."""
+        return self.first_user_turn is not None or self.system is not None
+
+
+def checked_time(value: object, rule: str) -> float:
+    """Unix seconds out of a number. Raises BadRecord with `rule`."""
+    if (type(value) is float or type(value) is int) and 0 < value < _END_OF_TIME:
+        return float(value)
+    raise BadRecord(rule)

@@ -1,0 +1,58 @@
+"""What is said about a run: how much was read, and what could not be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class Stopped(ValueError):
+    """The first bad line of a strict run."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """What was not used, and the rule it breaks. `place` is `line 3`, `byte 4096`, `item 2` or `row 7`."""
+
+    file: str
+    place: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.place}: {self.rule}"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was read. `bad` counts what was reported, `without_content` the records whose content was not captured."""
+
+    lines: int = 0
+    records: int = 0
+    without_content: int = 0
+    bad: int = 0
+    bytes: int = 0  # unpacked; of Parquet, as the file has them
+
+    def merge(self, other: Counts) -> None:
+        """Add what another piece counted."""
+        self.lines += other.lines
+        self.records += other.records
+        self.without_content += other.without_content
+        self.bad += other.bad
+        self.bytes += other.bytes
+
+
+@dataclass(slots=True)
+class BadLines:
+    """The first bad lines, up to `cap`, and how many there were. One that is `strict` raises Stopped at the first."""
+
+    cap: int = 100
+    strict: bool = False
+    kept: list[BadLine] = field(default_factory=list)
+    total: int = 0
+
+    def __call__(self, bad: BadLine) -> None:
+        """Keep one. Raises Stopped."""
+        self.total += 1
+        if self.strict:
+            raise Stopped(str(bad))
+        if len(self.kept) < self.cap:
+            self.kept.append(bad)

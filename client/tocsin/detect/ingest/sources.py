@@ -1,0 +1,138 @@
+"""Bytes of an input in chunks: a plain file, gzip, zstd, or standard input.
+
+1. What a file is, is told by its first bytes, not by its name.
+2. A chunk is at most 32 MiB, whatever a compressed stream unpacks to: zstd can make 128 KiB of four bytes, so it is
+   fed a KiB at a time.
+3. A stream that is cut off or damaged yields what could be read, then raises Damaged.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Protocol
+
+CHUNK = 1 << 20
+_ZSTD_INPUT = 1 << 10
+
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
+PARQUET = b"PAR1"
+
+
+class Damaged(Exception):
+    """The stream ends too early or is not what it begins as; the message is the rule."""
+
+
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, none at the end."""
+
+
+def decoded(file: Readable) -> Iterator[bytes]:
+    """Chunks of what `file` holds, unpacked where it is packed. Raises Damaged, OSError."""
+    head = _exactly(file, 4)
+    whole = _Rejoined(head, file)
+    if head[:2] == GZIP:
+        return _gzip(whole)
+    if head == ZSTD:
+        return _zstd(whole)
+    return plain(whole)
+
+
+def _exactly(file: Readable, size: int) -> bytes:
+    # A pipe gives what is there, which may be less.
+    found = b""
+    while len(found) < size and (more := file.read(size - len(found))):
+        found += more
+    return found
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream whose first bytes have been read already."""
+
+    def __init__(self, head: bytes, rest: Readable) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._head:
+            taken, self._head = self._head[:size], self._head[size:]
+            return taken
+        return self._rest.read(size)
+
+
+def plain(file: Readable) -> Iterator[bytes]:
+    """Chunks of what `file` holds, as it is."""
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+def _gzip(file: _Rejoined) -> Iterator[bytes]:
+    # GzipFile reads one member after the other.
+    with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+        while True:
+            try:
+                chunk = unpacked.read(CHUNK)
+            except EOFError:
+                raise Damaged("the gzip stream is cut off") from None
+            except (gzip.BadGzipFile, zlib.error):
+                raise Damaged("the gzip stream is damaged") from None
+            if not chunk:
+                return
+            yield chunk
+
+
+def _zstd(file: Readable) -> Iterator[bytes]:
+    try:
+        import zstandard
+    except ImportError:
+        raise Damaged("zstd needs the extra `detect` to be installed") from None
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)  # what `zstd --long` asks for
+    frame = decompressor.decompressobj()
+    started = False
+    gathered: list[bytes] = []
+    size = 0
+    try:
+        while packed := file.read(CHUNK):
+            for at in range(0, len(packed), _ZSTD_INPUT):
+                piece = packed[at : at + _ZSTD_INPUT]
+                while piece:
+                    started = True
+                    gathered.append(frame.decompress(piece))
+                    size += len(gathered[-1])
+                    piece = b""
+                    if frame.eof:  # and perhaps another frame behind it
+                        piece = frame.unused_data
+                        frame = decompressor.decompressobj()
+                        started = False
+                if size >= CHUNK:
+                    yield b"".join(gathered)
+                    gathered, size = [], 0
+    except zstandard.ZstdError:
+        yield b"".join(gathered)
+        raise Damaged("the zstd stream is damaged") from None
+    yield b"".join(gathered)
+    if started:
+        raise Damaged("the zstd stream is cut off")
+
+
+def bounded(file: BinaryIO, size: int) -> Readable:
+    """`file` up to `size` bytes from where it stands, however much it grows meanwhile."""
+    return _Bounded(file, size)
+
+
+class _Bounded:
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, size: int, /) -> bytes:
+        chunk = self._file.read(min(size, self._left)) if self._left > 0 else b""
+        self._left -= len(chunk)
+        return chunk
