@@ -264,9 +264,13 @@ _PURPOSE_KEYS = {
 
 def kinds() -> str:
     """Kinds of entries, and of contents with the purposes that seal them."""
+    # A band's box is a report of the band: the one kind that shares another's purpose.
+    purposes = {
+        kind: Purpose.REPORT if kind is ContentKind.BAND else Purpose[kind.name] for kind in ContentKind
+    }
     contents = table(
         ("content kind", "purpose", "the key of Z"),
-        ((int(kind), f"`{Purpose[kind.name]}`", _PURPOSE_KEYS[Purpose[kind.name]]) for kind in ContentKind),
+        ((int(kind), f"`{purpose}`", _PURPOSE_KEYS[purpose]) for kind, purpose in purposes.items()),
     )
     return numbers(("kind of an entry", Kind)) + "\n\n" + contents
 

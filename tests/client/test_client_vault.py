@@ -94,7 +94,7 @@ def test_what_is_no_vault_is_refused(tmp_path: Path) -> None:
 def test_a_later_schema_is_refused(tmp_path: Path) -> None:
     opened(tmp_path / "v").close()
     with sqlite3.connect(tmp_path / "v") as db:
-        db.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+        db.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
     with pytest.raises(BadVault, match="another release"):
         opened(tmp_path / "v")
 

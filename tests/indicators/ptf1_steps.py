@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.indicators.ptf1.bands import BANDS, ROWS, minima
+from tocsin.indicators.ptf1.bands import minima
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.ptf1.normalising import normalise, tokens
 from tocsin.indicators.ptf1.shingles import shingle_hash, shingles
@@ -95,7 +95,7 @@ def of_account(prompts: tuple[str, ...]) -> dict[str, Any]:
         }
         if refusal is None:
             step["canonical"] = observable("prompt.template", text).canonical.hex()
-            step["minima"] = [f"{each:016x}" for each in minima(block.shingles, BANDS * ROWS)]
+            step["minima"] = [[f"{each:016x}" for each in band] for band in minima(block.shingles)]
             step["bands"] = [each.hex() for each in band_values(text)]
         found.append(step)
     return {"prompts": list(prompts), "skeletons": found}

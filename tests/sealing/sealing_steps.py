@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from tocsin.oprf import group, rfc9497
 from tocsin.oprf.threshold import oprf_input
@@ -19,8 +20,10 @@ from tocsin.sealing.label import (
     Tlp,
     bucket,
     encode_label,
+    encode_record,
 )
 from tocsin.sealing.period import Pepper, pepper_commitment, period_secret, ratchet
+from tocsin.sealing.record import encode_band, make_record
 
 FEDERATION = "example.test"
 WRITERS = [hashlib.sha256(b"writer %d" % number).digest()[:16] for number in range(3)]
@@ -110,10 +113,52 @@ def steps() -> dict[str, object]:
             }
         )
     return {
-        "about": "Every step of SPEC's sealing: input, output F, pepper, K, tags of three writers, label, body. Hex.",
+        "about": "Every step of SPEC's sealing: input, output F, pepper, K, tags of three writers, label, body; and of "
+        "records: key, ref, shares, Z, tags, label, body, the content of two bands' boxes. Hex.",
         "federation": FEDERATION,
         "writers": [writer.hex() for writer in WRITERS],
         "pepper": bytes(first).hex(),
         "pepper_commitment": pepper_commitment(first).hex(),
         "vectors": vectors,
+        "records": [record_steps(first, bands, threshold) for bands, threshold in ((5, 2), (128, 3))],
+    }
+
+
+def record_steps(pepper: Pepper, bands: int, threshold: int) -> dict[str, object]:
+    """Return every step from a record key to its ref, shares, tags, label, body and the content of its bands' boxes."""
+    random = seeded(f"record of {bands}")
+    record = make_record(bands, threshold, random)
+    again = seeded(f"record of {bands}")
+    coefficients = [group.random_scalar(again) for _ in range(threshold)]
+    info = SealInfo(10, 1, 9)
+    secret = period_secret(pepper, record.key)
+    label = encode_record(replace(REPORT, type="prompt.template", campaign_key=None))
+    body = seal(
+        secret,
+        Purpose.RECORD,
+        info,
+        federation=FEDERATION,
+        writer=WRITERS[0],
+        header=header(info),
+        plaintext=label,
+        random=seeded(f"nonce of {bands}"),
+    )
+    return {
+        "bands": bands,
+        "threshold": threshold,
+        "coefficients": [bytes(each).hex() for each in coefficients],
+        "record_key": bytes(record.key).hex(),
+        "ref": record.ref.hex(),
+        "shares": [bytes(each).hex() for each in record.shares],
+        "secret_Z": bytes(secret).hex(),
+        "class": info.key_class,
+        "epoch": info.epoch,
+        "period": info.period,
+        "tags": tags(secret, Purpose.RECORD, info, b"".join(WRITERS)).hex(),
+        "label": label.hex(),
+        "header": header(info).hex(),
+        "nonce": body[16:40].hex(),
+        "body": body.hex(),
+        "band_1": encode_band("prompt.template-band", [record.slot(1)]).hex(),
+        "band_last": encode_band("prompt.template-band", [record.slot(bands)]).hex(),
     }

@@ -21,7 +21,9 @@ from tocsin.sealing.label import (
     bucket,
     bucket_range,
     encode_label,
+    encode_record,
     parse_label,
+    parse_record,
 )
 
 IDS = st.binary(min_size=16, max_size=16)
@@ -68,6 +70,25 @@ def test_a_label_reads_as_it_was_written(label: Report | Dispute) -> None:
     assert len(encoded) <= MAX_LABEL_BYTES <= CONTENT_BYTES
 
 
+@given(reports())
+def test_a_record_says_what_its_report_says_under_a_kind_of_its_own(label: Report) -> None:
+    encoded = encode_record(label)
+    assert parse_record(encoded) == label
+    assert encoded[:1] + bytes([ContentKind.REPORT]) + encoded[2:] == encode_label(label)
+    for read, raw in ((parse_label, encoded), (parse_record, encode_label(label))):
+        with pytest.raises(BadLabel) as caught:
+            read(raw)
+        assert caught.value.field == "kind"
+    for raw in (encoded[:-1], encoded + b"\0"):
+        with pytest.raises(BadLabel):
+            parse_record(raw)
+
+
+def test_a_dispute_is_no_record() -> None:
+    with pytest.raises(BadLabel, match="no record"):
+        parse_record(encode_label(DISPUTE))
+
+
 def test_the_longest_label_fits_its_box() -> None:
     longest = Report(
         **{
@@ -110,6 +131,7 @@ REPORT_START = 3 + len(REPORT.type)
         (1, 0, "kind"),
         (1, 3, "kind"),
         (1, 5, "kind"),
+        (1, 6, "kind"),
         (1, 9, "kind"),
         (2, 0, "type"),
         (3, ord("A"), "type"),
@@ -147,6 +169,7 @@ def test_kind_numbers_are_fixed() -> None:
         "CAMPAIGN": 3,
         "SIGHTING": 4,
         "RECORD": 5,
+        "BAND": 6,
     }
     assert encode_label(DISPUTE)[1] == ContentKind.DISPUTE
 

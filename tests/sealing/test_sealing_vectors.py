@@ -55,6 +55,45 @@ def test_a_reading_of_the_specification_gives_the_published_bytes(vector: dict[s
     assert opened == (_lp(label) + bytes(512))[:512]
 
 
+@pytest.mark.parametrize("vector", PUBLISHED["records"], ids=lambda vector: str(vector["bands"]))
+def test_a_reading_of_the_specification_gives_the_published_records(vector: dict[str, Any]) -> None:
+    def expand(secret: bytes, info: bytes) -> bytes:
+        return HKDFExpand(SHA256(), 32, info).derive(secret)
+
+    order = 2**252 + 27742317777372353535851937790883648493
+    coefficients = [int.from_bytes(bytes.fromhex(each), "little") for each in vector["coefficients"]]
+    assert len(coefficients) == vector["threshold"]
+    shares = [
+        sum(each * x**degree for degree, each in enumerate(coefficients)) % order
+        for x in range(1, vector["bands"] + 1)
+    ]
+    assert [each.to_bytes(32, "little").hex() for each in shares] == vector["shares"]
+    key = coefficients[0].to_bytes(32, "little")
+    assert key.hex() == vector["record_key"]
+    assert expand(key, b"tocsin/1 ref")[:16].hex() == vector["ref"]
+
+    secret = HKDF.extract(SHA256(), bytes.fromhex(PUBLISHED["pepper"]), key)
+    assert secret.hex() == vector["secret_Z"]
+    info = (
+        _lp(b"record") + b"\0\x0a" + vector["epoch"].to_bytes(4, "big") + vector["period"].to_bytes(4, "big")
+    )
+    cipher = Cipher(algorithms.AES256(expand(secret, b"tocsin/1 tag" + info)), modes.ECB())
+    tags = b"".join(cipher.encryptor().update(bytes.fromhex(writer)) for writer in PUBLISHED["writers"])
+    assert tags.hex() == vector["tags"]
+    writer, body = bytes.fromhex(PUBLISHED["writers"][0]), bytes.fromhex(vector["body"])
+    bound = _lp(PUBLISHED["federation"].encode()) + writer + bytes.fromhex(vector["header"]) + tags[:16]
+    opened = crypto_aead_xchacha20poly1305_ietf_decrypt(
+        body[40:], bound, body[16:40], expand(secret, b"tocsin/1 box" + info + writer)
+    )
+    label = bytes.fromhex(vector["label"])
+    assert opened == (_lp(label) + bytes(512))[:512]
+    assert label[:18] == b"\1\5\x0fprompt.template"
+
+    start = b"\1\6\x14prompt.template-band\1" + bytes.fromhex(vector["ref"])
+    for name, x in (("band_1", 1), ("band_last", vector["bands"])):
+        assert bytes.fromhex(vector[name]) == start + bytes([x]) + bytes.fromhex(vector["shares"][x - 1])
+
+
 def test_extract_and_expand_follow_rfc_5869() -> None:
     # RFC 5869, test case 1: 32 bytes are its output's first block.
     secret = period.period_secret(

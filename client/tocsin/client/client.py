@@ -19,6 +19,7 @@ from typing import TypeVar
 from tocsin.charter.document import Charter, parse_charter
 from tocsin.charter.envelope import parse_envelope
 from tocsin.client import system
+from tocsin.client.banding import find_records, parted, skeletons_of
 from tocsin.client.charters import CharterKeeper, Standing
 from tocsin.client.config import ClientConfig, load_config, open_secrets
 from tocsin.client.errors import Misbehaved, TocsinError
@@ -39,8 +40,10 @@ from tocsin.client.model import (
 )
 from tocsin.client.obtaining import Obtainer, Spending, Values
 from tocsin.client.ports import Budgets, NodeApi, Submission
+from tocsin.client.recording import Recorder
 from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
 from tocsin.client.vault import Vault, open_vault
+from tocsin.indicators.ptf1.template import BAND
 from tocsin.indicators.registry import Mode, Observable, Refused, observable
 from tocsin.sealing.label import Report
 
@@ -84,6 +87,7 @@ class Client:
         self._evaluator = Evaluator(self._node, system.random_bytes, config.batch_size, config.in_flight)
         self._obtainer = Obtainer(vault, self._current, self._refresh, lambda: self._evaluator)
         self._reporter = Reporter(self._node, vault, system.random_bytes)
+        self._recorder = Recorder(self._node, vault, self._reporter, system.random_bytes)
 
     @classmethod
     def connect(cls, path: str | os.PathLike[str] | ClientConfig) -> Client:
@@ -174,6 +178,8 @@ class Client:
         Where something ends the query early, what it could still find is in `error.partial`, a `QueryResult`: the
         matches of every value that was evaluated by then or is in the vault. What was paid for stays in the vault.
 
+        A prompt template that has bands is looked for by them too (`Match.bands`).
+
         >>> with Client.connect("client/") as tocsin:
         ...     first = tocsin.query([("contact.email", "asked-twice@example.com")])
         ...     again = tocsin.query([("contact.email", "asked-twice@example.com")])
@@ -199,16 +205,20 @@ class Client:
 
         try:
             for chunk in _chunks(enumerate(values)):
-                standing, subjects = self._obtainer.available(
-                    self._readable(chunk, refused), spending, newest_only=False
-                )
+                skeletons, wanted = skeletons_of(self._vault, self._readable(chunk, refused))
+                standing, subjects = self._obtainer.available(wanted, spending, newest_only=False)
+                outputs += len(subjects)
+                subjects, bands = parted(subjects)
                 now = system.now()
-                taggers = Taggers(standing, [each.id for each in standing.others], standing.periods(0, now))
+                writers = [each.id for each in standing.others]
+                taggers = Taggers(standing, writers, standing.periods(0, now))
                 result = open_all(self._node, standing, look_up(self._node, taggers, subjects), now)
+                queried += sum(len(each) for each in {each.key: each.positions for each in subjects}.values())
                 matches += matches_of(standing.charter, result.opened)
                 problems += result.problems
-                queried += sum(len(each) for each in {each.key: each.positions for each in subjects}.values())
-                outputs += len(subjects)
+                result = find_records(self._node, standing, skeletons, bands, writers, now)
+                matches += matches_of(standing.charter, result.opened)
+                problems += result.problems
                 if progress is not None:
                     progress(len(chunk))
         except TocsinError as error:
@@ -227,7 +237,8 @@ class Client:
         Drafts that the rules refuse are named in `Receipt.refused` by position, the others go on. The sealed requests
         are in the outbox before they are sent: if this raises `Unavailable`, the next `submit`, `retract`, `renew` or
         `flush` sends the same bytes. They are published at the node's next tick. Raises as `query` does, and
-        `SubmissionLost`.
+        `SubmissionLost`. A template's bands are sealed beside what the own log has there, so they alone are not in the
+        outbox where the node cannot be asked: submit again.
 
         >>> from tocsin.sealing.label import AbuseKind
         >>> with Client.connect("client/") as tocsin:
@@ -253,9 +264,11 @@ class Client:
                 key = self._vault.key_of(found)
                 good.setdefault(key, (found, (position,)))
                 labels.append((key, label))
-            standing, subjects, paid = self._subjects(good, newest_only=True)
+            skeletons, wanted = skeletons_of(self._vault, good)
+            standing, subjects, paid = self._obtainer.every(wanted, newest_only=True)
             evaluated += paid
             from_vault += len(subjects) - paid
+            subjects, bands = parted(subjects)
             by_key = {each.key: each for each in subjects}
             entries, period = [], standing.charter.period_at(system.now())
             for key, label in labels:
@@ -269,6 +282,7 @@ class Client:
                 self._vault.mark_reported(epoch, [each.key for each in subjects if each.epoch == epoch])
             keys = self._reporter.enqueue_entries(entries, system.now())
             self._mark_sealed(subjects, period)
+            keys += self._recorder.report(standing, skeletons, labels, bands, system.now())
             accepted += self._reporter.flush(system.now()).accepted(keys)
             submissions += keys
             if progress is not None:
@@ -277,6 +291,8 @@ class Client:
 
     def retract(self, values: Iterable[Value]) -> Receipt:
         """Take back every live report and dispute of these values in the own log. `accepted` counts entries covered.
+
+        Of a prompt template the record and its slots in the bands too, whichever client of this member wrote them.
 
         Raises as `submit` does. Where a value cannot be evaluated (no budget, no quorum), what this vault itself
         reported was taken back before that is raised.
@@ -298,18 +314,24 @@ class Client:
         now = system.now()
         held = self._obtainer.held(standing, good)
         keys = self._reporter.enqueue_retraction(retraction_tags(standing, held, now), now)
+        keys += self._recorder.retract(standing, good, now)
         self._vault.unmark_reported(good)
+        skeletons, wanted = skeletons_of(self._vault, good)
         try:
-            standing, subjects, paid = self._subjects(good, newest_only=False)
+            keys += self._recorder.clear(standing, good, now)
+            standing, subjects, paid = self._obtainer.every(wanted, newest_only=False)
         except TocsinError:
             # Taking back needs neither budget nor committee where the vault has the output.
             self._reporter.flush(now)
             raise
+        from_vault = len(subjects) - paid
+        subjects, bands = parted(subjects)
         known = {(each.key, each.epoch) for each in held}
         rest = [each for each in subjects if (each.key, each.epoch) not in known]
         keys += self._reporter.enqueue_retraction(retraction_tags(standing, rest, now), now)
+        keys += self._recorder.clear_unknown(standing, skeletons, bands, now)
         accepted = self._reporter.flush(now).accepted(keys)
-        return Receipt(accepted, tuple(refused), keys, paid, len(subjects) - paid)
+        return Receipt(accepted, tuple(refused), keys, paid, from_vault)
 
     def renew(self) -> Receipt:
         """Seal again, in the current period, what this client reported and still stands by. Raises as `submit` does.
@@ -319,8 +341,10 @@ class Client:
         """
         standing, now = self._current(), system.now()
         renewed = renewals(self._node, self._vault, standing, now, system.random_bytes)
-        keys = self._reporter.enqueue_entries([entry for _, entry in renewed], now)
-        self._mark_sealed([subject for subject, _ in renewed], standing.charter.period_at(now))
+        keys = self._reporter.enqueue_entries([entry for _, entry, _ in renewed], now)
+        self._mark_sealed([subject for subject, _, _ in renewed], standing.charter.period_at(now))
+        labels = [(each.key, label) for each, _, label in renewed if isinstance(label, Report)]
+        keys += self._recorder.renew(standing, labels, now)
         return Receipt(self._reporter.flush(now).accepted(keys), (), keys)
 
     def flush(self) -> Receipt:
@@ -369,7 +393,8 @@ class Client:
         """
         by_type: dict[str, int] = {}
         for (type, _), count in self._vault.kept().items():
-            by_type[type] = max(count, by_type.get(type, 0))
+            if type != BAND:
+                by_type[type] = max(count, by_type.get(type, 0))
         return sum(by_type.values()), len(self._current().others)
 
     def budget(self) -> Budgets:
@@ -428,6 +453,8 @@ class Client:
 
     def _observable(self, standing: Standing, value: Value) -> Observable:
         if isinstance(value, Observable):
+            if value.type == BAND:
+                raise Refused(BAND, "template.band", "give the whole template; its bands come with it")
             return value
         # Unpacked unchecked, a bare string or pair fails with a message about its letters.
         given: object = value
@@ -458,10 +485,6 @@ class Client:
             by_epoch.setdefault(each.epoch, []).append(each.key)
         for epoch, keys in by_epoch.items():
             self._vault.mark_sealed(epoch, keys, period)
-
-    def _subjects(self, good: Values, *, newest_only: bool) -> tuple[Standing, list[Subject], int]:
-        """Return F of every value, from the vault or evaluated now, and how many were paid for."""
-        return self._obtainer.every(good, newest_only=newest_only)
 
 
 def _chunks(items: Iterable[_Item]) -> Iterator[list[_Item]]:

@@ -10,23 +10,27 @@ Rules
    ends the call. An entry whose writer made it wrong (a tag copied onto another header, a box that does not open, a
    label that is none or is of another type) is dropped and reported with the writer's name; the rest goes on.
 5. A body that is gone was erased between look-up and reading: no match, and nobody's fault.
+6. A band's entries hold slots, never a label, and are opened by `open_bands` alone: they are no matches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from tocsin.charter.document import Charter, Member
 from tocsin.client.charters import Standing
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.model import Match, Problem, ProofFiles
 from tocsin.client.ports import NodeApi, ProvenEntry
-from tocsin.indicators.registry import TYPES, Observable
+from tocsin.indicators.ptf1 import bands as ptf1
+from tocsin.indicators.registry import TYPES, KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing.box import TAG_BYTES, BadBox, Purpose, SealInfo, Tagger, open_body
-from tocsin.sealing.label import BadLabel, Dispute, Report, parse_label
+from tocsin.sealing.label import BadLabel, Dispute, Report, parse_label, parse_record
 from tocsin.sealing.period import Pepper, PeriodSecret, period_secret
+from tocsin.sealing.record import BadBand, BandSlot, RecordKey, parse_band
 from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, open_checkpoint
 from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
 from tocsin.tlog.entry import Entry, Kind
@@ -39,18 +43,24 @@ MAX_TAGS = 50_000
 MAX_LOCATIONS = 256
 MAX_INDEX = 2**63 - 1
 
+_Content = TypeVar("_Content")
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A value whose entries are looked for: its vault key, its type, F under one class epoch, where it was asked."""
+    """A value whose entries are looked for: its vault key, its type, F under one class epoch, where it was asked.
+
+    For a template's record `output` is the record key and `bands` says how many of its bands gave it.
+    """
 
     key: bytes
     type: str
     key_class: int
     epoch: int
-    output: Output
+    output: Output | RecordKey
     observable: Observable | None = field(default=None, repr=False)
     positions: tuple[int, ...] = ()
+    bands: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +84,38 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A verified entry with its label."""
+class Opened(Generic[_Content]):
+    """A verified entry with what is in its box: a label, or a band's slots."""
 
     candidate: Candidate
     entry: Entry
-    label: Report | Dispute
+    content: _Content
     checkpoint: SignedCheckpoint
     proof: ProofFiles
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedAll:
+class OpenedAll(Generic[_Content]):
     """What was opened, and what was dropped with its writer named."""
 
-    opened: tuple[Opened, ...]
+    opened: tuple[Opened[_Content], ...]
     problems: tuple[Problem, ...]
 
 
 class Taggers:
-    """The taggers of a run, made once per (purpose, class, epoch, period)."""
+    """The taggers of a run, made once per (purpose, class, epoch, period).
 
-    def __init__(self, standing: Standing, writers: Iterable[bytes], periods: Sequence[int]) -> None:
+    A class of bands has reports alone, whatever `purposes` says besides.
+    """
+
+    def __init__(
+        self,
+        standing: Standing,
+        writers: Iterable[bytes],
+        periods: Sequence[int],
+        purposes: Sequence[Purpose] = PURPOSES,
+    ) -> None:
+        self._purposes = tuple(purposes)
         self.writers = tuple(writers)
         self._joined = b"".join(self.writers)
         self._peppers: tuple[tuple[int, Pepper], ...] = tuple(
@@ -111,8 +131,13 @@ class Taggers:
         """Return, period by period, the pepper and one tagger per purpose."""
         made = self._made.get((key_class, epoch))
         if made is None:
+            purposes = [
+                each
+                for each in self._purposes
+                if each is not Purpose.DISPUTE or key_class != KeyClass.CONTENT_BAND
+            ]
             made = tuple(
-                (pepper, tuple(self._tagger(purpose, key_class, epoch, period) for purpose in PURPOSES))
+                (pepper, tuple(self._tagger(purpose, key_class, epoch, period) for purpose in purposes))
                 for period, pepper in self._peppers
             )
             self._made[key_class, epoch] = made
@@ -170,9 +195,28 @@ def _ask(node: NodeApi, writers: Sequence[bytes], slots: Sequence[tuple[Slot, by
     return list(found.values())
 
 
-def open_all(node: NodeApi, standing: Standing, candidates: Sequence[Candidate], now: int) -> OpenedAll:
-    """Fetch, verify and open candidates (rules 3 to 5). Raises `NodeMisbehaved`."""
-    opened: list[Opened] = []
+def open_all(
+    node: NodeApi, standing: Standing, candidates: Sequence[Candidate], now: int
+) -> OpenedAll[Report | Dispute]:
+    """Fetch, verify and open candidates that carry labels (rules 3 to 5). Raises `NodeMisbehaved`."""
+    return _open_each(node, standing, candidates, now, _read_label)
+
+
+def open_bands(
+    node: NodeApi, standing: Standing, candidates: Sequence[Candidate], now: int
+) -> OpenedAll[tuple[BandSlot, ...]]:
+    """Fetch, verify and open candidates that are bands' reports (rule 6). Raises `NodeMisbehaved`."""
+    return _open_each(node, standing, candidates, now, _read_band)
+
+
+def _open_each(
+    node: NodeApi,
+    standing: Standing,
+    candidates: Sequence[Candidate],
+    now: int,
+    read: Callable[[Slot, bytes], _Content],
+) -> OpenedAll[_Content]:
+    opened: list[Opened[_Content]] = []
     problems: list[Problem] = []
     for start in range(0, len(candidates), MAX_LOCATIONS):
         part = candidates[start : start + MAX_LOCATIONS]
@@ -186,7 +230,7 @@ def open_all(node: NodeApi, standing: Standing, candidates: Sequence[Candidate],
             member = standing.charter.member(candidate.writer)
             if member.id not in heads:
                 heads[member.id] = _head(standing.charter, member, answer.checkpoints.get(member.id))
-            result = _open(standing, member, candidate, proven, heads[member.id], now)
+            result = _open(standing, member, candidate, proven, heads[member.id], now, read)
             if isinstance(result, Problem):
                 problems.append(result)
             elif result is not None:
@@ -194,7 +238,7 @@ def open_all(node: NodeApi, standing: Standing, candidates: Sequence[Candidate],
     return OpenedAll(tuple(opened), tuple(problems))
 
 
-def matches_of(charter: Charter, opened: Iterable[Opened]) -> list[Match]:
+def matches_of(charter: Charter, opened: Iterable[Opened[Report | Dispute]]) -> list[Match]:
     """Turn opened entries of other members into matches."""
     times: dict[bytes, int] = {}
     found = []
@@ -209,12 +253,13 @@ def matches_of(charter: Charter, opened: Iterable[Opened]) -> list[Match]:
                 writer=each.candidate.writer,
                 writer_name=charter.member(each.candidate.writer).name,
                 index=each.candidate.index,
-                label=each.label,
+                label=each.content,
                 checkpoint_time=times[raw],
                 positions=subject.positions,
                 key=subject.key,
                 observable=subject.observable,
                 evidence=each.proof,
+                bands=subject.bands,
             )
         )
     return found
@@ -249,7 +294,8 @@ def _open(
     proven: ProvenEntry,
     head: SignedCheckpoint,
     now: int,
-) -> Opened | Problem | None:
+    read: Callable[[Slot, bytes], _Content],
+) -> Opened[_Content] | Problem | None:
     leaf, body = proven.entry.leaf, proven.entry.body
     slot = candidate.slot
     try:
@@ -290,17 +336,37 @@ def _open(
             header=leaf.header.encode(),
             body=body.encode(),
         )
-        label = parse_label(content)
+        found = read(slot, content)
     except BadBox as error:
         return problem(f"its box does not open: {error}")
-    except BadLabel as error:
-        return problem(f"its label cannot be read: {error}")
-    if isinstance(label, Report) is not (slot.purpose is Purpose.REPORT):
-        return problem("its label is of another kind than its tag")
-    if label.type != slot.subject.type:
-        return problem("its label names another type than the value's")
-    if isinstance(label, Report) and label.campaign_key is not None and not TYPES[label.type].alone:
-        return problem("its label carries a campaign key in a type that may not stand alone")
+    except _Unreadable as error:
+        return problem(str(error))
     entry = Entry(leaf.header, body)
     files = ProofFiles(encode_entry(entry), encode_tlog_proof(candidate.index, proven.hashes, head.raw))
-    return Opened(candidate, entry, label, head, files)
+    return Opened(candidate, entry, found, head, files)
+
+
+class _Unreadable(Exception):
+    """A box that opened, and whose content its writer made wrong."""
+
+
+def _read_label(slot: Slot, content: bytes) -> Report | Dispute:
+    label: Report | Dispute
+    try:
+        label = parse_record(content) if slot.purpose is Purpose.RECORD else parse_label(content)
+    except BadLabel as error:
+        raise _Unreadable(f"its label cannot be read: {error}") from None
+    if isinstance(label, Dispute) is not (slot.purpose is Purpose.DISPUTE):
+        raise _Unreadable("its label is of another kind than its tag")
+    if label.type != slot.subject.type:
+        raise _Unreadable("its label names another type than the value's")
+    if isinstance(label, Report) and label.campaign_key is not None and not TYPES[label.type].alone:
+        raise _Unreadable("its label carries a campaign key in a type that may not stand alone")
+    return label
+
+
+def _read_band(slot: Slot, content: bytes) -> tuple[BandSlot, ...]:
+    try:
+        return parse_band(content, slot.subject.type, ptf1.BANDS)
+    except BadBand as error:
+        raise _Unreadable(f"its slots cannot be read: {error}") from None

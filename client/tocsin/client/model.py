@@ -56,6 +56,8 @@ class Match:
     `positions` are the places in the call where the value stood (none from `watch`), `key` is the 16 bytes that
     `Client.key_of` gives for the value, `observable` the value itself where this process has it (None from `watch`,
     for the vault keeps no values). `checkpoint_time` is the freshest cosignature in unix seconds, 0 without one.
+    `bands` is 0 where the value itself was reported; else the entry is the record of a similar prompt template, and
+    `bands` says in how many bands the two agree.
     """
 
     type: str
@@ -68,6 +70,7 @@ class Match:
     key: bytes = field(default=b"", repr=False)
     observable: Observable | None = field(default=None, repr=False)
     evidence: ProofFiles = field(default=ProofFiles(b"", b""), repr=False)
+    bands: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class QueryResult:
     """What a query found. `refused` names positions whose value has no canonical form.
 
     `queried` counts the values looked up (in the `partial` result of an error, those that could be), `evaluated`
-    evaluations paid for, `from_vault` outputs that were kept from before.
+    evaluations paid for, `from_vault` outputs that were kept from before. A template's bands count as outputs, not as
+    values.
     """
 
     matches: tuple[Match, ...]
@@ -98,7 +102,13 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the node acknowledged durably: entries accepted (or, for a retraction, covered) and the requests' keys."""
+    """What the node acknowledged durably: entries accepted (or, for a retraction, covered) and the requests' keys.
+
+    Entries are counted as they lie in the log. A template with bands makes its report, its record, and one entry for
+    each of its bands; a band that several templates of one call share makes one, and a template that is given twice has
+    two reports and one record. Where a retraction leaves other
+    templates' slots in a band, the entry that says so counts as accepted too.
+    """
 
     accepted: int
     refused: tuple[tuple[int, Refused | TocsinError], ...] = ()

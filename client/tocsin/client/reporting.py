@@ -30,7 +30,6 @@ from tocsin.client.ports import NodeApi, WireEntry
 from tocsin.client.vault import OutboxKind, OutboxRow, Vault
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.group import Random
-from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing.box import BODY_BYTES, HEADER_BYTES, TAG_BYTES, Purpose, SealInfo, seal
 from tocsin.sealing.label import MAX_HOPS, BadLabel, Dispute, Report, bucket, encode_label
 from tocsin.sealing.period import period_secret
@@ -109,21 +108,35 @@ def label_of(position: int, draft: ReportDraft, type: str, now: int, *, max_hops
 
 
 def seal_label(
-    standing: Standing, class_key: ClassKey, output: Output, label: Report | Dispute, now: int, random: Random
+    standing: Standing, class_key: ClassKey, output: bytes, label: Report | Dispute, now: int, random: Random
 ) -> WireEntry:
     """Seal a label under a value's F as an entry of the current period (rule 1)."""
+    purpose = Purpose.REPORT if isinstance(label, Report) else Purpose.DISPUTE
+    return seal_content(standing, class_key, output, purpose, encode_label(label), now, random)
+
+
+def seal_content(
+    standing: Standing,
+    class_key: ClassKey,
+    key: bytes,
+    purpose: Purpose,
+    content: bytes,
+    now: int,
+    random: Random,
+) -> WireEntry:
+    """Seal the content of a box under the key of Z as an entry of the current period (rule 1)."""
     period = standing.charter.period_at(now)
     header = sealed_header(
         class_key.key_class, class_key.epoch, period, weeks_after(now, class_key.retention_days * _DAY)
     ).encode()
     body = seal(
-        period_secret(standing.pepper(period), output),
-        Purpose.REPORT if isinstance(label, Report) else Purpose.DISPUTE,
+        period_secret(standing.pepper(period), key),
+        purpose,
         SealInfo(class_key.key_class, class_key.epoch, period),
         federation=standing.charter.federation,
         writer=standing.member.id,
         header=header,
-        plaintext=encode_label(label),
+        plaintext=content,
         random=random,
     )
     return WireEntry(header, body)
@@ -196,11 +209,11 @@ class Reporter:
 
 def renewals(
     node: NodeApi, vault: Vault, standing: Standing, now: int, random: Random
-) -> list[tuple[Subject, WireEntry]]:
-    """Seal again what this client reported and what is live only in an earlier period (rule 5)."""
+) -> list[tuple[Subject, WireEntry, Report | Dispute]]:
+    """Seal again what this client reported and what is live only in an earlier period (rule 5), with its label."""
     current = standing.charter.period_at(now)
     taggers = Taggers(standing, [standing.member.id], standing.periods(0, now))
-    renewed: list[tuple[Subject, WireEntry]] = []
+    renewed: list[tuple[Subject, WireEntry, Report | Dispute]] = []
     for class_key, subjects in _reported(vault, standing, now):
         newest: dict[tuple[bytes, Purpose], int] = {}
         found = look_up(node, taggers, subjects)
@@ -214,9 +227,8 @@ def renewals(
         ]
         for each in open_all(node, standing, due, now).opened:
             subject = each.candidate.slot.subject
-            renewed.append(
-                (subject, seal_label(standing, class_key, subject.output, each.label, now, random))
-            )
+            entry = seal_label(standing, class_key, subject.output, each.content, now, random)
+            renewed.append((subject, entry, each.content))
     return renewed
 
 

@@ -34,6 +34,7 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 
 from tocsin.client.errors import BadVault
+from tocsin.client.vault_skeletons import Skeletons
 from tocsin.client.vault_tables import bind
 from tocsin.indicators.registry import Observable
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
@@ -108,6 +109,7 @@ class Vault:
         self._random = random
         self._lock = threading.RLock()
         self._path = path
+        self.skeletons = Skeletons(self._lock, self._snapshot, self._writing, self._seal, self._open)
 
     def __repr__(self) -> str:
         return f"Vault({str(self._path)!r})"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tocsin.client.errors import BadVault, ForeignVault
 
-SCHEMA = 1
+SCHEMA = 2
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -34,6 +34,16 @@ CREATE TABLE pepper (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, sealed 
 CREATE TABLE cursor (
     writer BLOB PRIMARY KEY, next_index INTEGER NOT NULL, since INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE band (
+    skeleton BLOB NOT NULL, number INTEGER NOT NULL, band BLOB NOT NULL, PRIMARY KEY (skeleton, number)
+) WITHOUT ROWID;
+CREATE INDEX skeleton_of ON band (band);
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, ref BLOB NOT NULL UNIQUE, skeleton BLOB NOT NULL, epoch INTEGER NOT NULL,
+    period INTEGER NOT NULL, reported INTEGER NOT NULL, not_after INTEGER NOT NULL, stands INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+);
+CREATE INDEX record_of ON record (skeleton);
 CREATE TABLE head (writer BLOB PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) WITHOUT ROWID;
 """
 

@@ -13,6 +13,9 @@ Rules
    reached the log when the cursor stood where it does (a client sends nothing that is older).
 6. A broken stream is opened again from the cursor, with growing pauses; each outage is told once. So is one whose
    log was quarantined between its tags and its entries: the next stream goes without it.
+7. A band that arrives leads to what the node has by then of its skeletons in the vault. Since a tick may come in parts,
+   the record behind its bands, a pass looks once more where the bands of the pass before led. A record is delivered
+   once in a run, and what is wrong with its bands told once, however often they are written again.
 """
 
 from __future__ import annotations
@@ -24,12 +27,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tocsin.client import system
+from tocsin.client.banding import watched_records
 from tocsin.client.charters import Standing
 from tocsin.client.errors import RefusedByNode, StaleCharter, TocsinError, Unavailable
 from tocsin.client.matching import Candidate, Slot, Subject, Taggers, matches_of, open_all
 from tocsin.client.model import Match, Problem
 from tocsin.client.ports import LogStatus, NewTags, NodeApi, TagStream
 from tocsin.client.vault import KEY_BYTES, Cursor, Vault
+from tocsin.indicators.ptf1.template import BAND
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import TAG_BYTES
@@ -132,6 +137,8 @@ class Watcher:
         self._on_problem = on_problem
         self._on_outage = on_outage
         self._idle_until = 0.0
+        self._before: list[Candidate] = []
+        self._told: set[tuple[bytes, int, bytes] | Problem] = set()
 
     def matches(self) -> Iterator[Match]:
         """Yield matches until `stop` is set. Raises what is not cured by connecting again."""
@@ -207,12 +214,25 @@ class Watcher:
         # Asked before the join: what arrives later was sequenced after these times.
         logs = {each.writer: each for each in node.status().logs if each.writer in others}
         candidates = join(self._vault, standing, gathered.tags, since - _WEEK, now)
-        result = open_all(node, standing, candidates, now)
+        bands = [each for each in candidates if each.slot.subject.type == BAND]
+        values = [each for each in candidates if each.slot.subject.type != BAND]
+        result = open_all(node, standing, values, now)
+        records = watched_records(node, self._vault, standing, bands + self._before, now)
+        self._before = bands
         took = system.monotonic() - began
         self._idle_until = system.monotonic() + took * _IDLE_FACTOR
-        for problem in result.problems:
+        for problem in (
+            *result.problems,
+            *(each for each in records.problems if each not in self._told),
+        ):
             self._on_problem(problem)
+        self._told.update(records.problems)
         yield from matches_of(standing.charter, result.opened)
+        for match in matches_of(standing.charter, records.opened):
+            place = match.writer, match.index, match.key
+            if place not in self._told:
+                yield match
+                self._told.add(place)
         moved = {
             writer: Cursor(position, _since(logs.get(writer), position, cursors.get(writer), now))
             for writer, position in gathered.positions.items()

@@ -118,7 +118,7 @@ def _registered() -> Mapping[str, IndicatorType]:
         IndicatorType("client.tools", KeyClass.CONTENT, 40),  # what is common is refused beforehand
         IndicatorType(template.SYSTEM, KeyClass.CONTENT, template.MIN_BITS),
         IndicatorType(template.TEMPLATE, KeyClass.CONTENT, template.MIN_BITS),
-        IndicatorType(template.BAND, KeyClass.CONTENT_BAND, 30),  # two distinct shingles in three rows
+        IndicatorType(template.BAND, KeyClass.CONTENT_BAND, 30),  # two shingles
     )
     return MappingProxyType({each.name: each for each in types})
 

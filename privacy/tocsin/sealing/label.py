@@ -4,7 +4,7 @@
 2. REPORT goes on: u8 TLP ‖ u8 abuse ‖ u8 role ‖ u8 bucket of bad accounts ‖ u8 bucket of exchanges ‖ u16be first
    week ‖ u16be last week ‖ u8 evidence ‖ u8 hops ‖ u8 confidence ‖ u8 legal basis ‖ u8 flags ‖ campaign key (32
    bytes, there if flags is 1; flags is 0 or 1) ‖ u8 count ‖ count × (16-byte writer ‖ u64be index).
-3. DISPUTE goes on: u8 reason ‖ u8 count ‖ count × 16-byte writer.
+3. DISPUTE goes on: u8 reason ‖ u8 count ‖ count × 16-byte writer. RECORD goes on as REPORT does.
 4. A bucket is 0 for none, else b with 2^(b−1) ≤ n < 2^b, at most 63. Weeks are whole weeks since 1970-01-01 UTC,
    the first not after the last. Confidence is 0 to 100.
 5. `own-detection` rests on no entry and has 0 hops; `reviewed-match` rests on 1 to 16 entries and has 1 to 4 hops.
@@ -13,7 +13,7 @@
 
    | field       | numbers |
    |-------------|---------|
-   | kind        | 1 report, 2 dispute, 3 campaign, 4 sighting, 5 record |
+   | kind        | 1 report, 2 dispute, 3 campaign, 4 sighting, 5 record, 6 band |
    | TLP         | 1 red, 2 amber+strict, 3 amber, 4 green, 5 clear |
    | abuse       | 1 distillation, 2 account-farming, 3 resale, 4 payment-fraud, 5 jailbreak-service, 6 other |
    | role        | 1 operator, 2 victim |
@@ -21,7 +21,8 @@
    | legal basis | 1 legitimate-interest, 2 legal-obligation, 3 contract, 4 public-task, 5 not-personal-data |
    | reason      | 1 own-customer-verified, 2 shared-by-many, 3 reassigned, 4 wrong-value, 5 other |
 
-7. The forms behind kinds 3 to 5 are not defined in version 1: a label of theirs is refused, by its kind.
+7. Kinds 3 and 4 have no form in version 1, and a band has no label (`tocsin.sealing.record`). Each reader takes its
+   own kinds alone: `parse_label` reports and disputes, `parse_record` records.
 8. A campaign key is carried here whatever the type; whether a type may stand alone is its reader's to check.
 """
 
@@ -54,6 +55,7 @@ class ContentKind(IntEnum):
     CAMPAIGN = 3
     SIGHTING = 4
     RECORD = 5
+    BAND = 6
 
 
 class Tlp(IntEnum):
@@ -191,14 +193,26 @@ def bucket_range(b: int) -> tuple[int, int]:
 
 def encode_label(label: Report | Dispute) -> bytes:
     """Return the bytes of rules 1 to 3, at most 508."""
-    name = label.type.encode("ascii")
     if isinstance(label, Dispute):
         return (
-            bytes([VERSION, ContentKind.DISPUTE, len(name)])
-            + name
+            _start(ContentKind.DISPUTE, label.type)
             + bytes([label.reason, len(label.disputed)])
             + b"".join(label.disputed)
         )
+    return _start(ContentKind.REPORT, label.type) + _encode_report(label)
+
+
+def encode_record(label: Report) -> bytes:
+    """Return the bytes of a record, which says what its report says (rules 1 and 2), at most 508."""
+    return _start(ContentKind.RECORD, label.type) + _encode_report(label)
+
+
+def _start(kind: ContentKind, type: str) -> bytes:
+    name = type.encode("ascii")
+    return bytes([VERSION, kind, len(name)]) + name
+
+
+def _encode_report(label: Report) -> bytes:
     fixed = _REPORT.pack(
         label.tlp,
         label.abuse,
@@ -214,9 +228,7 @@ def encode_label(label: Report | Dispute) -> bytes:
         label.campaign_key is not None,
     )
     return (
-        bytes([VERSION, ContentKind.REPORT, len(name)])
-        + name
-        + fixed
+        fixed
         + (label.campaign_key or b"")
         + bytes([len(label.rests_on)])
         + b"".join(_REST.pack(writer, index) for writer, index in label.rests_on)
@@ -224,7 +236,32 @@ def encode_label(label: Report | Dispute) -> bytes:
 
 
 def parse_label(data: bytes) -> Report | Dispute:
-    """Return the label that exactly these bytes encode. Raises `BadLabel`, naming field and rule."""
+    """Return the report or dispute that exactly these bytes encode. Raises `BadLabel`, naming field and rule."""
+    kind, name, reader = _opened(data)
+    label: Report | Dispute
+    if kind is ContentKind.REPORT:
+        label = _parse_report(name, reader)
+    elif kind is ContentKind.DISPUTE:
+        reason = reader.member("reason", DisputeReason)
+        count = reader.byte("count of disputed")
+        label = Dispute(name, tuple(reader.take("disputed", _WRITER_BYTES) for _ in range(count)), reason)
+    else:
+        raise BadLabel("kind", f"a {kind.name.lower()} is no report and no dispute")
+    reader.end()
+    return label
+
+
+def parse_record(data: bytes) -> Report:
+    """Return the label of the record that exactly these bytes encode. Raises `BadLabel`, naming field and rule."""
+    kind, name, reader = _opened(data)
+    if kind is not ContentKind.RECORD:
+        raise BadLabel("kind", f"a {kind.name.lower()} is no record")
+    label = _parse_report(name, reader)
+    reader.end()
+    return label
+
+
+def _opened(data: bytes) -> "tuple[ContentKind, str, _Reader]":
     if len(data) > MAX_LABEL_BYTES:
         raise BadLabel("length", f"a label is at most {MAX_LABEL_BYTES} bytes, got {len(data)}")
     reader = _Reader(data)
@@ -236,17 +273,7 @@ def parse_label(data: bytes) -> Report | Dispute:
         raise BadLabel("type", _TYPE_RULE)
     name = raw_name.decode("ascii")
     _check_type(name)
-    label: Report | Dispute
-    if kind is ContentKind.REPORT:
-        label = _parse_report(name, reader)
-    elif kind is ContentKind.DISPUTE:
-        reason = reader.member("reason", DisputeReason)
-        count = reader.byte("count of disputed")
-        label = Dispute(name, tuple(reader.take("disputed", _WRITER_BYTES) for _ in range(count)), reason)
-    else:
-        raise BadLabel("kind", f"a {kind.name.lower()} has no form in version {VERSION}")
-    reader.end()
-    return label
+    return kind, name, reader
 
 
 def _parse_report(name: str, reader: "_Reader") -> Report:

@@ -1,10 +1,12 @@
 """MinHash bands of a skeleton: nearly equal skeletons share some (PTF1.md §6).
 
 1. Row i permutes 64-bit hashes: h → (a_i · h + b_i) mod 2^64, upper 32 bits; a_i (made odd) and b_i are the first and
-   second 8 bytes, big-endian, of SHA-256("ptf1-perm" ‖ u16 i). A row's value is the skeleton's shingle hash whose
-   permuted value is smallest; of equal ones the smallest hash.
-2. Band j (from 1) is rows (j − 1)·r … j·r − 1. Two skeletons share it if all r shingle hashes are equal.
-3. No library's hash is used: a release of one would change every token.
+   second 8 bytes, big-endian, of SHA-256("ptf1-perm" ‖ u16 i). Of two hashes the one with the smaller permuted value
+   comes first; of equal ones the smaller hash.
+2. Band j (from 1) is rows (j − 1)·r … j·r − 1. Its values are, row by row, the hash that comes first among those that
+   no earlier row of the band took: so a band is always r different shingles, never as easy to guess as one.
+3. Two skeletons share a band if all its values are equal.
+4. No library's hash is used: a release of one would change every token.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from hashlib import sha256
 
 BANDS = 96
 """b: how many bands a skeleton has."""
-ROWS = 3
+ROWS = 2
 """r: how many minimum shingles a band is made of."""
-BAND_THRESHOLD = 2
+BAND_THRESHOLD = 3
 """τ: how many bands of one skeleton must agree before anything opens."""
 MIN_SHINGLES = 32
 """A smaller skeleton has no bands: its rows would repeat a handful of shingles."""
@@ -32,10 +34,16 @@ def permutations(rows: int) -> tuple[tuple[int, int], ...]:
     return tuple((int.from_bytes(each[:8], "big") | 1, int.from_bytes(each[8:16], "big")) for each in digests)
 
 
-def minima(shingles: Iterable[int], rows: int) -> list[int]:
-    """Return the shingle hash that each of `rows` permutations puts first (rule 1). There is at least one shingle."""
+def minima(shingles: Iterable[int], bands: int = BANDS, rows: int = ROWS) -> list[tuple[int, ...]]:
+    """Return the values of each band, the first band first (rule 2). There are at least `rows` shingles."""
     ordered = sorted(shingles)
-    return [
-        min(ordered, key=lambda shingle, a=a, b=b: ((a * shingle + b) & _MASK) >> 32)  # type: ignore[misc]  # bound here
-        for a, b in permutations(rows)
-    ]
+    scale = permutations(bands * rows)
+    found = []
+    for band in range(bands):
+        left, values = ordered, []
+        for a, b in scale[band * rows : (band + 1) * rows]:
+            first = min(left, key=lambda shingle, a=a, b=b: ((a * shingle + b) & _MASK) >> 32)  # type: ignore[misc]  # bound here
+            values.append(first)
+            left = [each for each in left if each != first]
+        found.append(tuple(values))
+    return found

@@ -4,8 +4,9 @@
 2. A seed is a set of units that some shingle occurs in, 4 at least. Its block: those units, and the shingles that at
    least 60 % of them have. Of the blocks with 8 shingles or more the one with the most units wins, then the one with
    the most shingles, then the one whose smallest hash is smallest.
-3. The block is settled once: its units become all those that have at least half of its shingles, if 4 or more have,
-   and its shingles those that 60 % of these have.
+3. The block is settled once: units that have at least half of its shingles join it, and its shingles become those that
+   60 % of all its units have. Then a passage is dropped: shingles that occur in exactly the same part of the units, 8
+   or more and a quarter of the block's, unless fewer than 8 would be left.
 4. The block's units are taken out and the search begins again, while a block of 8 shingles or more is found, 8 times
    at most.
 5. Seeds are tried in order of units × shingles that occur in exactly these units, 256 at most.
@@ -60,7 +61,7 @@ def find_blocks(units: Sequence[frozenset[int]]) -> list[Block]:
         seeds = sorted(groups, key=lambda each: (-each.bit_count() * len(groups[each]), min(groups[each])))
         members = max(seeds[:_MAX_SEEDS], key=lambda each: _worth(groups, each))
         members = _settled(units, groups, members, alive)
-        block = _block(units, _common(groups, members), members)
+        block = _block(units, _without_passages(groups, _common(groups, members), members), members)
         if len(block.shingles) >= MIN_SHINGLES or not found:
             found.append(block)
         if len(block.shingles) < MIN_SHINGLES:
@@ -99,6 +100,18 @@ def _common(groups: dict[int, list[int]], members: int) -> frozenset[int]:
     )
 
 
+def _without_passages(groups: dict[int, list[int]], shingles: frozenset[int], members: int) -> frozenset[int]:
+    parts: dict[int, list[int]] = {}
+    for held, group in groups.items():
+        if held & members != members:
+            parts.setdefault(held & members, []).extend(shingles.intersection(group))
+    passages = [
+        part for part in parts.values() if len(part) >= MIN_SHINGLES and 4 * len(part) >= len(shingles)
+    ]
+    left = shingles.difference(*passages)
+    return left if len(left) >= MIN_SHINGLES else shingles
+
+
 def _settled(units: Sequence[frozenset[int]], groups: dict[int, list[int]], members: int, alive: int) -> int:
     shingles = _common(groups, members)
     wide = sum(
@@ -106,7 +119,7 @@ def _settled(units: Sequence[frozenset[int]], groups: dict[int, list[int]], memb
         for place, unit in enumerate(units)
         if alive >> place & 1 and 2 * len(shingles & unit) >= len(shingles)
     )
-    return wide if wide.bit_count() >= MIN_SUPPORT else members
+    return members | wide
 
 
 def _block(units: Sequence[frozenset[int]], shingles: frozenset[int], members: int) -> Block:

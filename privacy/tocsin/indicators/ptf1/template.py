@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import sha256
 
-from tocsin.indicators.ptf1.bands import BANDS, ROWS, minima
 from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf1.bands import minima
 from tocsin.indicators.ptf1.common_list import CommonList, shipped
 from tocsin.indicators.ptf1.skeleton import MIN_SHINGLES
 from tocsin.indicators.refusal import Mode, Refused
@@ -118,10 +118,9 @@ def band_values(text: str) -> tuple[bytes, ...]:
     id, hashes = read_skeleton(TEMPLATE, text)
     if len(hashes) < MIN_BANDED:
         return ()
-    rows = minima(hashes, BANDS * ROWS)
     return tuple(
-        _MAGIC + id + bytes([band + 1]) + sha256(_packed(rows[band * ROWS : (band + 1) * ROWS])).digest()
-        for band in range(BANDS)
+        _MAGIC + id + bytes([band]) + sha256(_packed(values)).digest()
+        for band, values in enumerate(minima(hashes), 1)
     )
 
 

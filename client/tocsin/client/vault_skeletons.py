@@ -1,0 +1,167 @@
+"""What the vault keeps of prompt templates: which bands a skeleton has, and the records this client sealed.
+
+1. Skeletons and bands are named as values are, by a keyed hash of 16 bytes.
+2. A record's key and shares rest sealed; its associated data is its ref.
+3. Of one skeleton's records in one epoch and period the newest alone stands. One that was replaced or taken back is
+   kept until it expires: its ref must not be carried on, and a retraction covers it too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from tocsin.oprf.group import SCALAR_BYTES, Scalar
+from tocsin.sealing.record import BandSlot, Record, RecordKey
+
+_STEP = 500
+_COLUMNS = "ref, skeleton, epoch, period, reported, not_after, sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """A record of a skeleton (its vault key) under one epoch of the bands' class. Times are unix seconds."""
+
+    record: Record
+    skeleton: bytes = field(repr=False)
+    epoch: int
+    period: int
+    reported: int
+    not_after: int
+
+
+class Skeletons:
+    """The part of one vault that is about templates. `Vault` makes one and lends it its lock, file and seal."""
+
+    def __init__(
+        self,
+        lock: threading.RLock,
+        snapshot: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        writing: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        seal: Callable[[bytes, bytes], bytes],
+        open: Callable[[bytes, bytes], bytes],
+    ) -> None:
+        self._lock = lock
+        self._snapshot = snapshot
+        self._writing = writing
+        self._seal = seal
+        self._open = open
+
+    def remember(self, bands: Mapping[bytes, Sequence[bytes]]) -> None:
+        """Note the bands of skeletons, band 1 first."""
+        rows = [
+            (skeleton, number, band)
+            for skeleton, each in bands.items()
+            for number, band in enumerate(each, 1)
+        ]
+        with self._lock, self._writing() as db:
+            db.executemany("INSERT OR REPLACE INTO band VALUES (?, ?, ?)", rows)
+
+    def bands(self, skeletons: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
+        """Return the bands of those skeletons that have any, band 1 first."""
+        found: dict[bytes, list[bytes]] = {}
+        with self._lock, self._snapshot() as db:
+            for marks, part in _parts(skeletons):
+                rows = db.execute(
+                    f"SELECT skeleton, band FROM band WHERE skeleton IN ({marks}) ORDER BY skeleton, number",  # noqa: S608  marks
+                    part,
+                )
+                for skeleton, band in rows:
+                    found.setdefault(skeleton, []).append(band)
+        return {skeleton: tuple(each) for skeleton, each in found.items()}
+
+    def holding(self, bands: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
+        """Return the skeletons that have any of these bands, each with all of its bands."""
+        found: set[bytes] = set()
+        with self._lock, self._snapshot() as db:
+            for marks, part in _parts(bands):
+                rows = db.execute(f"SELECT skeleton FROM band WHERE band IN ({marks})", part)  # noqa: S608  marks
+                found.update(skeleton for (skeleton,) in rows)
+        return self.bands(found)
+
+    def keep_records(self, records: Iterable[KeptRecord], now: int) -> None:
+        """Keep fresh records, each instead of what stood for its skeleton (rule 3); what expired is dropped."""
+        with self._lock, self._writing() as db:
+            db.execute("DELETE FROM record WHERE not_after <= ?", (now,))
+            for each in records:
+                db.execute(
+                    "UPDATE record SET stands = 0 WHERE skeleton = ? AND epoch = ? AND period = ?",
+                    (each.skeleton, each.epoch, each.period),
+                )
+                sealed = self._seal(each.record.key + b"".join(each.record.shares), _name(each.record.ref))
+                row = each.skeleton, each.epoch, each.period, each.reported, each.not_after
+                db.execute(
+                    f"INSERT INTO record ({_COLUMNS}, stands) VALUES (?, ?, ?, ?, ?, ?, ?, 1)",  # noqa: S608  names
+                    (each.record.ref, *row, sealed),
+                )
+
+    def records(self, skeletons: Iterable[bytes]) -> list[KeptRecord]:
+        """Return every record kept of these skeletons, whether it stands or not, oldest first."""
+        found: list[KeptRecord] = []
+        with self._lock, self._snapshot() as db:
+            for marks, part in _parts(skeletons):
+                rows = db.execute(
+                    f"SELECT {_COLUMNS} FROM record WHERE skeleton IN ({marks}) ORDER BY id",  # noqa: S608  marks
+                    part,
+                )
+                found += [self._kept(*row) for row in rows]
+        return found
+
+    def slots(self, bands: Iterable[bytes], epoch: int, period: int, now: int) -> dict[bytes, list[BandSlot]]:
+        """Return, by band, the slots of records that stand and were sealed in one epoch and period, newest first."""
+        found: list[tuple[int, bytes, BandSlot]] = []
+        kept: dict[int, KeptRecord] = {}
+        with self._lock, self._snapshot() as db:
+            for marks, part in _parts(bands):
+                rows = db.execute(
+                    f"SELECT id, band, number, {_COLUMNS} FROM record JOIN band USING (skeleton) "  # noqa: S608  marks
+                    f"WHERE band IN ({marks}) AND stands AND epoch = ? AND period = ? AND not_after > ?",
+                    (*part, epoch, period, now),
+                ).fetchall()
+                for id, band, number, *row in rows:
+                    if id not in kept:
+                        kept[id] = self._kept(*row)
+                    found.append((id, band, kept[id].record.slot(number)))
+        by_band: dict[bytes, list[BandSlot]] = {}
+        for _, band, slot in sorted(found, key=lambda each: -each[0]):
+            by_band.setdefault(band, []).append(slot)
+        return by_band
+
+    def known_refs(self) -> frozenset[bytes]:
+        """Return the refs of all records kept: of these, `slots` alone says which slots stand."""
+        with self._lock, self._snapshot() as db:
+            return frozenset(ref for (ref,) in db.execute("SELECT ref FROM record"))
+
+    def take_back(self, skeletons: Iterable[bytes]) -> None:
+        """Note that no record of these skeletons stands any more."""
+        with self._lock, self._writing() as db:
+            db.executemany("UPDATE record SET stands = 0 WHERE skeleton = ?", [(each,) for each in skeletons])
+
+    def _kept(
+        self,
+        ref: bytes,
+        skeleton: bytes,
+        epoch: int,
+        period: int,
+        reported: int,
+        not_after: int,
+        sealed: bytes,
+    ) -> KeptRecord:
+        plain = self._open(sealed, _name(ref))
+        pieces = [Scalar(plain[at : at + SCALAR_BYTES]) for at in range(0, len(plain), SCALAR_BYTES)]
+        record = Record(RecordKey(pieces[0]), ref, tuple(pieces[1:]))
+        return KeptRecord(record, skeleton, epoch, period, reported, not_after)
+
+
+def _name(ref: bytes) -> bytes:
+    return b"record" + ref
+
+
+def _parts(keys: Iterable[bytes]) -> Iterator[tuple[str, list[bytes]]]:
+    wanted = list(keys)
+    for start in range(0, len(wanted), _STEP):
+        part = wanted[start : start + _STEP]
+        yield ",".join("?" * len(part)), part
