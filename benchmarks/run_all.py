@@ -1,4 +1,4 @@
-"""Run every benchmark and refresh the table of docs/performance.md between its markers.
+"""Run every benchmark and refresh the tables of docs/performance.md and docs/fingerprint.md between their markers.
 
 1. A figure is told with the command that makes it again and with its target, met or missed: nothing is left out.
 2. The machine is described by what figures depend on; nothing names it.
@@ -19,8 +19,20 @@ from typing import Any
 
 from measure import ROOT, machine
 
-NAMES = ("evaluate", "evaluate-verified", "publish", "publish-one", "follow", "match", "start")
+QUALITY = "fingerprint-quality"
+NAMES = (
+    "evaluate",
+    "evaluate-verified",
+    "publish",
+    "publish-one",
+    "follow",
+    "match",
+    "fingerprint",
+    "start",
+    QUALITY,
+)
 PAGE = ROOT / "docs" / "performance.md"
+QUALITY_PAGE = ROOT / "docs" / "fingerprint.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _ROW = re.compile(r"^\| `(?P<name>[a-z-]+)` \|")
 
@@ -94,8 +106,13 @@ def main() -> None:
     fresh = {name: rows(run(name, ["--smoke"] if options.smoke else [])) for name in options.only}
     if options.smoke:
         return
-    PAGE.write_text(page(PAGE.read_text(), fresh))
-    print(f"refreshed {PAGE.relative_to(ROOT)}")
+    pages = {PAGE: {name: fresh[name] for name in fresh if name != QUALITY}}
+    if QUALITY in fresh:
+        pages[QUALITY_PAGE] = {QUALITY: fresh[QUALITY]}
+    for path, of_page in pages.items():
+        if of_page:
+            path.write_text(page(path.read_text(), of_page))
+            print(f"refreshed {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-NAMES = ("evaluate", "evaluate-verified", "publish", "publish-one", "follow", "match", "start")
+NAMES = (
+    "evaluate",
+    "evaluate-verified",
+    "publish",
+    "publish-one",
+    "follow",
+    "match",
+    "start",
+    "fingerprint",
+    "fingerprint-quality",
+)
 KEYS = {
     "name",
     "unit",
@@ -43,9 +53,10 @@ def test_every_benchmark_is_one_of_the_figures() -> None:
 
 
 def test_the_documentation_speaks_of_every_figure() -> None:
-    page = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
-    assert [name for name in NAMES if f"**`{name}`.**" not in page] == []
-    assert page.index("<!-- figures: begin -->") < page.index("<!-- figures: end -->")
+    pages = [(BENCHMARKS.parent / "docs" / name).read_text() for name in ("performance.md", "fingerprint.md")]
+    assert [name for name in NAMES if not any(f"**`{name}`.**" in page for page in pages)] == []
+    for page in pages:
+        assert page.index("<!-- figures: begin -->") < page.index("<!-- figures: end -->")
 
 
 @pytest.mark.parametrize("name", ["publish", "match"])

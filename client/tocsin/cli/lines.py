@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tocsin.cli.output import counted, fail, warn
-from tocsin.cli.reading import BadLine, Record, read_inputs
+from tocsin.cli.reading import BadInput, BadLine, Record, read_inputs
 
 if TYPE_CHECKING:
     from tocsin.client import Client
@@ -23,6 +24,8 @@ class Lines:
     records: list[Record] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
+    accounts: dict[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """Own accounts that hold the value at a position of `records`, where the input says so."""
 
     def refuse(self, position: int, reason: object) -> None:
         """Note that the record at a position of `records` was refused."""
@@ -54,6 +57,68 @@ def read_all(inputs: Sequence[str]) -> Lines:
             lines.records.append(each)
         else:
             lines.bad.append(each)
+    return lines
+
+
+def read_some(inputs: Sequence[str], indicators: Path | None, accounts: Path | None) -> Lines:
+    """Read every input, or the values in a file of indicators. Raises `BadInput`, `BadIndicators`."""
+    if indicators is None:
+        if accounts is not None:
+            raise BadInput("--accounts chooses from a file of indicators: give that with --from")
+        return read_all(inputs)
+    if inputs:
+        raise BadInput("give inputs or --from, not both")
+    return _of_indicators(indicators, None if accounts is None else read_accounts(accounts))
+
+
+def without_lone_ja4(lines: Lines) -> None:
+    """Leave out each JA4 whose accounts hold nothing else: a thousand of them cover nearly all traffic."""
+    if not lines.accounts:
+        return
+    others = {
+        account
+        for position, record in enumerate(lines.records)
+        if record.type != "net.ja4"
+        for account in lines.accounts[position]
+    }
+    kept = [
+        (record, lines.accounts[position])
+        for position, record in enumerate(lines.records)
+        if record.type != "net.ja4" or others.intersection(lines.accounts[position])
+    ]
+    if left := len(lines.records) - len(kept):
+        warn(f"{counted(left, 'JA4 is', 'JA4s are')} left out: the accounts hold nothing else")
+    lines.records = [record for record, _ in kept]
+    lines.accounts = {position: accounts for position, (_, accounts) in enumerate(kept)}
+
+
+def read_accounts(path: Path) -> list[str]:
+    """Return the account ids in a file, one a line. Raises `BadInput`, OSError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: is not UTF-8; convert it") from None
+    found = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    if not found:
+        raise BadInput(f"{path}: names no account; write one a line")
+    return found
+
+
+def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
+    from tocsin.detect.indicators_file import accounts_of, read_indicators
+
+    lines = Lines(sources={str(path): 0})
+    for found in read_indicators(path, accounts):
+        lines.accounts[len(lines.records)] = found.accounts
+        extra = {
+            "bad_accounts": str(len(found.accounts)),
+            "exchanges": str(found.exchanges),
+            "first_seen": str(found.first_seen),
+            "last_seen": str(found.last_seen),
+        }
+        lines.records.append(Record(str(path), found.row, found.type, found.value, extra))
+    if accounts is not None and (missing := len(set(accounts) - accounts_of(path))):
+        warn(f"{counted(missing, 'named account is', 'named accounts are')} not in {path}")
     return lines
 
 

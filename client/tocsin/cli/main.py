@@ -27,6 +27,18 @@ _COMMANDS = (
     ("tocsin.cli.report:retract", "retract", "Take back every live report of these values.", _CLIENT),
     ("tocsin.cli.report:renew", "renew", "Renew own live reports in the current period.", _CLIENT),
     ("tocsin.cli.watch:watch", "watch", "Print matches as others report, until interrupted.", _CLIENT),
+    (
+        "tocsin.cli.ingest:ingest",
+        "ingest",
+        "Make values to screen and report out of a gateway's logs.",
+        _CLIENT,
+    ),
+    (
+        "tocsin.cli.fingerprint:app",
+        "fingerprint",
+        "Explain and compare prompt templates' fingerprints.",
+        _CLIENT,
+    ),
     ("tocsin.cli.log:app", "log", "Verify the members' logs.", _CLIENT),
     ("tocsin.cli.evidence:app", "evidence", "Export and verify pieces of evidence.", _CLIENT),
     ("tocsin.cli.status:status", "status", "Show how client and node stand.", _CLIENT),

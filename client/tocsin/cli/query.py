@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -14,9 +15,18 @@ if TYPE_CHECKING:
 
 EXIT_NOTHING, EXIT_INPUT, EXIT_SECURITY = 1, 2, 5
 
+Indicators = Annotated[
+    Path | None,
+    Parameter(name="--from", help="File of indicators that `tocsin ingest` made, in place of inputs."),
+]
+
 
 def query(
     *inputs: Inputs,
+    from_: Indicators = None,
+    accounts: Annotated[
+        Path | None, Parameter(help="File of account ids, one a line: only their values of --from.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     strict: Strict = False,
     show_values: Annotated[
@@ -26,18 +36,19 @@ def query(
 ) -> int:
     """Screen own values: which did other members report?
 
-    Reads type=value, CSV or JSON lines. A bad line is reported and the others go on. Asking again is free.
+    Reads type=value, CSV or JSON lines, or with --from what `tocsin ingest` made; then the matched accounts are
+    told. A bad line is reported and the others go on. Asking again is free.
 
     Where the budget ends or too few evaluators answer, what could be screened is printed before the error.
 
     Exit codes: 0 something matched, 1 nothing did, 2 some lines were bad, 3 unavailable, 4 budget used up, 5 an entry
     or answer did not verify.
     """
-    from tocsin.cli.lines import read_all, stop_if_bad
+    from tocsin.cli.lines import read_some, stop_if_bad
     from tocsin.cli.options import connect
     from tocsin.client.errors import TocsinError
 
-    lines = read_all(inputs)
+    lines = read_some(inputs, from_, accounts)
     failure = None
     with connect(config) as client:
         if strict and stop_if_bad(client, lines):
@@ -58,12 +69,16 @@ def query(
     def values(match: Match) -> list[str]:
         return [lines.records[position].value for position in match.positions] if show_values else []
 
+    def held(match: Match) -> list[str]:
+        return sorted({each for position in match.positions for each in lines.accounts.get(position, ())})
+
     if json:
         print_json(
             {
                 "matches": [
                     match_json(match)
                     | {"lines": where(match)}
+                    | ({"accounts": held(match)} if lines.accounts else {})
                     | ({"values": values(match)} if show_values else {})
                     for match in result.matches
                 ],
@@ -80,7 +95,8 @@ def query(
         )
     else:
         if result.matches:
-            columns = ("line", "type", *MATCH_COLUMNS) + (("value",) if show_values else ())
+            columns: tuple[str, ...] = ("line", "type", *MATCH_COLUMNS)
+            columns += (("own accounts",) if lines.accounts else ()) + (("value",) if show_values else ())
             print_table(
                 f"{counted(len(result.matches), 'match', 'matches')}: leads for a human review",
                 columns,
@@ -89,6 +105,7 @@ def query(
                         ", ".join(where(match)),
                         match.type,
                         *match_row(match),
+                        *[", ".join(held(match))] * bool(lines.accounts),
                         *[", ".join(values(match))] * show_values,
                     )
                     for match in result.matches
@@ -115,7 +132,7 @@ MATCH_COLUMNS = ("reported by", "what", "role", "bad accounts", "seen", "confide
 
 
 def match_row(match: Match) -> tuple[str, ...]:
-    """Return the cells of a match under `MATCH_COLUMNS`."""
+    """Return the cells of a match under `MATCH_COLUMNS`; one by bands says that it is similar, not equal."""
     from tocsin.sealing.label import Report, bucket_range
 
     label = match.label
@@ -126,7 +143,7 @@ def match_row(match: Match) -> tuple[str, ...]:
     low, high = bucket_range(label.bad_accounts_bucket)
     return (
         match.writer_name,
-        _word(label.abuse.name),
+        _word(label.abuse.name) + (f" (similar: {match.bands} bands)" if match.bands else ""),
         _word(label.role.name),
         str(low) if low == high else f"{low}-{high}",
         f"week of {day(label.first_week)}"
@@ -150,6 +167,7 @@ def match_json(match: Match) -> dict[str, object]:
         "writer": match.writer.hex(),
         "writer_name": match.writer_name,
         "index": match.index,
+        "bands": match.bands,
         "checkpoint_time": match.checkpoint_time,
     }
     if isinstance(label, Report):

@@ -73,6 +73,8 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Record | BadLine]:
             yield Record("argument", number, type, value)
         elif argument == "-":
             yield from _lines("standard input", _standard_input())
+        elif argument.endswith(".parquet"):
+            raise BadInput(f"argument {number} is a file of indicators: give it with --from")
         elif _is_readable(argument):
             with ExitStack() as stack:
                 try:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs, Strict
 from tocsin.cli.output import Json, counted, print_json, progress, say
+from tocsin.cli.query import Indicators
 from tocsin.cli.reading import Record
 
 if TYPE_CHECKING:
@@ -68,6 +70,11 @@ class Defaults:
 
 def submit(
     *inputs: Inputs,
+    from_: Indicators = None,
+    accounts: Annotated[
+        Path | None,
+        Parameter(help="File of the account ids that you confirmed, one a line; --from needs it."),
+    ] = None,
     defaults: Defaults | None = None,
     config: Config = DEFAULT_CONFIG,
     strict: Strict = False,
@@ -79,16 +86,23 @@ def submit(
     tlp, confidence, legal_basis and supporting override the options. A bad line is reported and the others go on. If
     the node cannot be reached the sealed reports stay in the outbox, and the next command sends them.
 
+    With --from, what `tocsin ingest` made: the values of the named accounts and of no others. How many of them hold a
+    value, their exchanges and their times are what its report says. JA4 is reported beside other values only.
+
     Exit codes: 0 done, 2 some lines were bad, 3 unavailable, 4 refused or budget used up, 5 a check failed.
     """
-    from tocsin.cli.lines import read_all, stop_if_bad
+    from tocsin.cli.lines import read_some, stop_if_bad, without_lone_ja4
     from tocsin.cli.options import connect
+    from tocsin.cli.reading import BadInput
     from tocsin.client import system
     from tocsin.client.errors import DraftRefused
     from tocsin.client.reporting import label_of
     from tocsin.indicators.registry import TYPES
 
-    lines = read_all(inputs)
+    if from_ is not None and accounts is None:
+        raise BadInput("--from needs --accounts: a file of the account ids that you confirmed, one a line")
+    lines = read_some(inputs, from_, accounts)
+    without_lone_ja4(lines)
     options = {key: str(value) for key, value in vars(defaults or Defaults()).items() if value is not None}
     good, drafts, wrong = [], [], []
     for position, record in enumerate(lines.records):

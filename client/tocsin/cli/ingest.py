@@ -1,0 +1,200 @@
+"""`tocsin ingest`: from a gateway's logs to values to screen and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from tocsin.cli.output import Json, counted, fail, note, print_json, print_table, warn
+
+if TYPE_CHECKING:
+    from tocsin.detect.ingest.formats import FieldMap
+    from tocsin.detect.ingesting import Summary
+    from tocsin.indicators.ptf1.common_list import CommonList
+
+EXIT_INPUT = 2
+
+Logs = Annotated[
+    str,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="Files (JSON lines, gzip, zstd, Parquet), folders of them, or `-` for standard input.",
+    ),
+]
+Format = Annotated[
+    str,
+    Parameter(
+        help="auto, litellm, otlp, openinference, langfuse, openai-batch or anthropic-batch.",
+    ),
+]
+FieldMapFile = Annotated[
+    Path | None, Parameter(help="TOML file that says where each field stands, for any other format.")
+]
+CommonFile = Annotated[
+    Path | None, Parameter(help="List of common shingles to judge by; the shipped one if not given.")
+]
+StateFolder = Annotated[
+    Path | None, Parameter(help="Folder of your own that keeps the sample and its key from run to run.")
+]
+
+
+class BadFormat(ValueError):
+    """A format that does not exist, or two ways to say what the format is."""
+
+
+class ExtraMissing(ValueError):
+    """The extra `detect` is not installed."""
+
+
+def ingest(
+    *logs: Logs,
+    out: Annotated[Path, Parameter(help="File of indicators to write; it must not exist.")],
+    format: Format = "auto",
+    field_map: FieldMapFile = None,
+    k: Annotated[int, Parameter(help="Conversations sampled of each account and window.")] = 32,
+    window_days: Annotated[int, Parameter(help="Length of a window.")] = 28,
+    common: CommonFile = None,
+    local_percent: Annotated[
+        float, Parameter(help="Refuse a skeleton that more of your accounts than this hold.")
+    ] = 5.0,
+    state: StateFolder = None,
+    workers: Annotated[int, Parameter(help="Processes.")] = 2,
+    strict: Annotated[bool, Parameter(negative=(), help="Write nothing if any line is bad.")] = False,
+    test: Annotated[
+        bool, Parameter(negative=(), help="Accept documentation ranges, as a charter for tests does.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Make a file of indicators out of a gateway's logs, for `tocsin query --from` and `tocsin submit --from`.
+
+    Nothing leaves this machine. Prompts are sampled and hashed; none is in the file. Bad lines are told and the others
+    go on.
+
+    Exit codes: 0 done, 2 some lines were bad and --strict was given (nothing is written), or the input is unusable.
+    """
+    need_extra()
+    from tocsin.detect.ingesting import Options
+    from tocsin.detect.ingesting import ingest as run
+    from tocsin.indicators.refusal import Mode
+
+    if not logs:
+        raise BadFormat("nothing to read: name files, folders, or `-` for standard input")
+    options = Options(
+        common_list(common),
+        format_of(format, field_map),
+        k,
+        window_days,
+        local_percent,
+        state,
+        workers,
+        strict,
+        Mode.TEST if test else Mode.LIVE,
+    )
+    rates = Rates()
+    summary = run(logs, out, options, rates)
+    rates.end()
+    if json:
+        print_json(_document(summary))
+    else:
+        _table(summary)
+    for bad in summary.bad:
+        warn(str(bad))
+    if summary.counts.bad > len(summary.bad):
+        warn(f"and {counted(summary.counts.bad - len(summary.bad), 'more bad line')}")
+    if not summary.written:
+        fail(f"{counted(summary.counts.bad, 'bad line')}: nothing was written (--strict)")
+        return EXIT_INPUT
+    return 0
+
+
+class Rates:
+    """Says on standard error how far a run is and how fast it goes, every few seconds."""
+
+    def __init__(self, every: float = 2.0) -> None:
+        from tocsin.client import system
+
+        self._clock, self._every = system.monotonic, every
+        self._what, self._done, self._total = "", 0, 0
+        self._began = self._told = self._clock()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Note that `done` of `total` are done (0 where nobody knows how many there are)."""
+        if what != self._what:
+            self.end()
+            self._what, self._began = what, self._told
+        self._done, self._total = done, total
+        if self._clock() - self._told >= self._every:
+            self.end()
+
+    def end(self) -> None:
+        """Say how it stands."""
+        now = self._clock()
+        if self._what:
+            of = f" of {self._total:,}" if self._total else ""
+            rate = self._done / max(now - self._began, 1e-3)
+            note(f"{self._done:,}{of} {self._what}, {rate:,.{0 if rate >= 10 else 1}f} a second")
+        self._told = now
+
+
+def need_extra() -> None:
+    """Raise `ExtraMissing` where what logs are read with is not installed."""
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("duckdb", "orjson", "zstandard") if find_spec(name) is None]:
+        raise ExtraMissing(f"{', '.join(missing)} is not installed: pip install 'tocsin[detect]'")
+
+
+def common_list(path: Path | None) -> CommonList:
+    """Return the list of common shingles of a file, or the shipped one. Raises `BadCommonList`, OSError."""
+    from tocsin.indicators.ptf1.common_list import parse_common_list, shipped
+    from tocsin.indicators.snapshot_files import CURRENT
+
+    return shipped(CURRENT.common_prompts) if path is None else parse_common_list(path.read_bytes())
+
+
+def format_of(name: str, map_file: Path | None) -> str | FieldMap:
+    """Return what a reader takes as its format. Raises `BadFormat`, `BadFieldMap`."""
+    from tocsin.detect.ingest.formats import FORMATS, field_map
+    from tocsin.detect.ingest.reading import AUTO
+
+    if map_file is not None:
+        if name != AUTO:
+            raise BadFormat("give --format or --field-map, not both")
+        return field_map(map_file)
+    if name != AUTO and name not in FORMATS:
+        raise BadFormat(f"--format must be one of {', '.join((AUTO, *FORMATS))}")
+    return name
+
+
+def _document(summary: Summary) -> dict[str, object]:
+    counts, tally = summary.counts, summary.tally
+    return {
+        "written": summary.written,
+        "records": counts.records,
+        "without_content": counts.without_content,
+        "bad": counts.bad,
+        "accounts": tally.accounts,
+        "conversations": tally.conversations,
+        "skeletons": tally.kept,
+        "refused": dict(sorted(tally.refused.items())),
+        "values": dict(sorted((+tally.values).items())),
+        "peak_mib": round(summary.peak_mib, 1),
+        "bad_lines": [{"file": bad.file, "place": bad.place, "rule": bad.rule} for bad in summary.bad],
+    }
+
+
+def _table(summary: Summary) -> None:
+    counts, tally = summary.counts, summary.tally
+    rows = [
+        ("records", counts.records),
+        ("records without content", counts.without_content),
+        ("bad lines", counts.bad),
+        ("accounts", tally.accounts),
+        ("conversations sampled", tally.conversations),
+        ("skeletons kept", tally.kept),
+        *((f"refused: {rule}", count) for rule, count in sorted(tally.refused.items())),
+        *((f"values: {type}", count) for type, count in sorted((+tally.values).items())),
+    ]
+    print_table("Ingested", ("what", "how many"), [(what, f"{count:,}") for what, count in rows])

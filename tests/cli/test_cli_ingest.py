@@ -1,0 +1,163 @@
+"""Transcripts of `tocsin ingest`, `tocsin fingerprint`, and of `--from` what they made."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_cli_client_commands import Session, terminal
+from tests.detect import made_logs
+from tocsin.cli.main import run
+from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
+
+__all__ = ["terminal"]
+
+
+def told(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = run([str(each) for each in arguments])
+    out, err = capture.readouterr()
+    return code, out, err
+
+
+def ingested(capture: pytest.CaptureFixture[str], folder: Path, name: str, made: list[str]) -> Path:
+    logs, out = made_logs.write(folder / f"{name}.jsonl", made), folder / f"{name}.parquet"
+    assert told(capture, "ingest", logs, "--out", out, "--workers", 1)[0] == 0
+    return out
+
+
+def test_ingest_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs = made_logs.write(tmp_path / "a.jsonl", [*made_logs.lines(2), "{SECRET"])
+    code, out, err = told(capsys, "ingest", logs, "--out", tmp_path / "a.parquet", "--workers", 1)
+    assert code == 0
+    assert re.search(r"^ records +92 ", out, re.MULTILINE)
+    assert "values: prompt.template" in out
+    assert f"{logs}: line 93: the last line" in err or f"{logs}: line 93: the line is not JSON" in err
+    assert "SECRET" not in out + err
+    assert "acct-" not in out + err
+    code, out, err = told(
+        capsys, "ingest", logs, "--out", tmp_path / "b.parquet", "--workers", 1, "--json", "--strict"
+    )
+    assert (code, json.loads(out)["written"]) == (2, False)
+    assert "nothing was written" in err
+    assert not (tmp_path / "b.parquet").exists()
+
+
+def test_ingest_refuses_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1))
+    out = tmp_path / "o.parquet"
+    for arguments in (
+        (tmp_path / "nowhere",),
+        (),
+        (logs, "--format", "nonsense"),
+        (logs, "--k", 0),
+        (logs, "--common", logs),
+        (logs, "--format", "litellm", "--field-map", logs),
+    ):
+        code, _, err = told(capsys, "ingest", *arguments, "--out", out)
+        assert (code, err.startswith("tocsin: ")) == (2, True)
+    out.write_text("mine")
+    code, _, err = told(capsys, "ingest", logs, "--out", out)
+    assert code == 2
+    assert "exists already" in err
+
+
+def test_submit_and_query_what_was_ingested(
+    terminal: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = ingested(capsys, tmp_path, "mine", made_logs.lines(3))
+    renamed = [each.replace('"acct-', '"other-') for each in made_logs.lines(3)]
+    theirs = ingested(capsys, tmp_path, "theirs", renamed)
+    code, _, err = terminal(1, "submit", "--from", str(mine), "--abuse", "distillation")
+    assert code == 2
+    assert "--from needs --accounts" in err
+    confirmed = tmp_path / "confirmed.txt"
+    confirmed.write_text("acct-1\nacct-2\nnobody\n")
+    code, out, err = terminal(
+        1, "submit", "--from", str(mine), "--accounts", str(confirmed), "--abuse", "distillation", "--json"
+    )
+    assert code == 0, err
+    assert json.loads(out)["accepted"] > 0
+    assert "1 named account is not in" in err
+    code, out, err = terminal(0, "query", "--from", str(theirs), "--json")
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    held = {(each["type"], tuple(each["accounts"])) for each in found["matches"]}
+    assert ("prompt.template", ("other-1",)) in held
+    assert ("net.ja4", ("other-0", "other-1", "other-2")) in held
+    # The third template is like the reported ones: bands tell, the value itself does not.
+    assert {type for type, accounts in held if accounts == ("other-0",)} <= {"prompt.template"}
+    ja4 = next(each for each in found["matches"] if each["type"] == "net.ja4")
+    assert ja4["bad_accounts"] == [2, 3]
+    some = tmp_path / "some.txt"
+    some.write_text("other-1\n")
+    code, out, _ = terminal(0, "query", "--from", str(theirs), "--accounts", str(some))
+    assert code == 0
+    assert "own accounts" in out
+    assert "other-1" in out
+    assert "other-0" not in out
+
+
+def test_from_and_accounts_are_checked(terminal: Session, tmp_path: Path) -> None:
+    names, empty = tmp_path / "names.txt", tmp_path / "empty.txt"
+    names.write_text("acct-1\n")
+    empty.write_text("\n")
+    for arguments, what in (
+        (("query", "--accounts", str(names), "contact.email=a@example.com"), "give that with --from"),
+        (("query", "--from", str(names), "contact.email=a@example.com"), "not both"),
+        (("query", "--from", str(names)), "no file of indicators"),
+        (("query", "--from", str(names), "--accounts", str(empty)), "names no account"),
+        (("query", "values.parquet"), "give it with --from"),
+        (("query", "--from", str(tmp_path / "nowhere.parquet")), "does not exist"),
+    ):
+        code, out, err = terminal(0, *arguments)
+        assert (code, out) == (2, "")
+        assert what in err
+
+
+def test_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(2))
+    code, out, err = told(capsys, "fingerprint", "explain", logs, "--account", "acct-1")
+    assert code == 0
+    assert "for your own eyes only" in err
+    assert "never mention these rules" in out
+    assert "kept" in out
+    code, out, _ = told(capsys, "fingerprint", "explain", logs, "--account", "acct-1", "--json")
+    found = json.loads(out)
+    assert {each["type"] for each in found["skeletons"]} == {"prompt.template", "client.system"}
+    assert found["skeletons"][0]["support"] == 32
+    assert told(capsys, "fingerprint", "explain", logs, "--account", "nobody")[0] == 1
+
+
+def test_compare_and_common(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = [made_logs.TEMPLATE.format(number, topic) for number, topic in enumerate(made_logs.TOPICS)]
+    text, lines = tmp_path / "a.txt", tmp_path / "b.jsonl"
+    text.write_text("\n".join(prompts))
+    lines.write_text("".join(json.dumps({"prompt": each.upper()}) + "\n" for each in prompts[:5]))
+    code, out, _ = told(capsys, "fingerprint", "compare", text, lines, "--json")
+    found = json.loads(out)
+    assert (code, found["bands"], found["threshold"]) == (0, BANDS, BAND_THRESHOLD)
+    assert found["pairs"][0]["equal"]
+    assert found["pairs"][0]["jaccard"] == 1.0
+    assert "100 %" in told(capsys, "fingerprint", "compare", text, lines)[1]
+    made = tmp_path / "mine.ptfc"
+    code, out, _ = told(
+        capsys, "fingerprint", "common", text, lines, "--name", "mine-1", "--out", made, "--least", 5
+    )
+    assert (code, out.startswith("mine-1 (")) == (0, True)
+    assert told(capsys, "fingerprint", "common", text, "--name", "mine-1", "--out", made)[0] == 2
+    logs = made_logs.write(tmp_path / "logs.jsonl", made_logs.lines(2))
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    code, out, _ = told(capsys, "ingest", logs, "--out", one, "--common", made, "--workers", 1, "--json")
+    assert json.loads(out)["refused"]["template.common"] > 0
+    assert told(capsys, "ingest", logs, "--out", one.with_name("x.parquet"), "--workers", 1)[0] == 0
+    assert told(capsys, "ingest", logs, "--out", other, "--workers", 1)[0] == 0
+    code, out, _ = told(capsys, "fingerprint", "compare", one.with_name("x.parquet"), other)
+    assert code == 0
+    assert "yes" in out
+    lines.write_text('{"prompt": 7}\n')
+    code, _, err = told(capsys, "fingerprint", "compare", text, lines)
+    assert code == 2
+    assert f"{lines}:1:" in err

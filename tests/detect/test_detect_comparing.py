@@ -1,0 +1,51 @@
+"""What is said of two skeletons, and of the words of one."""
+
+from __future__ import annotations
+
+from tests.detect.made_logs import TEMPLATE, TOPICS
+from tocsin.detect.comparing import compare_skeletons, compare_values, skeletons_of
+from tocsin.detect.explaining import word_runs
+from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
+from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.ptf1.template import write_skeleton
+from tocsin.indicators.snapshot_files import CURRENT
+
+COMMON = shipped(CURRENT.common_prompts)
+
+
+def prompts(template: str = TEMPLATE) -> list[str]:
+    return [template.format(number, topic) for number, topic in enumerate(TOPICS)]
+
+
+def test_the_same_template_is_equal_at_each_level() -> None:
+    left, right = skeletons_of(prompts()), skeletons_of(prompts()[:5])
+    (pair,) = compare_skeletons(left, right, COMMON)
+    assert (pair.jaccard, pair.equal, pair.reached, pair.bands) == (1.0, True, True, BANDS)
+    assert 100 in pair.equal_levels
+
+
+def test_a_changed_template_agrees_in_bands_only() -> None:
+    changed = TEMPLATE.replace("with care", "slowly")
+    left, right = skeletons_of(prompts()), skeletons_of(prompts(changed))
+    (pair,) = compare_skeletons(left, right, COMMON)
+    assert not pair.equal
+    assert pair.bands >= BAND_THRESHOLD
+    assert pair.reached
+    values = [write_skeleton(each[0][0], COMMON) for each in (left, right)]
+    (found,) = compare_values(values[:1], values[1:])
+    assert (found.bands, found.shared, found.reached) == (pair.bands, pair.shared, True)
+
+
+def test_different_templates_have_no_pair() -> None:
+    other = ["name a colour that nobody has seen before in the old town"]
+    assert compare_skeletons(skeletons_of(prompts()), skeletons_of(other), COMMON) == []
+    assert skeletons_of([]) == []
+
+
+def test_words_of_a_skeleton() -> None:
+    wanted = Shingler(CURRENT).hashes("read the answer about") | Shingler(CURRENT).hashes(
+        "why and close with"
+    )
+    runs = word_runs(TEMPLATE.format(3, "rivers"), wanted)
+    assert runs == ["read the answer about", "why and close with"]
