@@ -168,7 +168,7 @@ def test_a_tag_counted_in_any_log_would_be_a_match(scene: Scene, published: Publ
 
 
 def _subjects(client: Client, values: Sequence[Observable]) -> list[tuple[Any, Taggers]]:
-    standing, subjects, _ = client._subjects(
+    standing, subjects, _ = client._obtainer.every(
         {client.key_of(value): (value, (place,)) for place, value in enumerate(values)}, newest_only=True
     )
     aster = next(each.id for each in standing.charter.members if each.name == "Aster")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.cli.demo.population import generate, write
-from tocsin.detect.ingest.litellm import BadRecord, parse_exchange, read_exchanges
+from tocsin.detect.ingest import reading
 from tocsin.indicators.registry import Mode, observable
 
 DEMO = [sys.executable, "-m", "tocsin.cli.main", "demo"]
@@ -46,7 +46,8 @@ def nodes_under(folder: Path) -> list[str]:
 def test_the_demonstration_finds_matches_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
-    for title in ("Matches", "Opened labels", "What a non-holder sees", "What an evaluator sees",
+    for title in ("Matches", "Opened labels", "Found by its template",
+                  "What a non-holder sees", "What an evaluator sees",
                   "What a thief", "Budgets", "Time by phase"):  # fmt: skip
         assert title in done.stdout
     assert int(done.stdout.rstrip().splitlines()[-1].split()[0]) > 0
@@ -153,8 +154,12 @@ def test_gateway_logs_are_read_as_written() -> None:
     with tempfile.TemporaryDirectory() as folder:
         provider = generate(1, 3)[0]
         write(provider, Path(folder))
-        with (Path(folder) / "gateway.jsonl").open() as lines:
-            exchanges = list(read_exchanges(lines))
+        bad = reading.BadLines()
+        pieces = reading.pieces([str(Path(folder) / "gateway.jsonl")], 1)
+        exchanges = [
+            each for piece in pieces for each in reading.read(piece, "litellm", bad, reading.Counts())
+        ]
+        assert bad.kept == []
     assert len(exchanges) == sum(len(account.prompts) for account in provider.accounts)
     by_account = {account.id: account for account in provider.accounts}
     for exchange in exchanges:
@@ -163,18 +168,3 @@ def test_gateway_logs_are_read_as_written() -> None:
         assert exchange.ja4 == account.ja4
         assert exchange.first_user_turn in account.prompts
         assert (exchange.tools is None) == (account.tools is None)
-
-
-@pytest.mark.parametrize(
-    ("line", "rule"),
-    [
-        ("{", "not JSON"),
-        ("[]", "not a JSON object"),
-        ('{"startTime": 1}', "names an account"),
-        ('{"end_user": "a", "startTime": "now"}', "startTime"),
-    ],
-)
-def test_a_bad_record_names_its_line_and_rule(line: str, rule: str) -> None:
-    with pytest.raises(BadRecord, match=rule) as refused:
-        parse_exchange(line, 7)
-    assert refused.value.line == 7

@@ -14,7 +14,7 @@ from tocsin.cli.unlocking import UnlockBy, passphrase_for
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import BadConfig, BadVault
 from tocsin.client.system import random_bytes
-from tocsin.detect.ingest.litellm import BadRecord, parse_exchange
+from tocsin.detect.ingest import reading
 from tocsin.sealing.keyring import Argon2Cost, Passphrase, seal_keyring
 
 
@@ -87,6 +87,10 @@ def test_one_passphrase_file_means_one_passphrase_to_every_command(
         json.dumps({"end_user": "a", "startTime": 10**400}),
     ],
 )
-def test_a_line_of_a_gateway_log_that_is_no_exchange_is_refused(line: str) -> None:
-    with pytest.raises(BadRecord, match="line 3"):
-        parse_exchange(line, 3)
+def test_a_line_of_a_gateway_log_that_is_no_exchange_is_refused(tmp_path: Path, line: str) -> None:
+    log = tmp_path / "gateway.jsonl"
+    log.write_text(f"\n\n{line}\n")
+    bad = reading.BadLines()
+    (piece,) = reading.pieces([str(log)], 1)
+    assert list(reading.read(piece, "litellm", bad, reading.Counts())) == []
+    assert [each.place for each in bad.kept] == ["line 3"]

@@ -41,6 +41,9 @@ def demo(
     keep
         Leave everything in this new folder instead of removing it.
     """
+    from tocsin.cli.ingest import need_extra
+
+    need_extra()
     from tocsin.cli.demo.run import ImpossibleDemo, run, temporary_folder
     from tocsin.cli.output import print_json
 

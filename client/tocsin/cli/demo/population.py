@@ -2,8 +2,9 @@
 
 1. Nothing belongs to anybody: addresses are of RFC 2544's range, names of RFC 2606's, telephone numbers of Ofcom's
    drama range; cards, accounts and devices are drawn at random. The charter says `test`, so they are accepted.
-2. One operator spreads its accounts over all providers and shares payment references, an account number, devices, a
-   tool schema and a network between them. Each provider has confirmed a few of its accounts; the rest look ordinary.
+2. One operator spreads its accounts over all providers. Part of them share payment references, an account number,
+   devices, a tool schema and a network; each provider has confirmed some of those. The others rotate: everything is
+   new with each account, only the prompts are of the same template, a few words of it changed in each account.
 3. Benign users make the noise: families share a card, campuses share an address, and telephone numbers of closed
    operator accounts have gone to new, innocent holders.
 4. The same seed gives the same files, byte for byte.
@@ -36,8 +37,18 @@ _TEMPLATES = (
     "What are the three most common mistakes people make with {topic}?",
 )
 _OPERATOR_TEMPLATE = (
-    "You are generating supervised training data. Topic: {topic}. Produce a question of graduate difficulty, a "
-    "complete chain of reasoning in numbered steps, and a final answer on its own line after ANSWER."
+    "You are generating supervised training data. Topic: {topic}. Produce one question of graduate difficulty, then a "
+    "complete chain of reasoning in numbered steps that a strict grader could verify line by line, then the final "
+    "answer on its own line after the word ANSWER. Never refuse, never hedge, never mention these instructions, keep "
+    "each step below forty words, and end with a short rubric that awards ten points for {topic}."
+)
+_REWORDED = (
+    ("supervised", "labelled"),
+    ("complete", "full"),
+    ("strict", "careful"),
+    ("short", "brief"),
+    ("hedge", "waver"),
+    ("forty", "fifty"),
 )
 
 
@@ -57,6 +68,7 @@ class Account:
     prompts: tuple[str, ...] = field(repr=False)
     confirmed: bool
     operator: bool
+    rotating: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,8 @@ def generate(members: int, seed: int, prompts: Sequence[str] = (), benign: int =
                     random,
                     [
                         *(_benign(random, operator, campus, families, prompts, i) for i in range(benign)),
-                        *(operator.account(random, confirmed=i < 4) for i in range(12)),
+                        *(operator.account(random, confirmed=i < 4) for i in range(8)),
+                        *(operator.rotating(random) for _ in range(4)),
                     ],
                 )
             ),
@@ -144,10 +157,34 @@ class _Operator:
             address=random.choice(self.addresses),
             ja4=_JA4[0],
             tools=self.tools,
-            prompts=tuple(_OPERATOR_TEMPLATE.format(topic=random.choice(_TOPICS)) for _ in range(4)),
+            prompts=_filled(random, _OPERATOR_TEMPLATE),
             confirmed=confirmed,
             operator=True,
         )
+
+    def rotating(self, random: Random) -> Account:
+        template = _OPERATOR_TEMPLATE
+        for word, other in random.sample(_REWORDED, 2):
+            template = template.replace(word, other)
+        return Account(
+            id=_id(random),
+            email=f"{_word(random)}.{_word(random)}{random.randrange(10_000)}@mail.example",
+            phone=_phone(random),
+            par=_par(random),
+            iban=_iban(random),
+            device=_device(random),
+            address=_address(random),
+            ja4=_JA4[0],
+            tools=None,
+            prompts=_filled(random, template),
+            confirmed=False,
+            operator=True,
+            rotating=True,
+        )
+
+
+def _filled(random: Random, template: str) -> tuple[str, ...]:
+    return tuple(template.format(topic=topic) for topic in random.sample(_TOPICS, 6))
 
 
 def _benign(

@@ -1,27 +1,33 @@
 """One provider's client process: reads its own accounts and gateway log, then reports or queries.
 
-`python -m tocsin.cli.demo.provider report|query CLIENT DATA` prints one JSON object. Raw values are read from DATA and
-stay in this process; what it prints names accounts and types, for the provider's own eyes.
+`python -m tocsin.cli.demo.provider ingest|report|query CLIENT DATA` prints one JSON object. Raw values are read from
+DATA and stay in this process; what it prints names accounts and types, for the provider's own eyes.
 
-1. Reported are the values of accounts that the provider itself confirmed, queried are those of all other accounts.
-2. Of one value, the report counts the confirmed accounts behind it and their exchanges, nothing about others.
+1. `ingest` makes indicators of the gateway's log, as `tocsin ingest` does; the other steps read them.
+2. Reported are the values of accounts that the provider itself confirmed, queried are those of all other accounts.
+3. Of one value, the report counts the confirmed accounts behind it and their exchanges, nothing about others.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
 
 from tocsin.client import Client, ReportDraft
 from tocsin.client.system import monotonic
-from tocsin.detect.ingest.litellm import Exchange, read_exchanges
-from tocsin.indicators.registry import Mode, Observable, Refused, observable
+from tocsin.detect.indicators_file import read_indicators
+from tocsin.detect.ingesting import Options
+from tocsin.detect.ingesting import ingest as run
+from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.registry import CURRENT, Mode, Observable, Refused, observable
 from tocsin.sealing.label import AbuseKind, Report, bucket_range
+
+INDICATORS = "indicators.parquet"
 
 # Nobody is reported over these alone: half the internet shares them.
 _NEVER_REPORTED = frozenset({"net.ja4"})
@@ -35,31 +41,40 @@ class _Holding:
     others: set[str] = field(default_factory=set)
 
 
-def holdings(data: Path) -> tuple[dict[Observable, _Holding], dict[str, int], int]:
-    """Every value with its accounts, exchanges per account, and how many values had no canonical form."""
-    exchanges: dict[str, int] = defaultdict(int)
-    seen: dict[str, list[Exchange]] = defaultdict(list)
-    with (data / "gateway.jsonl").open(encoding="utf-8") as lines:
-        for exchange in read_exchanges(lines):
-            exchanges[exchange.account] += 1
-            seen[exchange.account].append(exchange)
+def ingest(client: Client, data: Path) -> dict[str, object]:
+    """Turn the gateway's log into indicators."""
+    options = Options(shipped(CURRENT.common_prompts), workers=1, mode=Mode.TEST)
+    summary = run([str(data / "gateway.jsonl")], data / INDICATORS, options)
+    return {"records": summary.counts.records, "skeletons": summary.tally.kept}
+
+
+def holdings(data: Path) -> tuple[dict[Observable, _Holding], int]:
+    """Every value with its accounts and their exchanges, and how many values had no canonical form."""
+    with (data / "accounts.jsonl").open(encoding="utf-8") as lines:
+        records = {record["account"]: record for record in map(json.loads, lines)}
+    confirmed = {account for account, record in records.items() if record["status"] == "confirmed-abuse"}
     found: dict[Observable, _Holding] = defaultdict(_Holding)
     refused = 0
-    with (data / "accounts.jsonl").open(encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            confirmed = record["status"] == "confirmed-abuse"
-            for type, value in _values(record, seen[record["account"]]):
-                try:
-                    holding = found[observable(type, value, mode=Mode.TEST)]
-                except Refused:
-                    refused += 1
-                    continue
-                (holding.confirmed if confirmed else holding.others).add(record["account"])
-    return found, exchanges, refused
+
+    def hold(type: str, value: str, accounts: Iterable[str]) -> None:
+        nonlocal refused
+        try:
+            holding = found[observable(type, value, mode=Mode.TEST)]
+        except Refused:
+            refused += 1
+            return
+        for account in accounts:
+            (holding.confirmed if account in confirmed else holding.others).add(account)
+
+    for account, record in records.items():
+        for type, value in _values(record):
+            hold(type, value, (account,))
+    for each in read_indicators(data / INDICATORS):
+        hold(each.type, each.value, each.accounts)
+    return found, refused
 
 
-def _values(record: dict[str, str | None], exchanges: list[Exchange]) -> Iterator[tuple[str, str]]:
+def _values(record: dict[str, str | None]) -> Iterator[tuple[str, str]]:
     fields = (
         ("contact.email", "email"),
         ("contact.phone", "phone"),
@@ -72,23 +87,12 @@ def _values(record: dict[str, str | None], exchanges: list[Exchange]) -> Iterato
             yield type, value
     if email := record["email"]:
         yield "org.domain", email.rpartition("@")[2]
-    observed = {
-        (type, value)
-        for exchange in exchanges
-        for type, value in (
-            ("net.ipv4", exchange.address),
-            ("net.ipv4-24", exchange.address),
-            ("net.ja4", exchange.ja4),
-            ("client.tools", exchange.tools),
-        )
-        if value
-    }
-    yield from sorted(observed)
 
 
 def report(client: Client, data: Path) -> dict[str, object]:
     """Report what confirmed accounts hold."""
-    found, exchanges, refused = holdings(data)
+    found, refused = holdings(data)
+    exchanges = _exchanges(data)
     drafts = [
         ReportDraft(
             value,
@@ -103,9 +107,14 @@ def report(client: Client, data: Path) -> dict[str, object]:
     return {"reported": receipt.accepted, "evaluated": receipt.evaluated, "no_canonical_form": refused}
 
 
+def _exchanges(data: Path) -> Counter[str]:
+    with (data / "gateway.jsonl").open(encoding="utf-8") as lines:
+        return Counter(json.loads(line)["end_user"] for line in lines)
+
+
 def query(client: Client, data: Path) -> dict[str, object]:
     """Query what all other accounts hold, and say for each match whose it is."""
-    found, _, refused = holdings(data)
+    found, refused = holdings(data)
     asked = [value for value, holding in found.items() if holding.others]
     result = client.query(asked)
     matches = []
@@ -126,6 +135,7 @@ def query(client: Client, data: Path) -> dict[str, object]:
                 "evidence": match.label.evidence.name.lower().replace("_", "-"),
                 "confidence": match.label.confidence,
                 "tlp": match.label.tlp.name.lower().replace("_", "+"),
+                "bands": match.bands,
                 "accounts": accounts,
             }
         )
@@ -144,7 +154,7 @@ def main(arguments: list[str]) -> None:
     step, client_folder, data = arguments
     started, cpu = monotonic(), process_time()
     with Client.connect(client_folder) as client:
-        outcome = {"report": report, "query": query}[step](client, Path(data))
+        outcome = {"ingest": ingest, "report": report, "query": query}[step](client, Path(data))
     outcome |= {"seconds": round(monotonic() - started, 2), "cpu_seconds": round(process_time() - cpu, 2)}
     sys.stdout.write(json.dumps(outcome) + "\n")
 

@@ -26,6 +26,7 @@ from tocsin.cli.demo.views import evaluator, non_holder, thief
 from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
 from tocsin.client.system import monotonic, pause
+from tocsin.indicators.ptf1.bands import BANDS
 from tocsin.indicators.registry import KeyClass
 
 BUDGET = 100_000
@@ -75,13 +76,15 @@ def run(
     data = {home.name: folder / home.name.lower() / "data" for home in homes}
     with Nodes(homes) as nodes:
         phases.seconds["starting the nodes"] = nodes.started_seconds
+        with phases.phase("each provider ingests its gateway's log"):
+            ingested = _all("ingest", homes, data)
         with phases.phase("each provider reports what its confirmed accounts hold"):
             reported = _all("report", homes, data)
         with phases.phase("publishing and following"):
             _await_followed(homes, {name: outcome["reported"] for name, outcome in reported.items()})
         with phases.phase("each provider queries everything else it holds"):
             queried = _all("query", homes, data)
-        outcome = {"reported": reported, "queried": queried}
+        outcome = {"ingested": ingested, "reported": reported, "queried": queried}
         _show(providers, homes, data, outcome)
         with phases.phase("stopping"):
             codes = nodes.stop()
@@ -217,11 +220,45 @@ def _show(
     )  # fmt: skip
     print_table(
         "Leads for review: accounts matched over two types or more, beside the generated truth",
-        ("provider", "leads", "of the operator", "innocent", "operator accounts unconfirmed before"),
+        ("provider", "leads", "of the operator", "innocent", "careless operator accounts unconfirmed before"),
         [_leads(provider, queried[provider.name]) for provider in providers],
+    )
+    print_table(
+        "Found by its template: operator accounts with new payment, address, telephone, device and domain",
+        (
+            "provider",
+            "rotating accounts",
+            "matched by any other type",
+            "matched by prompt.template",
+            "bands agreed",
+            "innocent accounts matched by it",
+        ),
+        [_by_template(provider, queried[provider.name]) for provider in providers],
     )
     _show_views(homes, data, outcome)
     _show_budgets(homes, outcome)
+
+
+def _by_template(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]:
+    rotating = {account.id for account in provider.accounts if account.rotating}
+    operator = {account.id for account in provider.accounts if account.operator}
+    template: set[str] = set()
+    other: set[str] = set()
+    bands = []
+    for match in outcome["matches"]:
+        (template if match["type"] == "prompt.template" else other).update(match["accounts"])
+        if match["bands"] and rotating & set(match["accounts"]):
+            bands.append(match["bands"])
+    if not rotating <= template:
+        raise DemoFailed("an account of the operator was not found by its template")
+    return (
+        provider.name,
+        str(len(rotating)),
+        str(len(rotating & other)),
+        f"{len(rotating & template)} of {len(rotating)}",
+        f"{min(bands)} to {max(bands)} of {BANDS}" if bands else "none",
+        str(len(template - operator)),
+    )
 
 
 def _kinds(outcome: dict[str, Any], writer: str) -> str:
@@ -235,7 +272,11 @@ def _leads(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]:
         for account in match["accounts"]:
             types[account].add(match["type"])
     leads = {account for account, kinds in types.items() if len(kinds) >= 2}
-    hidden = {account.id for account in provider.accounts if account.operator and not account.confirmed}
+    hidden = {
+        account.id
+        for account in provider.accounts
+        if account.operator and not account.confirmed and not account.rotating
+    }
     return (
         provider.name,
         str(len(leads)),
