@@ -23,7 +23,7 @@ from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS, ROWS, minima
 NAME = "fingerprint-quality"
 PICTURE = measure.ROOT / "docs" / "fingerprint.svg"
 SAMPLES = (16, 32, 64, 128)
-CHOICES = tuple((rows, tau) for rows in (2, 3, 4) for tau in (1, 2, 3, 4))
+CHOICES = tuple((rows, tau) for rows in (2, 3, 4) for tau in range(1, 9))
 
 Rates = dict[str, float]
 
@@ -131,21 +131,17 @@ def draw(
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5))
-    for rows in sorted({rows for rows, _ in curve}):
-        points = [(tau, *curve[rows, tau]) for tau in sorted({tau for _, tau in curve})]
-        left.plot(
-            [100 * p[2] for p in points], [100 * p[1] for p in points], marker="o", label=f"{rows} rows"
-        )
-        for tau, hit, false in points:
-            left.annotate(
-                f"τ={tau}", (100 * false, 100 * hit), textcoords="offset points", xytext=(5, -10), fontsize=8
-            )
-    chosen = curve[ROWS, BAND_THRESHOLD]
-    left.plot([100 * chosen[1]], [100 * chosen[0]], "k*", markersize=14, label="chosen")
+    taus = sorted({tau for _, tau in curve})
+    for rows, colour in zip(sorted({rows for rows, _ in curve}), ("C0", "C1", "C2"), strict=True):
+        found, false = ([100 * curve[rows, tau][which] for tau in taus] for which in (0, 1))
+        left.plot(taus, found, colour, marker="o", label=f"{rows} rows: same template found")
+        left.plot(taus, false, colour, marker="x", linestyle="--", label=f"{rows} rows: unrelated matched")
+    left.plot([BAND_THRESHOLD], [100 * curve[ROWS, BAND_THRESHOLD][0]], "k*", markersize=14, label="chosen")
     left.set(
-        xlabel="unrelated templates matched, %",
-        ylabel="same template found, %",
-        title=f"{BANDS} bands, 10 % rewritten in each account",
+        xticks=taus,
+        xlabel="bands that must agree (τ)",
+        ylabel="pairs of accounts, %",
+        title=f"{BANDS} bands, 10 % of the words rewritten in each account",
     )
     left.legend()
     for share, rates in sampling.items():
@@ -160,6 +156,7 @@ def draw(
         ylabel="accounts linked, %",
         title="What sampling costs, by the template's share",
     )
+    right.minorticks_off()
     right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -19,7 +19,7 @@ Rows = list[tuple[object, ...]]
 
 
 def options(state: Path | None = None, **more: object) -> Options:
-    return Options(shipped(CURRENT.common_prompts), state=state, **({"workers": 1} | more))  # type: ignore[arg-type]
+    return Options(shipped(CURRENT.common_prompts), state=state, **({"workers": 1} | more))  # type: ignore[arg-type]  # any option by its name
 
 
 def rows(path: Path) -> Rows:

@@ -45,6 +45,10 @@ CONVERSATIONS = st.lists(
 @example("```" * 3_000 + "x")
 @example("a@" * 5_000)
 @example("0" * 65_000)
+@example("e." * 32_000 + "@")
+@example("é." * 20_000 + "@")
+@example("~~~" * 21_000)
+@settings(deadline=2_000)
 def test_any_text_has_tokens_that_normalising_again_keeps(text: str) -> None:
     found = tokens(text, CURRENT)
     assert all(each and " " not in each and each == each.casefold() for each in found)

@@ -28,7 +28,8 @@ _ALONE = (
 # The masks stand before words, so that what they cover is no word. `\d` is every script's digits.
 _FENCE = r"(?P<code>```[^`]*(?:`{1,2}[^`]+)*```|~~~.*?~~~)"
 _URL = r"(?P<url>\b(?:https?|ftp)://[^\s<>\"'`]+|\bwww\.[^\s<>\"'`]+)"
-_MAIL = r"(?P<mail>\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+)"
+# Begins only where none of its characters stands before, and ends soon: else a long run would be tried at every place.
+_MAIL = r"(?P<mail>(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)"
 _HEX = (
     r"(?P<hex>\b0x[0-9a-f]+\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
     r"|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}\b)"
