@@ -131,7 +131,7 @@ def test_refusals_survive_pickling_between_processes() -> None:
 def test_lengths_are_bounded_before_any_parsing() -> None:
     for name in TYPES:
         with pytest.raises(Refused) as caught:
-            observable(name, "1" * 400_000)
+            observable(name, "1" * 2_000_000)
         assert caught.value.rule == "value.length"
 
 

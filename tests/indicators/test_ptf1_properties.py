@@ -48,12 +48,16 @@ CONVERSATIONS = st.lists(
 @example("e." * 32_000 + "@")
 @example("é." * 20_000 + "@")
 @example("~~~" * 21_000)
-@settings(deadline=2_000)
+@example("a" + "\u0345" * 10_900 + "\u0301" * 10_900 + "\u0316" * 10_900)
+@example("\u05b0\u05b1\u05b2\u05b3\u05b4\u05b5\u05b6"[::-1] * 4_600)
+@example("\u0f71\u0f72" * 10_900)
+@example("\u3300" * 21_800)
+@settings(deadline=1_000)
 def test_any_text_has_tokens_that_normalising_again_keeps(text: str) -> None:
     found = tokens(text, CURRENT)
     assert all(each and " " not in each and each == each.casefold() for each in found)
     assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for each in found for c in each)
-    words = [each for each in found if not each.startswith("<")]
+    words = [each for each in found if not each.startswith("<")][:3_000]
     assert tokens(" ".join(words), CURRENT) == words
 
 

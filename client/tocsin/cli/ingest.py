@@ -20,7 +20,8 @@ Logs = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True,
-        help="Files (JSON lines, gzip, zstd, Parquet), folders of them, or `-` for standard input.",
+        help="Files (JSON lines, gzip, zstd, Parquet), folders (of which files ending in .json, .jsonl, .ndjson, .gz, "
+        ".zst and .parquet are read), or `-` for standard input.",
     ),
 ]
 Format = Annotated[

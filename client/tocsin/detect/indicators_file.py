@@ -80,7 +80,8 @@ def write_indicators(parts: Sequence[Path], out: Path, accounts: int, local_perc
         refused = connection.execute(_COUNT_LOCAL).fetchall()
         connection.sql(_WRITE).write_parquet(str(scratch), compression="zstd")
     scratch.chmod(0o600)
-    scratch.rename(out)
+    # A link, unlike a rename, never takes the place of a file that came meanwhile.
+    out.hardlink_to(scratch)
     return {str(type): int(count) for type, count in refused}
 
 

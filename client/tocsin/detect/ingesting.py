@@ -4,7 +4,8 @@
 2. Phase 2 settles the partitions; a worker takes one after the other (see `settling`).
 3. Then all is put into one Parquet file. It is there whole or not at all, and so is the state.
 4. Spilled texts are sealed under a key that only this run holds, in a folder beside the output that is removed at the
-   end, whatever happens.
+   end, also after an error or an interrupt; only a run that is killed leaves it, `.tocsin-ingest-*`, to be removed by
+   hand.
 """
 
 from __future__ import annotations

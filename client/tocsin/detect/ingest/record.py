@@ -28,7 +28,7 @@ class BadRecord(ValueError):
 class GatewayRecord:
     """One exchange of an account with a model."""
 
-    account: str
+    account: str = field(repr=False)
     conversation: str = field(repr=False)  # chosen by the client, in most formats
     time: float
     system: str | None = field(default=None, repr=False)

@@ -2,8 +2,9 @@
 
 1. Clip to 65,536 bytes of UTF-8, at a character. Lone surrogates are dropped.
 2. Drop code points that Unicode 14 leaves unassigned; white-space controls become spaces.
-3. NFKD; drop control, format and private-use characters, variation selectors and combining diacritics; NFC; case
-   fold; NFKC; then what the snapshot of confusables takes for ASCII letters becomes these letters.
+3. Drop control, format and private-use characters, variation selectors, combining diacritics, and of more than 30
+   marks in a row all after the thirtieth; NFKD; drop the same characters again; NFC; case fold; NFKC; then what the
+   snapshot of confusables takes for ASCII letters becomes these letters.
 4. Masks, in this order: a fenced block becomes `<code>`, a URL `<url>`, an e-mail address `<mail>`, a hexadecimal
    number `<hex>`, any other number `<num>`.
 5. A token is a mask, one character of a script written without spaces, or a run of letters and their marks.
@@ -65,6 +66,12 @@ def _token() -> re.Pattern[str]:
 
 
 @cache
+def _long_runs() -> re.Pattern[str]:
+    # Normalising sorts marks that follow each other, in time that grows with the square of their number.
+    return re.compile(f"({_marks()}{{30}}){_marks()}+")
+
+
+@cache
 def _marks() -> str:
     ranges: list[list[int]] = []
     for code in range(0x300, 0x1F000):
@@ -111,7 +118,7 @@ def normalise(text: str, snapshots: Snapshots) -> str:
     if text.isascii():
         # Here rule 3 only drops controls; where there are none but line ends, tokens come out the same without it.
         return (text if text.isprintable() else text.translate(_drops)).lower()
-    text = drop_unassigned(text, snapshots).translate(_SPACES)
+    text = _long_runs().sub(r"\1", drop_unassigned(text, snapshots).translate(_SPACES).translate(_drops))
     # Decomposed to be rid of diacritics that have composed letters, as TR39's skeleton does.
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFKD", text).translate(_drops))
     text = unicodedata.normalize("NFKC", text.casefold())

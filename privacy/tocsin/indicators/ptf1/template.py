@@ -29,7 +29,7 @@ from tocsin.indicators.snapshot_files import Snapshots
 TEMPLATE = "prompt.template"
 BAND = "prompt.template-band"
 SYSTEM = "client.system"
-MAX_SHINGLES = 32_768
+MAX_SHINGLES = 131_072
 """More than a clipped prompt can have."""
 MAX_TEXT = 5 + 16 + 1 + (MAX_SHINGLES * 8 + 2) // 3 * 4
 MIN_BITS = 40
