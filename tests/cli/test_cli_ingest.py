@@ -58,6 +58,8 @@ def test_ingest_refuses_what_it_cannot_do(tmp_path: Path, capsys: pytest.Capture
     ):
         code, _, err = told(capsys, "ingest", *arguments, "--out", out)
         assert (code, err.startswith("tocsin: ")) == (2, True)
+    code, _, err = told(capsys, "ingest", logs, "--out", tmp_path / "missing" / "o.parquet")
+    assert (code, f"{tmp_path / 'missing'} does not exist" in err) == (2, True)
     out.write_text("mine")
     code, _, err = told(capsys, "ingest", logs, "--out", out)
     assert code == 2

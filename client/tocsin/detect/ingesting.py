@@ -99,6 +99,8 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
     """Make the file of indicators `out` of logs. Raises `Unreadable`, `BadState`, `BadSpill`, FileExistsError."""
     if out.exists():
         raise FileExistsError(17, "File exists", str(out))
+    if not out.parent.is_dir():
+        raise FileNotFoundError(2, "No such folder", str(out.parent))
     report = told or (lambda what, done, total: None)
     summary = Summary()
     with _state(options) as state, TemporaryDirectory(prefix=".tocsin-ingest-", dir=out.parent) as scratch:
