@@ -143,7 +143,7 @@ def draw(
         ylabel="pairs of accounts, %",
         title=f"{BANDS} bands, 10 % of the words rewritten in each account",
     )
-    left.legend()
+    left.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0.02, 0.06), ncols=2)
     for share, rates in sampling.items():
         right.plot(
             SAMPLES, [100 * rate for rate in rates], marker="o", label=f"{share:.0%} of the conversations"
