@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..record import UNDATED, BadRecord, GatewayRecord
-from .turns import mapping, opening, parameters_of, text, text_of, tools_of
+from .turns import each_of, mapping, opening, parameters_of, text, text_of, tools_of
 
 
 def read(document: Any) -> Iterator[GatewayRecord]:
@@ -24,16 +24,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
         yield _request(document, None)
         return
     profile = text(document.get("user_profile_id"))
-    refused: list[str] = []
-    for request in requests:
-        try:
-            record = _request(request, profile)
-        except BadRecord as error:
-            refused.append(error.rule)
-        else:
-            yield record
-    if refused:
-        raise BadRecord(refused[0], len(refused))
+    yield from each_of(requests, lambda request: _request(request, profile))
 
 
 def _request(document: Any, profile: str | None) -> GatewayRecord:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..record import BadRecord, GatewayRecord
-from .turns import dumps, mapping, opening, parameters_of, text, time_of, tools_of
+from .turns import dumps, each_of, mapping, opening, parameters_of, text, time_of, tools_of
 
 _EXCHANGES = ("GENERATION", "generation")
 
@@ -34,18 +34,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
 
 
 def _of_trace(trace: Mapping[str, Any], observations: list[Any]) -> Iterator[GatewayRecord]:
-    refused: list[str] = []
-    for observation in observations:
-        if not _is_exchange(observation):
-            continue
-        try:
-            record = _exchange(observation, trace)
-        except BadRecord as error:
-            refused.append(error.rule)
-        else:
-            yield record
-    if refused:
-        raise BadRecord(refused[0], len(refused))
+    yield from each_of(filter(_is_exchange, observations), lambda each: _exchange(each, trace))
 
 
 def _is_exchange(value: Any) -> bool:

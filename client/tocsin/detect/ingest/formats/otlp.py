@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..record import BadRecord, GatewayRecord, checked_time
-from .turns import loads, mapping, opening, parameters_of, text, text_of, tools_of
+from .turns import each_of, loads, mapping, opening, parameters_of, text, text_of, tools_of
 
 _SCALARS = frozenset(("stringValue", "boolValue", "doubleValue"))
 _MAX_DEPTH = 64  # of structured values; messages need about ten
@@ -77,18 +77,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
             _event(exchange, name, attributes, _value(entry.get("body"), 0))
             if exchange.time is None:
                 exchange.time = _nanoseconds(entry, "timeUnixNano", "observedTimeUnixNano")
-    refused: list[str] = []
-    for exchange in exchanges.values():
-        if not exchange.is_exchange:
-            continue
-        try:
-            record = _record(exchange)
-        except BadRecord as error:
-            refused.append(error.rule)
-        else:
-            yield record
-    if refused:
-        raise BadRecord(refused[0], len(refused))
+    yield from each_of((each for each in exchanges.values() if each.is_exchange), _record)
 
 
 def _parts(

@@ -9,13 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from ..record import BadRecord, checked_time
+from ..record import BadRecord, GatewayRecord, checked_time
+
+_Item = TypeVar("_Item")
 
 _MAX_DEPTH = 8
 
@@ -157,3 +159,17 @@ def time_of(value: Any, name: str) -> float:
             raise BadRecord(rule) from None
         value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return checked_time(value, rule)
+
+
+def each_of(items: Iterable[_Item], make: Callable[[_Item], GatewayRecord]) -> Iterator[GatewayRecord]:
+    """Yield the record of each item. Raises BadRecord, after those that could be read, for those that could not."""
+    refused: list[str] = []
+    for item in items:
+        try:
+            record = make(item)
+        except BadRecord as error:
+            refused.append(error.rule)
+        else:
+            yield record
+    if refused:
+        raise BadRecord(refused[0], len(refused))
