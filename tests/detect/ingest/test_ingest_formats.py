@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tocsin.detect.ingest.formats import FORMATS, BadFieldMap, detect_format, field_map
 from tocsin.detect.ingest.record import UNDATED, BadRecord, GatewayRecord
@@ -20,7 +18,10 @@ SYSTEM, TURN, LATER = "You are a helpful bot", "What is the weather in Paris?", 
 
 def documents(name: str) -> list[Any]:
     text = (SAMPLES / name).read_text()
-    return json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines()]
+    if not name.endswith(".json"):
+        return [json.loads(line) for line in text.splitlines()]
+    whole = json.loads(text)
+    return whole if isinstance(whole, list) else [whole]
 
 
 def records(format: str, name: str, item: int = 0) -> list[GatewayRecord]:
@@ -42,6 +43,10 @@ def refusal(format: str, document: Any) -> BadRecord:
         ("openinference.jsonl", "otlp"),
         ("langfuse_observations.json", "langfuse"),
         ("langfuse_blob.jsonl", "langfuse"),
+        ("langfuse_blob_legacy.jsonl", "langfuse"),
+        ("langfuse_traces_page.json", "langfuse"),
+        ("langfuse_session.json", "langfuse"),
+        ("langfuse_ui_traces.jsonl", "langfuse"),
         ("openai_batch.jsonl", "openai-batch"),
         ("anthropic_batch.jsonl", "anthropic-batch"),
     ],
@@ -319,54 +324,3 @@ def test_what_is_nested_without_end_is_no_conversation() -> None:
     attributes = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]
     attributes[-1]["value"] = value
     assert not next(FORMATS["otlp"](document)).has_content
-
-
-def _names(value: Any) -> set[str]:
-    if isinstance(value, dict):
-        named = {value["key"]} if isinstance(value.get("key"), str) else set()
-        return named | value.keys() | {name for item in value.values() for name in _names(item)}
-    return {name for item in value for name in _names(item)} if isinstance(value, list) else set()
-
-
-WORDS = sorted(
-    {
-        name
-        for path in SAMPLES.glob("*.json*")
-        for document in documents(path.name)
-        for name in _names(document)
-    }
-)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(WORDS)
-    | st.sampled_from(["user", "GENERATION", "[", "{", '[{"role":"user"}]', "1" * 19]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=6),
-    max_leaves=12,
-)  # fmt: skip
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> Any:
-    """A sample in which some values are replaced by others."""
-
-    def damage(value: Any) -> Any:
-        if draw(st.integers(0, 15)) == 0:
-            return draw(JSON)
-        if isinstance(value, dict):
-            return {name: damage(item) for name, item in value.items()}
-        return [damage(item) for item in value] if isinstance(value, list) else value
-
-    name = draw(st.sampled_from(sorted(path.name for path in SAMPLES.glob("*.jsonl"))))
-    return damage(draw(st.sampled_from(documents(name))))
-
-
-@given(JSON | damaged())
-def test_no_document_raises_anything_but_bad_record(document: Any) -> None:
-    for convert in (detect_format, *FORMATS.values()):
-        try:
-            for record in convert(document) if convert is not detect_format else ():
-                assert isinstance(record, GatewayRecord)
-                assert record.account
-            if convert is detect_format:
-                convert(document)
-        except BadRecord:
-            pass

@@ -44,6 +44,12 @@ def detect_format(document: Any) -> str:
         names & {"projectId", "project_id"} and "timestamp" in names
     ):
         return "langfuse"
-    if "observations" in names:
+    if names >= {"timestamp", "userId", "sessionId"} or names >= {"timestamp", "user_id", "session_id"}:
+        return "langfuse"
+    if "observations" in names or (
+        isinstance(document.get("data"), list) and isinstance(document.get("meta"), dict)
+    ):
+        return "langfuse"
+    if "id" in names and isinstance(document.get("traces"), list):
         return "langfuse"
     raise BadRecord("no format that is known; name one, or give a field map")

@@ -1,12 +1,14 @@
-"""Langfuse exports: enriched observations, observations of the API, and traces, one JSON object each.
+"""Langfuse: its exports, its downloads and the pages of its API, as JSON.
 
-1. Names are those of the blob storage export (`user_id`) or of the API (`userId`); both are read.
-2. The account is the user id. Observations of the legacy export have none, theirs stands in the traces file: they are
-   refused with the advice to export enriched observations.
-3. The conversation is the session id, never the trace id: without sessions, Langfuse makes a trace for each request.
-4. Of observations, generations are exchanges; spans, events and tools are passed over. A trace that is downloaded with
-   its observations is read by them, and by its own input where none of them is a generation.
-5. `input` is JSON, or JSON text in the blob storage export; `tool_definitions` maps a name to a schema there.
+1. Read are enriched observations, observations of the API, traces (the deprecated export, the API, the table of the
+   web interface), a trace or a session downloaded as JSON, and a page of the API, `data` beside `meta`.
+2. Names are those of the blob storage export (`user_id`) or of the API (`userId`); both are read.
+3. The account is the user id. Observations of the deprecated export have none, theirs stands in the traces file: they
+   are refused with the advice to export enriched observations.
+4. The conversation is the session id, never the trace id: without sessions, Langfuse makes a trace for each request.
+5. Of observations, generations are exchanges; spans, events and tools are passed over, and so are scores. A trace that
+   comes with its observations is read by them, and by its own input where none of them is a generation.
+6. `input` is JSON, or JSON text in the blob storage export; `tool_definitions` maps a name to a schema there.
 """
 
 from __future__ import annotations
@@ -21,27 +23,50 @@ _EXCHANGES = ("GENERATION", "generation")
 
 
 def read(document: Any) -> Iterator[GatewayRecord]:
-    """The exchanges of one observation or trace. Raises BadRecord, after those that could be read."""
+    """The exchanges of one observation, trace, session or page. Raises BadRecord, after those that could be read."""
     if type(document) is not dict:
         raise BadRecord("not a JSON object")
-    if type(document.get("trace")) is dict and "observations" in document:
-        document = {**document["trace"], "observations": document["observations"]}
-    observations = document.get("observations")
-    if type(observations) is list and any(_is_exchange(item) for item in observations):
-        yield from _of_trace(document, observations)
-    elif document.get("type") is None or _is_exchange(document):
-        yield _exchange(document, {})
+    page = document.get("data")
+    items = page if type(page) is list and type(document.get("meta")) is dict else [document]
+    yield from each_of(_found(items), lambda pair: _exchange(*pair))
 
 
-def _of_trace(trace: Mapping[str, Any], observations: list[Any]) -> Iterator[GatewayRecord]:
-    yield from each_of(filter(_is_exchange, observations), lambda each: _exchange(each, trace))
+def _found(items: list[Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """Each exchange with the trace that it belongs to; what is no object comes with nothing, to be refused."""
+    for item in items:
+        traces = item.get("traces") if type(item) is dict else None
+        if type(traces) is not list:
+            yield from _of_one(item, {})
+            continue
+        for trace in traces:
+            yield from _of_one(trace, {"session_id": item.get("id")})
+
+
+def _of_one(item: Any, session: Mapping[str, Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    if type(item) is not dict:
+        yield item, session
+        return
+    if type(item.get("trace")) is dict and "observations" in item:
+        item = {**item["trace"], "observations": item["observations"]}
+    observations = item.get("observations")
+    if type(observations) is list and any(_is_exchange(each) for each in observations):
+        trace = {**session, **item}
+        yield from ((each, trace) for each in observations if _is_exchange(each))
+    elif _is_exchange(item) or (item.get("type") is None and not _is_score(item)):
+        yield item, session
+
+
+def _is_score(item: Mapping[str, Any]) -> bool:
+    return "value" in item and ("data_type" in item or "dataType" in item)
 
 
 def _is_exchange(value: Any) -> bool:
     return type(value) is dict and value.get("type") in _EXCHANGES
 
 
-def _exchange(own: Mapping[str, Any], trace: Mapping[str, Any]) -> GatewayRecord:
+def _exchange(own: Any, trace: Mapping[str, Any]) -> GatewayRecord:
+    if type(own) is not dict:
+        raise BadRecord("not a JSON object")
     account = _named(own, "user_id", "userId") or _named(trace, "user_id", "userId")
     if account is None:
         if "traceId" in own or "trace_id" in own:

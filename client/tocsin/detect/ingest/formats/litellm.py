@@ -4,7 +4,8 @@
    shared by everybody who has it, and names nobody.
 2. The conversation is `session_id`, else a `trace_id` that the client chose. Where the client gave neither, LiteLLM
    fills `trace_id` with a random UUID for each request; that shape is therefore never a conversation.
-3. JA4 is where the edge put it: `metadata.requester_metadata.ja4`, or the header `x-ja4` among the custom headers.
+3. Embeddings, images, speech, moderation, reranking and searches are no conversations and are passed over.
+4. JA4 is where the edge put it: `metadata.requester_metadata.ja4`, or the header `x-ja4` among the custom headers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..record import BadRecord, GatewayRecord, checked_time
-from .turns import mapping, opening, parameters_of, text, text_of, tools_of
+from .turns import OTHER_CALLS, mapping, opening, parameters_of, text, text_of, tools_of
 
 _SHARED = "default_user_id"
 
@@ -23,6 +24,9 @@ def read(document: Any) -> Iterator[GatewayRecord]:
     if type(document) is not dict:
         raise BadRecord("not a JSON object")
     get = document.get
+    call = get("call_type")
+    if type(call) is str and call in OTHER_CALLS:
+        return
     metadata = mapping(get("metadata"))
     parameters = mapping(get("model_parameters"))
     account = metadata.get("user_api_key_user_id")
@@ -44,7 +48,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
         _conversation(document),
         time,
         system,
-        tools_of(parameters.get("tools")),
+        tools_of(parameters.get("tools")) or tools_of(parameters.get("functions")),
         turn,
         text(metadata.get("requester_ip_address")) or text(get("requester_ip_address")),
         text(metadata.get("user_agent")) or text(get("user_agent")),

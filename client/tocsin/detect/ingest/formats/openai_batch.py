@@ -42,7 +42,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
         conversation=text(conversation) or text(mapping(conversation).get("id")) or "",
         time=UNDATED,
         system=text_of(body.get("instructions")) or system,
-        tools=tools_of(body.get("tools")),
+        tools=tools_of(body.get("tools")) or tools_of(body.get("functions")),
         first_user_turn=turn,
         parameters=parameters_of(body),
     )

@@ -1,16 +1,20 @@
 """Spans and log records in OTLP JSON: OpenTelemetry's GenAI conventions and OpenInference, as exporters write them.
 
 1. One line is one export request with `resourceSpans` or `resourceLogs`. What is no exchange with a model is passed
-   over: an HTTP span, a tool's execution, an embedding.
+   over: an HTTP span, a tool's execution, an embedding. A model's name alone marks no exchange: LiteLLM puts it on
+   every span of a request.
 2. Content is read from `gen_ai.input.messages`, `gen_ai.system_instructions` and `gen_ai.tool.definitions`, as JSON
    text or structured; from the deprecated `gen_ai.prompt`, whole or flattened; from events on the span and log records
    (`gen_ai.client.inference.operation.details`, `gen_ai.system.message`, `gen_ai.user.message`,
-   `gen_ai.content.prompt`); and from OpenInference's flattened `llm.input_messages` and `llm.tools`.
-3. A span and its events, in one request, are one exchange: they are put together by trace id and span id.
-4. The account is `user.id`, else `enduser.id`, on the span, the event or the resource. The conventions do not have
-   instrumentations set one; the gateway must. An exchange without one is refused, and the others go on. They have no
-   name for JA4 either: it is read from `tls.client.ja4`, `client.ja4` or `ja4`.
-5. The conversation is `gen_ai.conversation.id` or `session.id`, never the trace id, which is new with every request.
+   `gen_ai.content.prompt`); from OpenInference's flattened `llm.input_messages` and `llm.tools`; and from
+   `langfuse.observation.input` of a generation. Tools are also read from the flattened `llm.request.functions`.
+3. A span and its events, in one request, are one exchange: they are put together by trace id and span id. Across
+   requests they are not: what is read would depend on where a file is cut into pieces.
+4. The account is the first of `ACCOUNT` on the span, the event or the resource. The conventions do not have
+   instrumentations set one; the gateway must. LiteLLM's `default_user_id` is its master key and names nobody, and the
+   hash of a key is no account: a key may serve many. An exchange without an account is refused, and the others go on.
+5. The conversation is the first of `CONVERSATION`, never the trace id, which is new with every request.
+6. The conventions have no name for JA4: it is read from `tls.client.ja4`, `client.ja4` or `ja4`.
 """
 
 from __future__ import annotations
@@ -20,31 +24,56 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..record import BadRecord, GatewayRecord, checked_time
-from .turns import each_of, loads, mapping, opening, parameters_of, text, text_of, tools_of
+from .turns import OTHER_CALLS, each_of, loads, mapping, opening, parameters_of, text, text_of, tools_of
 
 _SCALARS = frozenset(("stringValue", "boolValue", "doubleValue"))
 _MAX_DEPTH = 64  # of structured values; messages need about ten
 
-_ACCOUNT = ("user.id", "enduser.id", "enduser.pseudo.id")
-_CONVERSATION = ("gen_ai.conversation.id", "session.id")
-_ADDRESS = ("client.address", "http.client_ip", "client.socket.address")
-_USER_AGENT = ("user_agent.original", "http.user_agent")
+# In order of preference: the conventions; Langfuse; LiteLLM's two integrations, the key's user and then the end user;
+# OpenLLMetry's association properties; and the `user` of a request as OpenLLMetry, LiteLLM and OpenLIT have it.
+ACCOUNT = (
+    "user.id",
+    "enduser.id",
+    "enduser.pseudo.id",
+    "langfuse.user.id",
+    "litellm.metadata.user_api_key_user_id",
+    "metadata.user_api_key_user_id",
+    "litellm.end_user.id",
+    "litellm.metadata.user_api_key_end_user_id",
+    "metadata.user_api_key_end_user_id",
+    "traceloop.association.properties.user_id",
+    "gen_ai.user",
+    "llm.user",
+    "gen_ai.request.user",
+)
+CONVERSATION = (
+    "gen_ai.conversation.id",
+    "session.id",
+    "langfuse.session.id",
+    "traceloop.association.properties.session_id",
+)
+_NOBODY = "default_user_id"
+_ADDRESS = (
+    "client.address", "http.client_ip", "client.socket.address", "litellm.metadata.requester_ip_address",
+    "metadata.requester_ip_address",
+)  # fmt: skip
+_USER_AGENT = ("user_agent.original", "http.user_agent", "metadata.user_agent")
 _JA4 = ("tls.client.ja4", "client.ja4", "ja4")
 
-_NO_EXCHANGE = frozenset(("create_agent", "embeddings", "execute_tool", "invoke_workflow", "retrieval"))
-_MARKS = frozenset(
-    (
-        "gen_ai.input.messages",
-        "gen_ai.prompt",
-        "gen_ai.prompt.0.role",
-        "gen_ai.request.model",
-        "gen_ai.system_instructions",
-    )
+_NO_EXCHANGE = OTHER_CALLS.union(
+    ("create_agent", "embeddings", "execute_tool", "invoke_workflow", "retrieval")
 )
+_CONTENT = frozenset(
+    ("gen_ai.input.messages", "gen_ai.prompt", "gen_ai.prompt.0.role", "gen_ai.system_instructions")
+)
+# One of these beside the model: the current conventions, the earlier ones, OpenLLMetry and LiteLLM.
+_CALL = frozenset(("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.system", "llm.request.type"))
 _DETAILS = frozenset(
     ("gen_ai.client.inference.operation.details", "event.gen_ai.client.inference.operation.details")
 )
 _PROMPTS = frozenset(("gen_ai.content.prompt",))
+# The specification's before it had a field, and LiteLLM's.
+_EVENT_NAME = ("event.name", "event_name")
 _ROLES = {"gen_ai.system.message": "system", "gen_ai.user.message": "user"}
 
 
@@ -56,6 +85,7 @@ class _Exchange:
     messages: list[dict[str, Any]] = field(default_factory=list)
     time: float | None = None
     is_exchange: bool = False
+    has_span: bool = False
 
 
 def read(document: Any) -> Iterator[GatewayRecord]:
@@ -69,7 +99,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
         _span(_exchange(exchanges, span), resource, span)
     for resource, entry in _parts(document, "resourceLogs", "scopeLogs", "logRecords"):
         attributes = _attributes(entry.get("attributes"))
-        name = text(entry.get("eventName")) or text(attributes.get("event.name")) or ""
+        name = text(entry.get("eventName")) or _first(attributes, _EVENT_NAME) or ""
         if name in _DETAILS or name in _PROMPTS or name in _ROLES:
             exchange = _exchange(exchanges, entry)
             exchange.is_exchange = True
@@ -105,10 +135,13 @@ def _span(exchange: _Exchange, resource: Mapping[str, Any], span: Mapping[str, A
     attributes = _attributes(span.get("attributes"))
     operation = text(attributes.get("gen_ai.operation.name"))
     exchange.is_exchange = operation not in _NO_EXCHANGE and (
-        not _MARKS.isdisjoint(attributes)
+        not _CONTENT.isdisjoint(attributes)
+        or ("gen_ai.request.model" in attributes and not _CALL.isdisjoint(attributes))
         or attributes.get("openinference.span.kind") == "LLM"
         or "llm.input_messages.0.message.role" in attributes
+        or attributes.get("langfuse.observation.type") == "generation"
     )
+    exchange.has_span = True
     exchange.attributes = {**resource, **attributes}
     exchange.time = _nanoseconds(span, "startTimeUnixNano")
     for event in _objects(span.get("events")):
@@ -119,6 +152,8 @@ def _span(exchange: _Exchange, resource: Mapping[str, Any], span: Mapping[str, A
 
 def _event(exchange: _Exchange, name: str, attributes: dict[str, Any], body: Any) -> None:
     role = _ROLES.get(name)
+    if role is None and type(body) is dict and name in _PROMPTS:
+        role = text(body.get("role"))  # LiteLLM has a prompt event for each message
     if role is None:
         if type(body) is dict:
             attributes = {**body, **attributes}
@@ -128,7 +163,7 @@ def _event(exchange: _Exchange, name: str, attributes: dict[str, Any], body: Any
     message = body if type(body) is dict else mapping(attributes.get("gen_ai.event.content"))
     content = message.get("content", attributes.get("content"))
     exchange.messages.append({"role": role, "content": content})
-    for key in (*_ACCOUNT, *_CONVERSATION, *_ADDRESS, *_USER_AGENT, *_JA4):
+    for key in (*ACCOUNT, *CONVERSATION, *_ADDRESS, *_USER_AGENT, *_JA4):
         if key in attributes:
             exchange.attributes[key] = attributes[key]
 
@@ -136,19 +171,22 @@ def _event(exchange: _Exchange, name: str, attributes: dict[str, Any], body: Any
 def _record(exchange: _Exchange) -> GatewayRecord:
     attributes = exchange.attributes
     invocation = mapping(attributes.get("llm.invocation_parameters"))
-    account = _first(attributes, _ACCOUNT) or text(invocation.get("user"))
+    account = _first(attributes, ACCOUNT, _NOBODY) or text(invocation.get("user"))
+    if account is None and exchange.has_span:
+        raise BadRecord("no attribute names an account; have the gateway set user.id on the span")
     if account is None:
-        raise BadRecord("none of user.id, enduser.id and enduser.pseudo.id names an account")
+        raise BadRecord("the log record names no account; have the gateway set user.id on it, as on its span")
     if exchange.time is None:
         raise BadRecord("has no time in nanoseconds")
     system, turn = _content(attributes, exchange.messages)
+    langfuse = mapping(attributes.get("langfuse.observation.model.parameters"))
     prefix = "gen_ai.request."
     requested = {
         name.removeprefix(prefix): value for name, value in attributes.items() if name.startswith(prefix)
     }
     return GatewayRecord(
         account=account,
-        conversation=_first(attributes, _CONVERSATION) or "",
+        conversation=_first(attributes, CONVERSATION) or "",
         time=exchange.time,
         system=system,
         tools=_tools(attributes),
@@ -156,7 +194,7 @@ def _record(exchange: _Exchange) -> GatewayRecord:
         address=_first(attributes, _ADDRESS),
         user_agent=_first(attributes, _USER_AGENT),
         ja4=_first(attributes, _JA4),
-        parameters=parameters_of({**invocation, **requested}),
+        parameters=parameters_of({**invocation, **langfuse, **requested}),
     )
 
 
@@ -170,6 +208,7 @@ def _content(attributes: Mapping[str, Any], messages: list[dict[str, Any]]) -> t
         attributes.get("gen_ai.prompt"),
         _flattened(attributes, "gen_ai.prompt.", "."),
         _flattened(attributes, "llm.input_messages.", ".message."),
+        attributes.get("langfuse.observation.input"),
     ):
         if found:
             system, turn = opening(found)
@@ -209,11 +248,30 @@ def _tools(attributes: Mapping[str, Any]) -> str | None:
     schemas: list[Any] = []
     while type(schema := attributes.get(f"llm.tools.{len(schemas)}.tool.json_schema")) is str:
         schemas.append(loads(schema))
-    return tools_of(schemas)
+    return tools_of(schemas or _functions(attributes))
 
 
-def _first(attributes: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((found for name in names if (found := text(attributes.get(name)))), None)
+def _functions(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    functions: list[dict[str, Any]] = []
+    while name := text(attributes.get(f"{(stem := f'llm.request.functions.{len(functions)}.')}name")):
+        function: dict[str, Any] = {"name": name}
+        if description := text(attributes.get(f"{stem}description")):
+            function["description"] = description
+        if parameters := mapping(attributes.get(f"{stem}parameters")):
+            function["parameters"] = parameters
+        functions.append(function)
+    return functions
+
+
+def _first(attributes: Mapping[str, Any], names: tuple[str, ...], besides: str | None = None) -> str | None:
+    """The first that is text, or a whole number as it is written, and not `besides`."""
+    for name in names:
+        value = attributes.get(name)
+        if type(value) is int:
+            return str(value)
+        if type(value) is str and value and value != besides:
+            return value
+    return None
 
 
 def _nanoseconds(leaf: Mapping[str, Any], *names: str) -> float | None:
@@ -251,9 +309,7 @@ def _value(value: Any, depth: int) -> Any:
         if kind in _SCALARS:
             return held
         if kind == "intValue":
-            return (
-                int(held) if type(held) is str and held.lstrip("-").isdecimal() and len(held) < 21 else held
-            )
+            return _integer(held)
         if kind == "arrayValue":
             return [_value(item, depth + 1) for item in _objects(mapping(held).get("values"))]
         if kind == "kvlistValue":

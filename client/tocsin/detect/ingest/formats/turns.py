@@ -3,8 +3,10 @@
 1. Messages are read up to the first of a user and no further: what follows is history or answer.
 2. The system prompt is every system and developer message before that turn, joined by a newline.
 3. A message holds text, or parts of which only those of text are read; images, files and tool results are not.
-4. Messages may be JSON text of any of this. Text that is not JSON messages is the user's own.
+4. Messages may be JSON text of any of this. Text that is not JSON messages is the user's own, and so is the first text
+   of a list of texts, which is how completions have their prompts.
 5. What a library writes in place of content it was told to hide counts as no content.
+6. Of sampling parameters, numbers are kept, and of texts `reasoning_effort`, if it is short.
 """
 
 from __future__ import annotations
@@ -31,6 +33,13 @@ _HIDDEN = frozenset(
         "__REDACTED__",
     )
 )
+# LiteLLM's names of calls that are no conversation; the asynchronous ones begin with an `a`.
+_OTHER_CALLS = (
+    "embedding", "image_edit", "image_generation", "moderation", "rerank", "search", "speech", "transcription",
+    "vector_store_search",
+)  # fmt: skip
+OTHER_CALLS = frozenset((*_OTHER_CALLS, *(f"a{name}" for name in _OTHER_CALLS)))
+_MAX_EFFORT = 16
 _PARAMETERS = frozenset(
     (
         "frequency_penalty", "max_completion_tokens", "max_output_tokens", "max_tokens", "n", "presence_penalty",
@@ -71,12 +80,11 @@ def text_of(content: Any) -> str | None:
         return None
     found = []
     for part in content:
-        if type(part) is str:
-            found.append(part)
-        elif type(part) is dict and _is_text(part.get("type")):
-            piece = part.get("text") or part.get("content")
-            if type(piece) is str and piece not in _HIDDEN:
-                found.append(piece)
+        piece = part
+        if type(part) is dict:
+            piece = (part.get("text") or part.get("content")) if _is_text(part.get("type")) else None
+        if type(piece) is str and piece and piece not in _HIDDEN:
+            found.append(piece)
     return "\n".join(found) or None
 
 
@@ -106,6 +114,8 @@ def opening(messages: Any, depth: int = 0) -> tuple[str | None, str | None]:
         return None, None
     system: str | None = None
     for message in messages:
+        if type(message) is str and message:
+            return system, text_of(message)
         if type(message) is not dict:
             continue
         role = message.get("role")
@@ -136,9 +146,17 @@ def tools_of(tools: Any) -> str | None:
 def parameters_of(parameters: Mapping[str, Any]) -> str | None:
     """Compact JSON of the sampling parameters among `parameters`; texts a user chooses are not among them."""
     found = {
-        name: parameters[name] for name in _PARAMETERS & parameters.keys() if parameters[name] is not None
+        name: parameters[name]
+        for name in _PARAMETERS & parameters.keys()
+        if _is_parameter(name, parameters[name])
     }
     return dumps(found) if found else None
+
+
+def _is_parameter(name: str, value: Any) -> bool:
+    if type(value) is str:
+        return name == "reasoning_effort" and len(value) <= _MAX_EFFORT
+    return type(value) is int or type(value) is float
 
 
 def dumps(value: Any) -> str:
