@@ -201,15 +201,6 @@ def test_a_retraction_leaves_the_slots_of_others(world: FakeFederation) -> None:
     assert found(world, like(BANDS)) == []
 
 
-def test_another_client_of_the_member_takes_a_template_back(world: FakeFederation) -> None:
-    node = report(world, 1, template("a"), template("near", "a", places=range(5)), confidence=7)
-    with second_client(world, 1, node) as second:
-        second.retract([template("a")])
-        node.tick()
-        assert found(world, like(BANDS)) == [(7, 5)]
-        assert found(world, template("x", "a", "near", range(5))) == [(7, 6)]
-
-
 def test_a_retraction_needs_no_committee_for_the_record(world: FakeFederation) -> None:
     node = report(world, 1, template("a"))
     with world.client(1, node) as client:
@@ -307,24 +298,6 @@ def test_after_a_turn_of_the_period_only_the_newer_boxes_are_written_again(
         assert client.retract([one]).accepted == 2 * 4 + 4
         node.tick()
     assert found(world, like(BANDS)) == [(2, 4), (2, 4)]
-
-
-def test_slots_are_carried_within_an_epoch_and_a_period_until_they_expire(world: FakeFederation) -> None:
-    with world.client(1) as client:
-        send(client, template("a"))
-        skeletons = client._vault.skeletons
-        (kept,) = skeletons.records([client.key_of(template("a"))])
-        bands = skeletons.bands([kept.skeleton])[kept.skeleton]
-        now = system.now()
-        assert kept.reported <= now < kept.not_after
-        standing = {band: [kept.record.slot(x)] for x, band in enumerate(bands, 1)}
-        assert skeletons.slots(bands, kept.epoch, kept.period, now) == standing
-        assert skeletons.slots(bands, kept.epoch + 1, kept.period, now) == {}
-        assert skeletons.slots(bands, kept.epoch, kept.period + 1, now) == {}
-        assert skeletons.slots(bands, kept.epoch, kept.period, kept.not_after) == {}
-        assert skeletons.holding([bands[2]]) == {kept.skeleton: bands}
-        skeletons.keep_records([], kept.not_after)
-        assert skeletons.known_refs() == frozenset()
 
 
 def test_a_record_counts_only_in_the_log_of_the_writer_of_its_slots(world: FakeFederation) -> None:

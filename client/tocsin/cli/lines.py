@@ -124,10 +124,10 @@ def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
 
 def stop_if_bad(client: Client, lines: Lines, more: Iterable[tuple[int, object]] = ()) -> bool:
     """Say whether any line is bad, after reporting all: what `--strict` asks before anything is sent."""
-    refused: list[tuple[int, object]] = [
-        *client.check((each.type, each.value) for each in lines.records),
-        *more,
-    ]
+    refused: list[tuple[int, object]] = list(more)
+    if lines.records:
+        # Without any there is nothing to ask the node's charter for.
+        refused += client.check((each.type, each.value) for each in lines.records)
     for position, reason in refused:
         lines.refuse(position, reason)
     if lines.bad:

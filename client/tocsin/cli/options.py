@@ -31,6 +31,13 @@ Inputs = Annotated[
     ),
 ]
 
+Indicators = Annotated[
+    Path | None,
+    Parameter(name="--from", help="File of indicators that `tocsin ingest` made, in place of inputs."),
+]
+SomeAccounts = Annotated[
+    Path | None, Parameter(help="File of account ids, one a line: only their values of --from.")
+]
 
 Pin = Annotated[str | None, Parameter(help="Hash of charter version 1 in hex; by default from client.toml.")]
 

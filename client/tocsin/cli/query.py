@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs, Strict
+from tocsin.cli.options import DEFAULT_CONFIG, Config, Indicators, Inputs, SomeAccounts, Strict
 from tocsin.cli.output import Json, counted, day, print_json, print_table, progress, say, utc, warn
 
 if TYPE_CHECKING:
@@ -15,18 +14,11 @@ if TYPE_CHECKING:
 
 EXIT_NOTHING, EXIT_INPUT, EXIT_SECURITY = 1, 2, 5
 
-Indicators = Annotated[
-    Path | None,
-    Parameter(name="--from", help="File of indicators that `tocsin ingest` made, in place of inputs."),
-]
-
 
 def query(
     *inputs: Inputs,
     from_: Indicators = None,
-    accounts: Annotated[
-        Path | None, Parameter(help="File of account ids, one a line: only their values of --from.")
-    ] = None,
+    accounts: SomeAccounts = None,
     config: Config = DEFAULT_CONFIG,
     strict: Strict = False,
     show_values: Annotated[

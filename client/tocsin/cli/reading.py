@@ -9,6 +9,8 @@ Rules
 3. A line that cannot be read is reported by file, line and rule, never by its content, and the others go on. A quote
    that is never closed would hide every line behind it, so it stops everything.
 4. Lines are read one after the other, and none is longer than 1 MiB.
+5. A type that is never given by itself is refused here, before any node is asked: as an argument it stops everything,
+   as a line it is a bad line.
 """
 
 from __future__ import annotations
@@ -24,10 +26,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from tocsin.indicators.registry import TYPES
+from tocsin.indicators.ptf1.template import BAND, TEMPLATE
+from tocsin.indicators.registry import TYPES, Refused
 
 MAX_LINE = 1 << 20
 
+_GIVEN = tuple(each for each in TYPES if each != BAND)
+_NO_BAND = str(
+    Refused(BAND, "template.band", f"give the whole template as {TEMPLATE}; its bands come with it")
+)
 _FILE_ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".txt")
 
 
@@ -69,6 +76,8 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Record | BadLine]:
         raise BadInput("nothing to read: name files, `-` for standard input, or type=value")
     for number, argument in enumerate(arguments, 1):
         type, equals, value = argument.partition("=")
+        if equals and type == BAND:
+            raise BadInput(f"argument {number}: {_NO_BAND}")
         if equals and type in TYPES:
             yield Record("argument", number, type, value)
         elif argument == "-":
@@ -93,10 +102,10 @@ def _not_understood(number: int, argument: str) -> str:
     if Path(argument).suffix in _FILE_ENDINGS and "=" not in argument:
         return f"{argument} does not exist"
     if "=" in argument:
-        return (
-            f"argument {number} is `type=value` with a type that does not exist; types are {', '.join(TYPES)}"
-        )
-    return f"argument {number} is no file that exists, and not `type=value` with a type of {', '.join(TYPES)}"
+        return f"argument {number} is `type=value` with a type that does not exist; types are {', '.join(_GIVEN)}"
+    return (
+        f"argument {number} is no file that exists, and not `type=value` with a type of {', '.join(_GIVEN)}"
+    )
 
 
 def _standard_input() -> TextIO:
@@ -184,5 +193,7 @@ def _record(source: str, number: int, found: dict[str, object]) -> Record | BadL
     type, value = found.pop("type", None), found.pop("value", None)
     if not isinstance(type, str) or not isinstance(value, str):
         return BadLine(source, number, "type and value must both be there, as text")
+    if type.strip() == BAND:
+        return BadLine(source, number, _NO_BAND)
     extra = {key: str(item) for key, item in found.items() if item is not None and str(item).strip()}
     return Record(source, number, type.strip(), value, extra)

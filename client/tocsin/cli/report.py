@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
 
-from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs, Strict
+from tocsin.cli.options import DEFAULT_CONFIG, Config, Indicators, Inputs, SomeAccounts, Strict
 from tocsin.cli.output import Json, counted, print_json, progress, say
-from tocsin.cli.query import Indicators
 from tocsin.cli.reading import Record
 
 if TYPE_CHECKING:
@@ -129,16 +128,25 @@ def submit(
 
 
 def retract(
-    *inputs: Inputs, config: Config = DEFAULT_CONFIG, strict: Strict = False, json: Json = False
+    *inputs: Inputs,
+    from_: Indicators = None,
+    accounts: SomeAccounts = None,
+    config: Config = DEFAULT_CONFIG,
+    strict: Strict = False,
+    json: Json = False,
 ) -> int:
     """Take back every live report and dispute of these values, in every period and epoch.
 
+    Reads type=value, CSV or JSON lines, or with --from what `tocsin ingest` made. A value is taken back whole, also
+    where accounts that are not named hold it: submit those again. One that this vault does not know is evaluated, for
+    another client of this member may have reported it.
+
     Exit codes: 0 done, 2 some lines were bad, 3 unavailable, 4 refused or budget used up, 5 a check failed.
     """
-    from tocsin.cli.lines import read_all, stop_if_bad
+    from tocsin.cli.lines import read_some, stop_if_bad
     from tocsin.cli.options import connect
 
-    lines = read_all(inputs)
+    lines = read_some(inputs, from_, accounts)
     with connect(config) as client:
         if strict and stop_if_bad(client, lines):
             return EXIT_INPUT

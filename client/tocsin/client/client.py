@@ -38,10 +38,11 @@ from tocsin.client.model import (
     ReportDraft,
     Value,
 )
-from tocsin.client.obtaining import Obtainer, Spending, Values
+from tocsin.client.obtaining import Obtainer, Spending, Values, add_value
 from tocsin.client.ports import Budgets, NodeApi, Submission
 from tocsin.client.recording import Recorder
 from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
+from tocsin.client.turn import Turn
 from tocsin.client.vault import Vault, open_vault
 from tocsin.indicators.ptf1.template import BAND
 from tocsin.indicators.registry import Mode, Observable, Refused, observable
@@ -87,7 +88,7 @@ class Client:
         self._evaluator = Evaluator(self._node, system.random_bytes, config.batch_size, config.in_flight)
         self._obtainer = Obtainer(vault, self._current, self._refresh, lambda: self._evaluator)
         self._reporter = Reporter(self._node, vault, system.random_bytes)
-        self._recorder = Recorder(self._node, vault, self._reporter, system.random_bytes)
+        self._recorder = Recorder(self._node, vault, self._reporter, system.random_bytes, Turn(config.vault))
 
     @classmethod
     def connect(cls, path: str | os.PathLike[str] | ClientConfig) -> Client:
@@ -262,7 +263,7 @@ class Client:
                     refused.append((position, refusal))
                     continue
                 key = self._vault.key_of(found)
-                good.setdefault(key, (found, (position,)))
+                add_value(good, key, found, position)
                 labels.append((key, label))
             skeletons, wanted = skeletons_of(self._vault, good)
             standing, subjects, paid = self._obtainer.every(wanted, newest_only=True)
@@ -310,7 +311,7 @@ class Client:
             except Refused as refusal:
                 refused.append((position, refusal))
                 continue
-            good.setdefault(self._vault.key_of(found), (found, (position,)))
+            add_value(good, self._vault.key_of(found), found, position)
         now = system.now()
         held = self._obtainer.held(standing, good)
         keys = self._reporter.enqueue_retraction(retraction_tags(standing, held, now), now)
@@ -447,8 +448,7 @@ class Client:
             except Refused as refusal:
                 refused.append((position, refusal))
                 continue
-            key = self._vault.key_of(found)
-            good[key] = (found, (*good[key][1], position) if key in good else (position,))
+            add_value(good, self._vault.key_of(found), found, position)
         return good
 
     def _observable(self, standing: Standing, value: Value) -> Observable:

@@ -37,6 +37,14 @@ Values = Mapping[bytes, tuple[Observable, tuple[int, ...]]]
 """Values and their positions in the call, by the 16 bytes that stand for them in the vault."""
 
 
+def add_value(
+    values: dict[bytes, tuple[Observable, tuple[int, ...]]], key: bytes, found: Observable, at: int
+) -> None:
+    """Add a value at a position of the call. A template given with bands and without counts once, with them."""
+    known, positions = values.get(key, (found, ()))
+    values[key] = (found if found.bands else known, (*positions, at))
+
+
 @dataclass
 class Spending:
     """What one call paid for, and what ended its evaluating (rule 3)."""

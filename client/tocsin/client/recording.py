@@ -6,26 +6,29 @@ Rules
 2. The highest index under a tag is what counts, so a band's report carries every slot that still stands under the
    tag it is written under, 8 at most, newest first: those of this vault's records, which need not be in the log yet,
    then those that the own log shows and this vault does not know, for another client may have written them.
-3. A re-report of a skeleton replaces its own record of that period: no new box carries the old slots.
+3. A re-report of a skeleton replaces its record of that period: no new box carries the old slots. It may be one that
+   this vault did not seal, where the own log has a slot of it in every band.
 4. Taking a skeleton back covers its records, in whatever period they were sealed, and leaves no slot of theirs in the
    newest box of a tag: the box is written again where other slots stand there, else the tag is retracted. Of an
    earlier period nothing is written any more; a slot that stays there leads to a record that is gone.
-5. A record that this vault did not seal is taken back too, where the own log has a slot of it in every band.
-6. Reading which slots stand and queueing what follows from it is one step, taken by one thread at a time. Of two
-   processes that report into one band at once, one may not see the other's slot; renewing mends that.
+5. A record that this vault did not seal is taken back too, known as in rule 3. Two skeletons that agree in every band
+   cannot be told apart so: who finds the one finds the other.
+6. Reading which slots stand and queueing what follows from it is one step, taken by one at a time of all threads and
+   processes on this vault. A client with another vault is seen from the node's next tick on: of two that report into
+   one band within a tick, one may not see the other's slot; renewing mends that.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 from tocsin.charter.document import ClassKey
 from tocsin.client.banding import Skeleton, stored_bands
 from tocsin.client.charters import Standing
-from tocsin.client.matching import Subject, Taggers, look_up, open_bands
+from tocsin.client.matching import Opened, Subject, Taggers, look_up, open_bands
 from tocsin.client.ports import NodeApi, WireEntry
 from tocsin.client.reporting import Reporter, seal_content
+from tocsin.client.turn import Turn
 from tocsin.client.vault import Vault
 from tocsin.client.vault_skeletons import KeptRecord
 from tocsin.indicators.ptf1 import bands as ptf1
@@ -40,16 +43,18 @@ from tocsin.tlog.entry import WEEK_S, weeks_after
 
 _DAY = 86_400
 
+_Shown = Sequence[Opened[tuple[BandSlot, ...]]]
+
 
 class Recorder:
     """Queues what one client sends of its skeletons besides their reports."""
 
-    def __init__(self, node: NodeApi, vault: Vault, reporter: Reporter, random: Random) -> None:
+    def __init__(self, node: NodeApi, vault: Vault, reporter: Reporter, random: Random, turn: Turn) -> None:
         self._node = node
         self._vault = vault
         self._reporter = reporter
         self._random = random
-        self._turn = threading.RLock()
+        self._turn = turn
 
     def report(
         self,
@@ -120,18 +125,24 @@ class Recorder:
         if not skeletons or not bands:
             return ()
         with self._turn:
-            adopted = self._unknown(standing, skeletons, bands, now)
+            shown = self._shown(standing, bands, standing.periods(0, now), now)
+            adopted = self._unknown(skeletons, shown, now)
             self._vault.skeletons.keep_records(adopted, now)
             keys = [each.skeleton for each in adopted]
             return self.retract(standing, keys, now) + self.clear(standing, keys, now) if keys else ()
 
-    def _unknown(
-        self, standing: Standing, skeletons: Sequence[Skeleton], bands: Sequence[Subject], now: int
-    ) -> list[KeptRecord]:
+    def _shown(
+        self, standing: Standing, bands: Sequence[Subject], periods: Sequence[int], now: int
+    ) -> _Shown:
+        """Return the newest box of each of these bands, period by period, that the own log shows."""
+        taggers = Taggers(standing, [standing.member.id], periods, (Purpose.REPORT,))
+        return open_bands(self._node, standing, look_up(self._node, taggers, bands), now).opened
+
+    def _unknown(self, skeletons: Sequence[Skeleton], shown: _Shown, now: int) -> list[KeptRecord]:
+        """Return the records of these skeletons that this vault did not seal (rules 3 and 5)."""
         known = self._vault.skeletons.known_refs()
-        taggers = Taggers(standing, [standing.member.id], standing.periods(0, now), (Purpose.REPORT,))
         found: dict[tuple[int, int, bytes], dict[tuple[bytes, int], tuple[BandSlot, int]]] = {}
-        for each in open_bands(self._node, standing, look_up(self._node, taggers, bands), now).opened:
+        for each in shown:
             info, band = each.candidate.slot.info, each.candidate.slot.subject.key
             for slot in each.content:
                 if slot.ref not in known:
@@ -172,7 +183,8 @@ class Recorder:
                 Subject(band, BAND, class_key.key_class, epoch, output)
                 for band, output in self._vault.outputs(epoch, wanted).items()
             ]
-            slots = self._standing_slots(standing, subjects, period, now)
+            shown = self._shown(standing, subjects, [period], now)
+            slots = self._standing_slots([each.key for each in subjects], epoch, period, shown, now)
             taggers = Taggers(standing, [standing.member.id], [period], (Purpose.REPORT,))
             for subject in subjects:
                 left = slots.get(subject.key)
@@ -203,8 +215,11 @@ class Recorder:
     ) -> list[WireEntry]:
         period = standing.charter.period_at(now)
         touched = dict.fromkeys(band for skeleton, _ in labels for band in skeleton.bands)
-        slots = self._standing_slots(standing, [subjects[band] for band in touched], period, now)
-        replaced = {each.record.ref for each in self._vault.skeletons.records(s.key for s, _ in labels)}
+        shown = self._shown(standing, [subjects[band] for band in touched], [period], now)
+        slots = self._standing_slots(list(touched), class_key.epoch, period, shown, now)
+        adopted = self._unknown([skeleton for skeleton, _ in labels], shown, now)
+        old = [*adopted, *self._vault.skeletons.records(skeleton.key for skeleton, _ in labels)]
+        replaced = {each.record.ref for each in old}
         until = weeks_after(now, class_key.retention_days * _DAY) * WEEK_S
         entries: list[WireEntry] = []
         fresh: list[KeptRecord] = []
@@ -225,23 +240,18 @@ class Recorder:
             self._band_entry(standing, class_key, subjects[band], slots[band], now) for band in touched
         ]
         # Kept before anything is queued: a record kept without an entry does no harm.
-        self._vault.skeletons.keep_records(fresh, now)
+        self._vault.skeletons.keep_records([*adopted, *fresh], now)
         return entries
 
     def _standing_slots(
-        self, standing: Standing, bands: Sequence[Subject], period: int, now: int
+        self, bands: Sequence[bytes], epoch: int, period: int, shown: _Shown, now: int
     ) -> dict[bytes, list[BandSlot]]:
         """Return the slots that stand under the tags of bands of one epoch in a period, newest first (rule 2)."""
-        if not bands:
-            return {}
-        keys = [each.key for each in bands]
-        slots = self._vault.skeletons.slots(keys, bands[0].epoch, period, now)
+        slots = self._vault.skeletons.slots(bands, epoch, period, now)
         known = self._vault.skeletons.known_refs()
-        taggers = Taggers(standing, [standing.member.id], [period], (Purpose.REPORT,))
-        found = look_up(self._node, taggers, bands)
-        for each in open_bands(self._node, standing, found, now).opened:
-            shown = [slot for slot in each.content if slot.ref not in known]
-            slots.setdefault(each.candidate.slot.subject.key, []).extend(shown)
+        for each in shown:
+            carried = [slot for slot in each.content if slot.ref not in known]
+            slots.setdefault(each.candidate.slot.subject.key, []).extend(carried)
         return slots
 
     def _band_entry(
