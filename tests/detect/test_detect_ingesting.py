@@ -8,14 +8,22 @@ import duckdb
 import pytest
 
 from tests.detect import made_logs
+from tocsin.client import system
 from tocsin.detect import settling
 from tocsin.detect.indicators_file import LOCAL, read_indicators
-from tocsin.detect.ingesting import BadOptions, Options, Summary, ingest
+from tocsin.detect.ingesting import BadOptions, BadOut, Options, Summary, ingest
+from tocsin.detect.spilling import PARTITIONS, spilled_rows
 from tocsin.detect.state import BadState, opened
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
 
 Rows = list[tuple[object, ...]]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state forgets what is old by the clock; the made logs are of the day before."""
+    monkeypatch.setattr(system, "now", lambda: made_logs.TIME + 86_400)
 
 
 def options(state: Path | None = None, **more: object) -> Options:
@@ -149,9 +157,53 @@ def test_bad_lines_are_told_and_strict_writes_nothing(tmp_path: Path) -> None:
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     logs, out = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1)), tmp_path / "o.parquet"
     out.write_text("mine")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(BadOut, match="exists already"):
         ingest([str(logs)], out, options())
     assert out.read_text() == "mine"
+    for wrong, what in (
+        (tmp_path, "is a folder: name a file in it"),
+        (tmp_path / "missing" / "o.parquet", "missing does not exist"),
+        (out / "o.parquet", "cannot be written to"),
+    ):
+        with pytest.raises(BadOut, match=what):
+            ingest([str(logs)], wrong, options())
+    dangling = tmp_path / "link.parquet"
+    dangling.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadOut, match="exists already"):
+        ingest([str(logs)], dangling, options())
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", "a scratch folder of no interest")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    logs = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1))
+    with pytest.raises(BadOut) as caught:
+        ingest([str(logs)], tmp_path / "o.parquet", options())
+    assert str(caught.value).startswith(f"{tmp_path}: cannot be written to (Permission denied)")
+
+
+def test_addresses_of_any_length_do_not_stay_in_memory(tmp_path: Path) -> None:
+    long = [
+        made_logs.line(
+            "a",
+            f"c{n}",
+            "hello there you",
+            metadata={"user_api_key_user_id": "a", "requester_ip_address": f"{n}" + "1" * 1_000_000},
+        )
+        for n in range(3)
+    ]
+    state = keyed(tmp_path / "s")
+    _, summary = run(tmp_path, "a", long, options(state))
+    assert summary.tally.refused.total() > 0
+    with opened(state, 32, 28) as open_state:
+        kept = [
+            row
+            for number in range(PARTITIONS)
+            for row in spilled_rows(open_state.samples, number, open_state.sealing_key)
+        ]
+    assert [max(map(len, row[6])) for row in kept] == [256]
 
 
 def test_logs_without_anything_make_an_empty_file(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tocsin.cli.ingest import (
     common_list,
     format_of,
     need_extra,
+    warn_passed_over,
 )
 from tocsin.cli.output import Json, counted, date, note, print_json, print_table, say, warn
 
@@ -48,7 +49,7 @@ def explain(
     need_extra()
     from tocsin.client.system import random_bytes
     from tocsin.detect.explaining import Explainer
-    from tocsin.detect.ingest import reading
+    from tocsin.detect.ingest import files, reading
     from tocsin.detect.state import read_key
     from tocsin.indicators.ptf1.account import KEY_BYTES
 
@@ -57,12 +58,23 @@ def explain(
         account, random_bytes(KEY_BYTES) if state is None else read_key(state), k, window_days
     )
     bad, counts = reading.BadLines(0), reading.Counts()
-    for piece in reading.pieces(logs, 1):
+    inputs = files.find(logs)
+    for piece in reading.cut(inputs.sources, 1):
         explainer.take(reading.read(piece, form, bad, counts))
     found = explainer.explain(listed)
     note("for your own eyes only: this shows what the account's users wrote")
+    if any(level.refused is None for each in found for level in each.levels):
+        note(
+            "kept as far as this account goes: only `tocsin ingest` looks at all accounts, and refuses what many of "
+            "them share (template.local)"
+        )
+    warn_passed_over(inputs.passed_over)
     if counts.bad:
         warn(f"{counted(counts.bad, 'bad line')} passed over")
+    if not explainer.exchanges:
+        warn(
+            "the logs hold no exchange of this account: write its id as they do, and name the logs that hold it"
+        )
     if json:
         print_json(
             {

@@ -1,8 +1,16 @@
-"""`tocsin ingest`: from a gateway's logs to values to screen and report."""
+"""`tocsin ingest`: from a gateway's logs to values to screen and report.
+
+SIGTERM ends a run as an interrupt does: workers are ended, the scratch folder is removed, neither output nor state is
+left half written. The exit code is 143.
+"""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -15,6 +23,8 @@ if TYPE_CHECKING:
     from tocsin.indicators.ptf1.common_list import CommonList
 
 EXIT_INPUT = 2
+EXIT_TERMINATED = 128 + signal.SIGTERM
+_SHOWN_ENDINGS = 5
 
 Logs = Annotated[
     str,
@@ -37,7 +47,11 @@ CommonFile = Annotated[
     Path | None, Parameter(help="List of common shingles to judge by; the shipped one if not given.")
 ]
 StateFolder = Annotated[
-    Path | None, Parameter(help="Folder of your own that keeps the sample and its key from run to run.")
+    Path | None,
+    Parameter(
+        help="Folder of your own that keeps the sample, its key and what was read from run to run; a log that is named "
+        "again goes on where it was left.",
+    ),
 ]
 
 
@@ -73,7 +87,8 @@ def ingest(
     Nothing leaves this machine. Prompts are sampled and hashed; none is in the file. Bad lines are told and the others
     go on.
 
-    Exit codes: 0 done, 2 some lines were bad and --strict was given (nothing is written), or the input is unusable.
+    Exit codes: 0 done, 2 some lines were bad and --strict was given (nothing is written), or the input is unusable,
+    143 ended by SIGTERM.
     """
     need_extra()
     from tocsin.detect.ingesting import Options
@@ -94,12 +109,19 @@ def ingest(
         Mode.TEST if test else Mode.LIVE,
     )
     rates = Rates()
-    summary = run(logs, out, options, rates)
+    with _ended_by_sigterm():
+        summary = run(logs, out, options, rates)
     rates.end()
     if json:
         print_json(_document(summary))
     else:
         _table(summary)
+    warn_passed_over(summary.passed_over)
+    if summary.forgotten:
+        warn(
+            f"the state has no room to remember {counted(summary.forgotten, 'file')}, which would be counted again: "
+            "name only logs that are new"
+        )
     for bad in summary.bad:
         warn(str(bad))
     if summary.counts.bad > len(summary.bad):
@@ -108,6 +130,35 @@ def ingest(
         fail(f"{counted(summary.counts.bad, 'bad line')}: nothing was written (--strict)")
         return EXIT_INPUT
     return 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is not to be interrupted
+        raise SystemExit(EXIT_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except SystemExit:
+        fail("ended by SIGTERM")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def warn_passed_over(endings: Mapping[str, int]) -> None:
+    """Say which files of folders were not read, by ending."""
+    if not endings:
+        return
+    ordered = sorted(endings, key=lambda each: (-endings[each], each))
+    shown = [f"{each or 'no ending'} ({endings[each]:,})" for each in ordered[:_SHOWN_ENDINGS]]
+    more = ["and others"] if len(ordered) > len(shown) else []
+    files = counted(sum(endings.values()), "file is", "files are")
+    warn(
+        f"{files} passed over in the folders: {', '.join(shown + more)}; name those that are logs one by one"
+    )
 
 
 class Rates:
@@ -176,6 +227,9 @@ def _document(summary: Summary) -> dict[str, object]:
         "records": counts.records,
         "without_content": counts.without_content,
         "bad": counts.bad,
+        "passed_over": summary.passed_over.total(),
+        "read_before": summary.read_before,
+        "continued": summary.continued,
         "accounts": tally.accounts,
         "conversations": tally.conversations,
         "skeletons": tally.kept,
@@ -188,10 +242,15 @@ def _document(summary: Summary) -> dict[str, object]:
 
 def _table(summary: Summary) -> None:
     counts, tally = summary.counts, summary.tally
+    of_files = (
+        ("files passed over, read before", summary.read_before),
+        ("files continued", summary.continued),
+    )
     rows = [
         ("records", counts.records),
         ("records without content", counts.without_content),
         ("bad lines", counts.bad),
+        *((what, count) for what, count in of_files if count),
         ("accounts", tally.accounts),
         ("conversations sampled", tally.conversations),
         ("skeletons kept", tally.kept),

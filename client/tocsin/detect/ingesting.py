@@ -4,8 +4,9 @@
 2. Phase 2 settles the partitions; a worker takes one after the other (see `settling`).
 3. Then all is put into one Parquet file. It is there whole or not at all, and so is the state.
 4. Spilled texts are sealed under a key that only this run holds, in a folder beside the output that is removed at the
-   end, also after an error or an interrupt; only a run that is killed leaves it, `.tocsin-ingest-*`, to be removed by
-   hand.
+   end, also after an error, an interrupt or SIGTERM, for which the command raises; workers are ended first. Only a run
+   that is killed otherwise leaves it, `.tocsin-ingest-*`, to be removed by hand.
+5. With a state, a log that an earlier run read is not read again (see `seen`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import multiprocessing
 import os
 import resource
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -28,12 +30,13 @@ import orjson
 from tocsin.client.system import random_bytes
 from tocsin.detect import state as states
 from tocsin.detect.indicators_file import LOCAL, write_indicators
-from tocsin.detect.ingest import reading
+from tocsin.detect.ingest import files, reading
 from tocsin.detect.ingest.formats import FieldMap
 from tocsin.detect.sampling import DEFAULT_K, DEFAULT_WINDOW_DAYS, MAX_ACCOUNTS, Sampler
+from tocsin.detect.seen import Seen
 from tocsin.detect.settling import Settings, Settler, Tally, as_objects
-from tocsin.detect.spilling import KEY_BYTES, PARTITIONS, Spill
-from tocsin.indicators.ptf1.account import MAX_SAMPLE
+from tocsin.detect.spilling import KEY_BYTES, PARTITIONS, BadSpill, Spill
+from tocsin.indicators.ptf1.account import MAX_SAMPLE, BadSample
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.shingles import Shingler
 from tocsin.indicators.refusal import Mode
@@ -54,6 +57,10 @@ Told = Callable[[str, int, int], None]
 
 class BadOptions(ValueError):
     """Options of a run that cannot be; the message names the option."""
+
+
+class BadOut(ValueError):
+    """An output that cannot be written; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +97,24 @@ class Summary:
     counts: reading.Counts = field(default_factory=reading.Counts)
     bad: list[reading.BadLine] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Files of the folders that are no logs by their endings, by ending."""
+    read_before: int = 0
+    """Files that earlier runs with the state read."""
+    continued: int = 0
+    """Files that grew since an earlier run with the state; what came with it was read."""
+    forgotten: int = 0
+    """Files that the state has no room to remember."""
     written: bool = False
     peak_mib: float = 0.0
     """The most memory of all processes of the hungrier phase together."""
 
 
 def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None = None) -> Summary:
-    """Make the file of indicators `out` of logs. Raises `Unreadable`, `BadState`, `BadSpill`, FileExistsError."""
-    if out.exists():
-        raise FileExistsError(17, "File exists", str(out))
-    if not out.parent.is_dir():
-        raise FileNotFoundError(2, "No such folder", str(out.parent))
+    """Make the file of indicators `out` of logs. Raises `Unreadable`, `BadState`, `BadSpill`, `BadOut`."""
     report = told or (lambda what, done, total: None)
     summary = Summary()
-    with _state(options) as state, TemporaryDirectory(prefix=".tocsin-ingest-", dir=out.parent) as scratch:
+    with _scratch(out) as scratch, _state(options) as state:
         folder = Path(scratch)
         (folder / "spill").mkdir()
         run = _Run(
@@ -119,22 +130,35 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             options,
             state,
         )
-        pieces = reading.pieces(inputs, options.workers * _PIECES_EACH)
+        found = files.find(inputs)
+        summary.passed_over = found.passed_over
+        seen = None if state is None else Seen(state)
+        sources = found.sources
+        if seen is not None:
+            sources = seen.rest_of(sources)
+            summary.read_before, summary.continued = seen.passed_over, seen.continued
+        pieces = reading.cut(sources, options.workers * _PIECES_EACH)
         # Another process has another standard input.
         inline = options.workers == 1 or any(each.path == reading.STANDARD_INPUT for each in pieces)
-        for found in _spread(1 if inline else options.workers, _read, run, pieces, "records", report):
-            summary.counts.merge(found.counts)
-            summary.bad.extend(found.bad)
-            summary.peak_mib += found.peak_mib
+        for each in _spread(1 if inline else options.workers, _read, run, pieces, "records", report):
+            summary.counts.merge(each.counts)
+            summary.bad.extend(each.bad)
+            summary.peak_mib += each.peak_mib
         order = {each.path: place for place, each in enumerate(pieces)}
         summary.bad.sort(key=lambda each: (order.get(each.file, 0), *_natural(each.place)))
         del summary.bad[SHOWN:]
         if options.strict and summary.counts.bad:
             return summary
         peak = 0.0
-        for tally, more in _spread(
-            options.workers, _settle, run, list(range(PARTITIONS)), "partitions", report
-        ):
+        try:
+            settled = _spread(options.workers, _settle, run, list(range(PARTITIONS)), "partitions", report)
+        except BadSpill as error:
+            if state is not None and error.path.parent == state.samples:
+                raise states.BadState(f"{error}; {states.ELSE}") from None
+            raise
+        except BadSample as error:
+            raise states.BadState(f"{options.state}: {error}; {states.ELSE}") from None
+        for tally, more in settled:
             summary.tally.merge(tally)
             peak += more
         parts = sorted(folder.glob("rows-*"))
@@ -143,8 +167,10 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             summary.tally.values[type] -= count
             summary.tally.kept -= count
             summary.tally.refused[LOCAL] += count
-        if state is not None:
+        if state is not None and seen is not None:
+            seen.write(summary.counts.used)
             state.put_in_place()
+            summary.forgotten = seen.forgotten
         own = _peak()
         summary.peak_mib = own + (max(summary.peak_mib, peak) if options.workers > 1 else 0)
         summary.written = True
@@ -216,13 +242,23 @@ def _spread(
     # Not forked: a progress bar is a thread, and a fork with threads may hang.
     context = multiprocessing.get_context("spawn")
     shared = _Shared(context)
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start, (shared,)) as pool:
-        waiting: set[Future[_Result]] = {pool.submit(work, run, items, number) for number in range(workers)}
-        futures = list(waiting)
-        while waiting:
-            _, waiting = wait(waiting, _TOLD_SECONDS, FIRST_COMPLETED)
-            told(what, shared.done(), total)
-        return [each.result() for each in futures]
+        try:
+            futures: list[Future[_Result]] = []
+            futures.extend(pool.submit(work, run, items, number) for number in range(workers))
+            waiting = set(futures)
+            while waiting:
+                ended, waiting = wait(waiting, _TOLD_SECONDS, FIRST_COMPLETED)
+                told(what, shared.done(), total)
+                for each in ended:
+                    each.result()
+            return [each.result() for each in futures]
+        except BaseException:
+            # Leaving the pool would wait until the workers are done with what they are at.
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
 
 
 def _turns(items: Sequence[_Item]) -> Iterator[_Item]:
@@ -250,7 +286,7 @@ def _settle(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, f
     tally = Tally()
     settler = Settler(run.settings, Shingler(CURRENT))
     state = run.state
-    kept = None if state is None else Spill(state.fresh, worker, state.sealing_key)
+    kept = None if state is None else states.Keeper(state, worker)
     earlier = None if state is None else (state.samples, state.sealing_key)
     handle = os.open(run.folder / f"rows-{worker}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb", buffering=1 << 20) as file:
@@ -262,6 +298,24 @@ def _settle(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, f
     if kept is not None:
         kept.close()
     return tally, _peak()
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[str]:
+    if out.is_dir():
+        raise BadOut(f"{out} is a folder: name a file in it")
+    if os.path.lexists(out):
+        raise BadOut(f"{out} exists already: name a new file, nothing is written over")
+    if not out.parent.exists():
+        raise BadOut(f"{out.parent} does not exist: make it first, or name another folder's file")
+    try:
+        scratch = TemporaryDirectory(prefix=".tocsin-ingest-", dir=out.parent)
+    except OSError as error:
+        raise BadOut(
+            f"{out.parent}: cannot be written to ({error.strerror}); name another folder's file"
+        ) from None
+    with scratch as folder:
+        yield folder
 
 
 @contextmanager

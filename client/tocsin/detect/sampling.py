@@ -6,7 +6,8 @@
 3. A text whose place is among these goes to the spill at once. So the spill holds at least the texts of the k smallest
    of all, in whatever order records come, and of one conversation the text with the earliest time.
 4. Facts of an account (exchanges, first and last time, addresses, JA4) are held; of addresses and JA4 each the 64 with
-   the smallest places. Tool schemas are spilled when first seen, as they can be large.
+   the smallest places, cut to 256 characters: none is so long, and what is cut is still refused. Tool schemas are
+   spilled when first seen, as they can be large.
 5. When more accounts are held than allowed, the facts of all go to the spill and the accounts are forgotten: memory
    does not grow with the number of accounts, only the spill does.
 """
@@ -31,9 +32,10 @@ MAX_FACTS = 64
 TEXT, FACTS, TOOLS = 0, 1, 2
 """First item of a spilled row; then account and window, then what the rows below say."""
 
-_DAY = 86_400
+DAY = 86_400
 _NO_PLACE = 1 << 64
 _MAX_TOOLS_TEXT = 1 << 18
+_MAX_FACT_TEXT = 256
 
 
 def partition_of(key: bytes, account: str) -> int:
@@ -72,7 +74,7 @@ class Sampler:
         self, key: bytes, spill: Spill, k: int, window_days: int, max_accounts: int = MAX_ACCOUNTS
     ) -> None:
         self._key, self._spill, self._k = key, spill, k
-        self._window_seconds = window_days * _DAY
+        self._window_seconds = window_days * DAY
         self._max_accounts = max_accounts
         self._held: dict[tuple[str, int], _Account] = {}
 
@@ -150,7 +152,7 @@ class Sampler:
         self._spill.add(account.partition, row)
 
     def _fact(self, facts: set[str], value: str) -> None:
-        facts.add(value)
+        facts.add(value[:_MAX_FACT_TEXT])
         if len(facts) > 2 * MAX_FACTS:
             kept = smallest(self._key, facts)
             facts.clear()

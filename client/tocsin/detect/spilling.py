@@ -33,7 +33,14 @@ _MAX_BLOCK = 1 << 28
 
 
 class BadSpill(ValueError):
-    """A file of rows that was changed, cut short, or sealed under another key."""
+    """A file of rows that was changed, cut short, or sealed under another key: `path`."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(path, what)  # as it is made again on its way between processes
+        self.path, self.what = path, what
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
 
 
 class Spill:
@@ -86,7 +93,7 @@ def spilled_bytes(folder: Path, partition: int) -> int:
     total = 0
     for path in _files(folder, partition):
         with path.open("rb") as file:
-            while sizes := _head(file):
+            while sizes := _head(path, file):
                 total += sizes[0]
                 file.seek(_NONCE + sizes[1], os.SEEK_CUR)
     return total
@@ -96,31 +103,30 @@ def spilled_rows(folder: Path, partition: int, key: bytes) -> Iterator[list[Any]
     """Yield the rows of a partition, of one writer after the other. Raises `BadSpill`."""
     for path in _files(folder, partition):
         with path.open("rb") as file:
-            while sizes := _head(file):
+            while sizes := _head(path, file):
                 nonce, sealed = file.read(_NONCE), file.read(sizes[1])
-                yield from _opened(sizes[0], nonce, sealed, partition, key)
+                try:
+                    rows = _opened(sizes[0], nonce, sealed, partition, key)
+                except (CryptoError, zstandard.ZstdError, ValueError):
+                    raise BadSpill(path, "was changed, or is of another key") from None
+                yield from rows
 
 
 def _files(folder: Path, partition: int) -> list[Path]:
     return sorted(folder.glob(f"{partition:02}-*"))
 
 
-def _head(file: BinaryIO) -> tuple[int, int] | None:
+def _head(path: Path, file: BinaryIO) -> tuple[int, int] | None:
     head = file.read(_HEAD)
     if not head:
         return None
     sizes = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:], "big")
     if len(head) != _HEAD or max(sizes) > _MAX_BLOCK:
-        raise BadSpill("a partition's file is cut short or damaged")
+        raise BadSpill(path, "is cut short or damaged")
     return sizes
 
 
-def _opened(size: int, nonce: bytes, sealed: bytes, partition: int, key: bytes) -> Iterator[list[Any]]:
-    try:
-        packed = crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, bytes([partition]), nonce, key)
-        block = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size)
-    except (CryptoError, zstandard.ZstdError, ValueError):
-        raise BadSpill("a partition's file was changed, or is of another key") from None
-    for line in block.split(b"\n"):
-        row: list[Any] = orjson.loads(line)
-        yield row
+def _opened(size: int, nonce: bytes, sealed: bytes, partition: int, key: bytes) -> list[list[Any]]:
+    packed = crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, bytes([partition]), nonce, key)
+    block = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size)
+    return [orjson.loads(line) for line in block.split(b"\n")]

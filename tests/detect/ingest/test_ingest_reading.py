@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
 import pickle
@@ -19,7 +20,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.detect.ingest import reading
+from tocsin.detect.ingest import reading, sources
+from tocsin.detect.ingest.lines import split
 from tocsin.detect.ingest.reading import BadLine, BadLines, Counts, Piece, Stopped, Unreadable, pieces, read
 from tocsin.detect.ingest.record import GatewayRecord
 
@@ -185,6 +187,56 @@ def test_a_long_line_that_a_compressed_stream_unpacks_to(tmp_path: Path) -> None
     assert accounts(found) == ["a1", "a2"]
     assert [item.rule for item in bad] == ["the line has more than 8 MiB"]
     assert peak < 160 << 20
+
+
+@pytest.mark.parametrize("packer", [gzip.compress, zstandard.compress])
+def test_blank_lines_that_a_compressed_stream_unpacks_to(tmp_path: Path, packer: Any) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(packer(b"\n" * (64 << 20)))
+    tracemalloc.start()
+    try:
+        with path.open("rb") as file:
+            lines = sum(1 for _ in itertools.islice(split(sources.decoded(file)), 3 << 19))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert lines == 3 << 19
+    assert peak < 128 << 20
+
+
+def test_a_chunk_is_never_more_than_a_mebibyte(tmp_path: Path) -> None:
+    path = tmp_path / "a.zst"
+    content = b"x" * (40 << 20) + os.urandom(100)
+    path.write_bytes(zstandard.compress(content))
+    with path.open("rb") as file:
+        chunks = list(sources.decoded(file))
+    assert max(map(len, chunks)) <= 1 << 20
+    assert b"".join(chunks) == content
+
+
+def test_an_account_id_that_is_too_long_is_a_bad_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    ids = ("x" * 1_024, "x" * 1_025, "ü" * 512, "ü" * 513)
+    path.write_bytes(b"".join(line(1, metadata={"user_api_key_user_id": each}) for each in ids) + line(2))
+    found, bad, counts = everything(path)
+    assert accounts(found) == [ids[0], ids[2], "a2"]
+    assert [(item.place, item.rule) for item in bad] == [
+        ("line 2", "the account id has more than 1,024 bytes"),
+        ("line 4", "the account id has more than 1,024 bytes"),
+    ]
+    assert (counts.records, counts.bad) == (3, 2)
+
+
+def test_a_file_that_another_took_the_place_of_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line(1))
+    (piece,) = pieces([str(path)], 1)
+    path.rename(tmp_path / "a.jsonl.1")
+    path.write_bytes(line(2))
+    bad, counts = BadLines(), Counts()
+    assert list(read(piece, "litellm", bad, counts)) == []
+    assert "was replaced by another" in bad.kept[0].rule
+    assert counts.used == set()
 
 
 @pytest.mark.parametrize("wanted", [1, 2, 3, 7])

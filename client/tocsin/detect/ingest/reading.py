@@ -1,13 +1,15 @@
 """Files, folders and standard input, read as records.
 
-1. An input is a file, a folder (every .json, .jsonl, .ndjson, .gz, .zst and .parquet in it, and in its folders), or
-   `-`. Plain files are cut into pieces for several processes; a line belongs to the piece in which it begins.
+1. An input is a file, a folder (see `files`), or `-`. Plain files are cut into pieces for several processes; a line
+   belongs to the piece in which it begins.
 2. A file is read up to the size it had when the pieces were made; what is written to it later is for the next run.
+   A file that another has taken the place of since then is reported, not read.
 3. A line that cannot be read is reported by file, place and rule, never by its content, and the others go on. The
    place is a line where it can be counted, a byte where a piece begins inside the file.
 4. Text is UTF-8, with or without a byte order mark. UTF-16 is refused once, for the whole file.
 5. A file that is one JSON document, an array or an object over many lines, is read whole up to 64 MiB.
-6. A record without a time, out of a format that has none, gets the time of the file's last change.
+6. An account id has at most 1,024 bytes: it is held for each account, and stands in the file of indicators.
+7. A record without a time, out of a format that has none, gets the time of the file's last change.
 """
 
 from __future__ import annotations
@@ -19,35 +21,38 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
 
 from . import parquet, sources
+from .files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, find, is_document
 from .formats import FORMATS, detect_format
 from .lines import MAX_LINE, TOO_LONG, Line, split
-from .record import UNDATED, BadRecord, GatewayRecord
+from .record import MAX_ACCOUNT_BYTES, UNDATED, BadRecord, GatewayRecord
 from .report import BadLine, BadLines, Counts, Stopped
 from .sources import Damaged
 
-__all__ = ["BadLine", "BadLines", "Counts", "Piece", "Stopped", "Unreadable", "pieces", "read"]
+__all__ = [
+    "STANDARD_INPUT",
+    "BadLine",
+    "BadLines",
+    "Counts",
+    "Piece",
+    "Stopped",
+    "Unreadable",
+    "cut",
+    "pieces",
+    "read",
+]
 
 Convert = Callable[[Any], Iterator[GatewayRecord]]
 
 AUTO = "auto"
-STANDARD_INPUT = "-"
 MIN_PIECE = 1 << 20
 MAX_DOCUMENT = 64 << 20
 
-_ENDINGS = (".json", ".jsonl", ".ndjson", ".gz", ".zst", ".parquet")
-_HEAD = 1 << 16
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-class Unreadable(ValueError):
-    """An input that cannot be read at all; the message names it."""
+_QUARTER = MAX_ACCOUNT_BYTES // 4  # no character has more than four bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,57 +63,24 @@ class Piece:
     start: int = 0
     end: int = 0
     size: int = 0
+    identity: tuple[int, int] | None = None
 
 
 def pieces(inputs: Sequence[str], wanted: int) -> list[Piece]:
     """All of `inputs` as at least `wanted` pieces, where they are large enough. Raises Unreadable."""
-    found: list[tuple[str, int, bool]] = []
-    for name in inputs:
-        if name == STANDARD_INPUT:
-            found.append((name, 0, False))
-            continue
-        for path in _files(name):
-            try:
-                status = os.stat(path)
-                # A pipe has no size, and reading its head would take it away.
-                regular = stat.S_ISREG(status.st_mode)
-                found.append((path, status.st_size, regular and _is_lines(path)))
-            except OSError as error:
-                raise Unreadable(f"{path}: cannot be read ({error.strerror})") from None
-    if sum(name == STANDARD_INPUT for name, _, _ in found) > 1:
-        raise Unreadable("standard input can be read once; name `-` once")
-    aim = max(MIN_PIECE, -(-sum(size for _, size, _ in found) // max(wanted, 1)))
+    return cut(find(inputs).sources, wanted)
+
+
+def cut(found: Sequence[Source], wanted: int) -> list[Piece]:
+    """What was found as at least `wanted` pieces, where it is large enough."""
+    aim = max(MIN_PIECE, -(-sum(each.size - each.start for each in found) // max(wanted, 1)))
     made: list[Piece] = []
-    for path, size, is_lines in found:
-        step = aim if is_lines else max(size, 1)
-        starts = range(0, max(size, 1), step)
-        made.extend(Piece(path, start, min(start + step, size), size) for start in starts)
+    for each in found:
+        size = each.size
+        step = aim if each.lines else max(size, 1)
+        starts = range(each.start, max(size, 1), step)
+        made.extend(Piece(each.path, start, min(start + step, size), size, each.identity) for start in starts)
     return made
-
-
-def _files(name: str) -> list[str]:
-    path = Path(name)
-    if not path.exists():
-        raise Unreadable(f"{name} does not exist")
-    if not path.is_dir():
-        return [name]
-    inside = sorted(str(each) for each in path.rglob("*") if each.suffix in _ENDINGS and each.is_file())
-    if not inside:
-        raise Unreadable(f"{name} holds no file that ends in {', '.join(_ENDINGS)}")
-    return inside
-
-
-def _is_lines(path: str) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(_HEAD)
-    packed = head.startswith((sources.GZIP, sources.ZSTD, sources.PARQUET, *_UTF16))
-    return not packed and not _is_document(head)
-
-
-def _is_document(head: bytes) -> bool:
-    # An array, or an object whose first line holds nothing but its brace.
-    head = head.removeprefix(_BOM).lstrip()
-    return head.startswith(b"[") or head.partition(b"\n")[0].rstrip() == b"{"
 
 
 def read(
@@ -133,6 +105,7 @@ class _Reader:
         self._changed: float | None = None
 
     def records(self) -> Iterator[GatewayRecord]:
+        before = self._counts.records
         try:
             if self._piece.path == STANDARD_INPUT:
                 yield from self._of_stream(self._standard_input())
@@ -143,6 +116,8 @@ class _Reader:
             self._bad("the file", f"cannot be read ({error.strerror})")
         except Damaged as error:
             self._bad("the file", str(error))
+        if self._counts.records > before:
+            self._counts.used.add(self._piece.path)
 
     def _standard_input(self) -> BinaryIO:
         file = getattr(sys.stdin, "buffer", None)
@@ -156,6 +131,8 @@ class _Reader:
         piece = self._piece
         status = os.fstat(file.fileno())
         self._changed = status.st_mtime
+        if piece.identity not in (None, (status.st_dev, status.st_ino)):
+            raise Damaged("was replaced by another while this ran; run again for what it holds")
         if not stat.S_ISREG(status.st_mode):
             yield from self._of_stream(file)
         elif piece.start:
@@ -173,16 +150,16 @@ class _Reader:
         chunks = sources.decoded(file)
         first = next(chunks, b"")
         # A pipe may give a few bytes at first.
-        while len(first) < _HEAD and (more := next(chunks, b"")):
+        while len(first) < HEAD and (more := next(chunks, b"")):
             first += more
-        if first.startswith(_UTF16):
+        if first.startswith(UTF16):
             self._bad("the file", "is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
         elif first.startswith(sources.PARQUET):
             self._bad("the file", "is Parquet; name it as a file, not packed or through a pipe")
-        elif _is_document(first[:_HEAD]):
-            yield from self._of_document(first.removeprefix(_BOM), chunks)
+        elif is_document(first[:HEAD]):
+            yield from self._of_document(first.removeprefix(BOM), chunks)
         else:
-            start = len(_BOM) if first.startswith(_BOM) else 0
+            start = len(BOM) if first.startswith(BOM) else 0
             yield from self._of_lines(split(itertools.chain([first[start:]], chunks), start), "line")
 
     def _of_document(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[GatewayRecord]:
@@ -242,6 +219,10 @@ class _Reader:
             if convert is None:
                 convert = self._convert = FORMATS[detect_format(document)]
             for record in convert(document):
+                account = record.account
+                if len(account) > _QUARTER and _size(account) > MAX_ACCOUNT_BYTES:
+                    self._bad(f"{unit} {number}", f"the account id has more than {MAX_ACCOUNT_BYTES:,} bytes")
+                    continue
                 if record.time == UNDATED:
                     record.time = self._undated()
                 counts.records += 1
@@ -261,6 +242,10 @@ class _Reader:
         self._on_bad(BadLine(self._name, place, rule if count == 1 else f"{rule} ({count} of its exchanges)"))
 
 
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def _loads(text: bytes) -> Any:
     try:
         return orjson.loads(text)
@@ -270,7 +255,7 @@ def _loads(text: bytes) -> Any:
 
 def _mended(line: bytes) -> Any:
     # Files that were put together keep the marks they began with.
-    return _loads(line[len(_BOM) :]) if line.startswith(_BOM) else None
+    return _loads(line[len(BOM) :]) if line.startswith(BOM) else None
 
 
 def _why_not(line: bytes, ended: bool) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 UNDATED = 0.0
+MAX_ACCOUNT_BYTES = 1_024
 _END_OF_TIME = 253_402_300_800  # the year 10000, where dates end
 
 

@@ -30,6 +30,8 @@ class Counts:
     without_content: int = 0
     bad: int = 0
     bytes: int = 0  # unpacked; of Parquet, as the file has them
+    used: set[str] = field(default_factory=set, compare=False)
+    """The paths of which a record came."""
 
     def merge(self, other: Counts) -> None:
         """Add what another piece counted."""
@@ -38,6 +40,7 @@ class Counts:
         self.without_content += other.without_content
         self.bad += other.bad
         self.bytes += other.bytes
+        self.used |= other.used
 
 
 @dataclass(slots=True)

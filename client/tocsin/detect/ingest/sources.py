@@ -1,8 +1,8 @@
 """Bytes of an input in chunks: a plain file, gzip, zstd, or standard input.
 
 1. What a file is, is told by its first bytes, not by its name.
-2. A chunk is at most 32 MiB, whatever a compressed stream unpacks to: zstd can make 128 KiB of four bytes, so it is
-   fed a KiB at a time.
+2. A chunk is at most a MiB, whatever a compressed stream unpacks to: blank lines take many times their size when they
+   are split. zstd can make 128 KiB of four bytes, so it is fed a KiB at a time, of which it makes 32 MiB at most.
 3. A stream that is cut off or damaged yields what could be read, then raises Damaged.
 """
 
@@ -113,14 +113,21 @@ def _zstd(file: Readable) -> Iterator[bytes]:
                         frame = decompressor.decompressobj()
                         started = False
                 if size >= CHUNK:
-                    yield b"".join(gathered)
+                    yield from _chunks(gathered)
                     gathered, size = [], 0
     except zstandard.ZstdError:
-        yield b"".join(gathered)
+        yield from _chunks(gathered)
         raise Damaged("the zstd stream is damaged") from None
-    yield b"".join(gathered)
+    yield from _chunks(gathered)
     if started:
         raise Damaged("the zstd stream is cut off")
+
+
+def _chunks(gathered: list[bytes]) -> Iterator[bytes]:
+    whole = b"".join(gathered)
+    gathered.clear()
+    for at in range(0, len(whole), CHUNK):
+        yield whole[at : at + CHUNK]
 
 
 def bounded(file: BinaryIO, size: int) -> Readable:

@@ -1,0 +1,115 @@
+"""The files of a run: named one by one, or found in folders.
+
+1. Of a folder, and of its folders, the files with the endings of logs are read; the others are counted, by ending.
+2. A file that is named twice, also through a folder or a link, is read once. A pipe has neither size nor beginning.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import sources
+
+STANDARD_INPUT = "-"
+ENDINGS = (".json", ".jsonl", ".ndjson", ".gz", ".zst", ".parquet")
+HEAD = 1 << 16
+BOM = b"\xef\xbb\xbf"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Unreadable(ValueError):
+    """An input that cannot be read at all; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input. `identity` is None where it is no file, `lines` says that it is plain lines, which can be cut."""
+
+    path: str
+    size: int = 0
+    identity: tuple[int, int] | None = None
+    lines: bool = False
+    start: int = 0
+    """Where to begin: what is before was read by an earlier run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is to read, and how many files were passed over, by ending (rule 1)."""
+
+    sources: list[Source]
+    passed_over: Counter[str]
+
+
+def find(inputs: Sequence[str]) -> Found:
+    """Return the files of `inputs`. Raises Unreadable."""
+    found: list[Source] = []
+    known: set[tuple[int, int]] = set()
+    others: dict[str, str] = {}
+    for name in inputs:
+        for path in [name] if name == STANDARD_INPUT else _files(name, others):
+            source = Source(path) if path == STANDARD_INPUT else _source(path)
+            if source.identity is None or source.identity not in known:
+                found.append(source)
+            if source.identity is not None:
+                known.add(source.identity)
+    if sum(each.path == STANDARD_INPUT for each in found) > 1:
+        raise Unreadable("standard input can be read once; name `-` once")
+    for source in found:
+        others.pop(os.path.realpath(source.path), None)
+    return Found(found, Counter(others.values()))
+
+
+def is_document(head: bytes) -> bool:
+    """Say whether a file begins like an array, or like an object whose first line holds nothing but its brace."""
+    head = head.removeprefix(BOM).lstrip()
+    return head.startswith(b"[") or head.partition(b"\n")[0].rstrip() == b"{"
+
+
+def _source(path: str) -> Source:
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return Source(path)  # reading the head of a pipe would take it away
+        return Source(path, status.st_size, (status.st_dev, status.st_ino), _is_lines(path))
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _files(name: str, others: dict[str, str]) -> list[str]:
+    if not Path(name).exists():
+        raise Unreadable(f"{name} does not exist")
+    if not Path(name).is_dir():
+        return [name]
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(error.filename, error)
+
+    inside: list[str] = []
+    for folder, _, names in os.walk(name, onerror=refuse):
+        for path in (Path(folder, each) for each in names):
+            if not path.is_file():
+                continue
+            if path.suffix in ENDINGS:
+                inside.append(str(path))
+            else:
+                others[os.path.realpath(path)] = path.suffix
+    if not inside:
+        raise Unreadable(f"{name} holds no file that ends in {', '.join(ENDINGS)}")
+    return sorted(inside)
+
+
+def _unreadable(path: str, error: OSError) -> Unreadable:
+    return Unreadable(f"{path}: cannot be read ({error.strerror})")
+
+
+def _is_lines(path: str) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    packed = head.startswith((sources.GZIP, sources.ZSTD, sources.PARQUET, *UTF16))
+    return not packed and not is_document(head)

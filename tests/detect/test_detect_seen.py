@@ -1,0 +1,255 @@
+"""With a state, no exchange is counted twice, however a log comes again."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import threading
+from pathlib import Path
+
+import duckdb
+import orjson
+import pytest
+import zstandard
+
+from tests.detect import made_logs
+from tocsin.client import system
+from tocsin.detect import seen
+from tocsin.detect.ingest import reading
+from tocsin.detect.ingest.files import find
+from tocsin.detect.ingesting import Options, Summary, ingest
+from tocsin.detect.seen import Seen
+from tocsin.detect.state import BadState, State
+from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.snapshot_files import CURRENT
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "now", lambda: made_logs.TIME)
+
+
+def entry(number: int, pad: int = 0) -> bytes:
+    return (made_logs.line("a", f"c{number}", f"hello there number {number}", pad="x" * pad) + "\n").encode()
+
+
+def entries(start: int, end: int, pad: int = 0) -> bytes:
+    return b"".join(entry(number, pad) for number in range(start, end))
+
+
+def run(*logs: Path, **more: object) -> Summary:
+    folder = logs[0].parent
+    options = Options(shipped(CURRENT.common_prompts), state=folder / "state", **({"workers": 1} | more))  # type: ignore[arg-type]  # any option by its name
+    return ingest([str(each) for each in logs], folder / f"{len(list(folder.iterdir()))}.out", options)
+
+
+def told(summary: Summary) -> tuple[int, int, int]:
+    return summary.counts.records, summary.read_before, summary.continued
+
+
+def exchanges(folder: Path) -> int:
+    out = max(folder.glob("*.out"), key=lambda each: each.stat().st_mtime_ns)
+    ((found,),) = duckdb.execute("SELECT max(exchanges) FROM read_parquet(?)", [str(out)]).fetchall()
+    return int(found)
+
+
+@pytest.mark.parametrize(("pad", "workers"), [(0, 1), (30_000, 1), (30_000, 2)])
+def test_a_log_that_grew_goes_on_where_it_was_left(tmp_path: Path, pad: int, workers: int) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(entries(0, 5, pad))
+    assert told(run(path, workers=workers)) == (5, 0, 0)
+    assert told(run(path, workers=workers)) == (0, 1, 0)
+    with path.open("ab") as file:
+        file.write(entries(5, 8, pad))
+    rotated = path.rename(tmp_path / "a.jsonl.1")
+    path.write_bytes(entries(8, 10, pad))
+    assert told(run(path, rotated, workers=workers)) == (5, 0, 1)
+    assert told(run(path, rotated, workers=workers)) == (0, 2, 0)
+    assert exchanges(tmp_path) == 10
+
+
+@pytest.mark.parametrize("cut", [1, 20, 200])
+def test_a_last_line_that_was_cut_off_is_read_when_it_is_complete(tmp_path: Path, cut: int) -> None:
+    path, whole = tmp_path / "a.jsonl", entries(0, 4)
+    path.write_bytes(whole[:-cut])
+    summary = run(path)
+    # With nothing but its newline missing, it was read, and does not count again.
+    assert (summary.counts.records, summary.counts.bad) == ((4, 0) if cut == 1 else (3, 1))
+    summary = run(path)
+    assert (told(summary), summary.counts.bad) == ((0, 1, 0), 0)
+    path.write_bytes(whole + entries(4, 6))
+    assert told(run(path)) == (2 if cut == 1 else 3, 0, 1)
+    assert exchanges(tmp_path) == 6
+
+
+def read(path: Path, state: State) -> int:
+    memory, counts = Seen(state), reading.Counts()
+    for piece in reading.cut(memory.rest_of(find([str(path)]).sources), 1):
+        for _ in reading.read(piece, "litellm", reading.BadLines(), counts):
+            pass
+    memory.write(counts.used)
+    (state.fresh / "seen").rename(state.samples / "seen")
+    return counts.records
+
+
+def test_wherever_a_log_was_cut_off_each_line_counts_once(tmp_path: Path) -> None:
+    path, whole = tmp_path / "a.jsonl", b"\xef\xbb\xbf" + entries(0, 3)
+    newlines = [at for at, each in enumerate(whole) if each == 0x0A]
+    for cut in {*range(0, len(whole), 17), *(at + more for at in newlines for more in (-1, 0, 1))}:
+        state = State(tmp_path / str(cut), bytes(32), 28, made_logs.TIME)
+        for folder in (state.samples, state.fresh):
+            folder.mkdir(parents=True)
+        path.write_bytes(whole[:cut])
+        first = read(path, state)
+        path.write_bytes(whole)
+        assert (first + read(path, state), read(path, state)) == (3, 0), cut
+
+
+def test_a_last_line_is_found_however_long_it_is(tmp_path: Path) -> None:
+    path, whole = tmp_path / "a.jsonl", entries(0, 2) + entry(2, 300_000)
+    path.write_bytes(whole[:-100])
+    assert told(run(path)) == (2, 0, 0)
+    path.write_bytes(whole)
+    assert told(run(path)) == (1, 0, 1)
+    with path.open("ab") as file:
+        file.write(b'{"' + b"x" * (9 << 20))
+    summary = run(path)
+    assert (told(summary), summary.bad[0].rule) == ((0, 0, 1), "the line has more than 8 MiB")
+    with path.open("ab") as file:
+        file.write(b"\n" + entry(3))
+    assert told(run(path)) == (1, 0, 1)
+    assert exchanges(tmp_path) == 4
+
+
+def parquet(path: Path, content: bytes) -> None:
+    source = path.with_name("rows")
+    source.write_bytes(content)
+    duckdb.sql(f"SELECT * FROM read_json('{source}', format='newline_delimited')").write_parquet(str(path))
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "parquet", "document"])
+def test_a_file_that_cannot_be_continued_is_passed_over_while_it_is_the_same(
+    tmp_path: Path, kind: str
+) -> None:
+    path, content = tmp_path / "a", entries(0, 3)
+
+    def write(content: bytes) -> None:
+        match kind:
+            case "gzip":
+                path.write_bytes(gzip.compress(content))
+            case "zstd":
+                path.write_bytes(zstandard.compress(content))
+            case "parquet":
+                parquet(path, content)
+            case _:
+                path.write_bytes(b"[\n" + content.rstrip().replace(b"\n", b",\n") + b"]")
+
+    write(content)
+    assert told(run(path)) == (3, 0, 0)
+    path.rename(tmp_path / "b")
+    assert told(run(tmp_path / "b")) == (0, 1, 0)
+    write(entries(3, 8))
+    assert told(run(tmp_path / "b", path)) == (5, 1, 0)
+    assert exchanges(tmp_path) == 8
+
+
+def test_a_file_that_was_changed_or_cut_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(entries(0, 4, 40_000))
+    assert told(run(path)) == (4, 0, 0)
+    # The first 64 KiB are as they were, what was read behind them is not.
+    path.write_bytes(entries(0, 3, 40_000) + entry(7, 40_000))
+    assert told(run(path)) == (4, 0, 0)
+    path.write_bytes(entries(0, 2, 40_000))
+    assert told(run(path)) == (2, 0, 0)
+
+
+def test_files_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    one.write_bytes(entries(0, 3) + entry(3))
+    other.write_bytes(entries(0, 3) + entry(4) + entry(5))
+    assert told(run(one)) == (4, 0, 0)
+    assert told(run(other)) == (5, 0, 0)
+    assert told(run(one, other)) == (0, 2, 0)
+
+
+def test_standard_input_and_pipes_are_always_read(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    for _ in range(2):
+        writer = threading.Thread(target=path.write_bytes, args=(entries(0, 2),))
+        writer.start()
+        assert told(run(path)) == (2, 0, 0)
+        writer.join()
+
+
+def test_a_file_that_gave_nothing_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(entries(0, 3))
+    summary = run(path, format="otlp")
+    assert (told(summary), summary.counts.bad) == ((0, 0, 0), 3)
+    assert told(run(path)) == (3, 0, 0)
+
+
+def test_a_run_that_writes_nothing_remembers_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(entries(0, 3) + b"x\n")
+    assert not run(path, strict=True).written
+    with monkeypatch.context() as patched:
+
+        def crash(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr("tocsin.detect.state.State.put_in_place", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run(path)
+    assert told(run(path)) == (3, 0, 0)
+    assert exchanges(tmp_path) == 3
+
+
+def remembered(folder: Path) -> int:
+    return len(orjson.loads((folder / "state" / "samples" / "seen").read_bytes()))
+
+
+def test_files_are_forgotten_after_a_year_and_when_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = [tmp_path / f"{name}.jsonl" for name in "abc"]
+    for number, path in enumerate(logs):
+        path.write_bytes(entry(number))
+    run(*logs)
+    assert remembered(tmp_path) == 3
+    monkeypatch.setattr(system, "now", lambda: made_logs.TIME + 365 * 86_400)
+    assert told(run(logs[0])) == (0, 1, 0)
+    assert remembered(tmp_path) == 3
+    monkeypatch.setattr(system, "now", lambda: made_logs.TIME + 366 * 86_400)
+    assert told(run(logs[0])) == (0, 1, 0)
+    assert remembered(tmp_path) == 1
+    monkeypatch.setattr(seen, "MAX_FILES", 2)
+    assert run(*logs).forgotten == 1
+    assert remembered(tmp_path) == 2
+
+
+def test_what_is_remembered_says_nothing_without_the_key(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        (folder / "secret-name.jsonl").write_bytes(entry(1))
+        run(folder / "secret-name.jsonl")
+    stored = [(folder / "state" / "samples" / "seen").read_bytes() for folder in (one, other)]
+    assert b"secret-name" not in stored[0]
+    assert orjson.loads(stored[0])[0][:2] != orjson.loads(stored[1])[0][:2]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"{}x", b"[[1]]", b'[["a","b",1,2,"3"]]', b"7", b'[["a",[],1,2,3]]']
+)
+def test_a_memory_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(entry(1))
+    run(path)
+    memory = tmp_path / "state" / "samples" / "seen"
+    memory.write_bytes(content)
+    with pytest.raises(BadState) as caught:
+        run(path)
+    assert str(caught.value).startswith(f"{memory}: is damaged; put the state folder back from a backup")
