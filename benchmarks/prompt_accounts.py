@@ -23,7 +23,7 @@ from measure import ROOT
 from tocsin.indicators.ptf1.bands import BANDS, MIN_SHINGLES, ROWS, minima
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import find_blocks
+from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, find_blocks
 from tocsin.indicators.ptf1.template import judge
 from tocsin.indicators.snapshot_files import CURRENT
 
@@ -92,8 +92,10 @@ def prints(prompts: Sequence[str]) -> Prints:
     banded: list[Skeleton] = []
     for block in find_blocks([SHINGLER.hashes(each) for each in prompts]):
         exact |= {level for level in block.levels if judge(level, COMMON) is None}
-        if block.shingles in exact and len(block.shingles) >= MIN_SHINGLES:
-            banded.append(block.shingles)
+        levels = {
+            each for percent, each in zip(LEVELS, block.levels, strict=True) if percent in BANDED_LEVELS
+        }
+        banded += [each for each in levels if each in exact and len(each) >= MIN_SHINGLES]
     return Prints(frozenset(exact), tuple(banded))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.detect.made_logs import TEMPLATE, TOPICS
 from tocsin.detect.comparing import compare_skeletons, compare_values, skeletons_of
 from tocsin.detect.explaining import word_runs
+from tocsin.detect.indicators_file import Indicator
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.ptf1.shingles import Shingler
@@ -12,6 +13,10 @@ from tocsin.indicators.ptf1.template import write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 
 COMMON = shipped(CURRENT.common_prompts)
+
+
+def indicator(value: str, account: str) -> Indicator:
+    return Indicator(1, "prompt.template", value, (account,), 1, 0, 0)
 
 
 def prompts(template: str = TEMPLATE) -> list[str]:
@@ -32,9 +37,20 @@ def test_a_changed_template_agrees_in_bands_only() -> None:
     assert not pair.equal
     assert pair.bands >= BAND_THRESHOLD
     assert pair.reached
-    values = [write_skeleton(each[0][0], COMMON) for each in (left, right)]
-    (found,) = compare_values(values[:1], values[1:])
+    rows = [
+        indicator(write_skeleton(side[0].shingles, COMMON), name)
+        for side, name in ((left, "a"), (right, "b"))
+    ]
+    (found,) = compare_values(rows[:1], rows[1:])
     assert (found.bands, found.shared, found.reached) == (pair.bands, pair.shared, True)
+    assert found.accounts == (("a",), ("b",))
+
+
+def test_files_of_indicators_are_equal_where_one_level_has_bands_and_the_other_has_none() -> None:
+    (block,) = skeletons_of(prompts())
+    rows = [indicator(write_skeleton(block.shingles, COMMON, banded=banded), "a") for banded in (True, False)]
+    (found,) = compare_values(rows[:1], rows[1:])
+    assert (found.equal, found.bands, found.reached) == (True, 0, True)
 
 
 def test_different_templates_have_no_pair() -> None:

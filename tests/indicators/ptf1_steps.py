@@ -58,6 +58,25 @@ ACCOUNT = (
     "Why does my bicycle squeak when it rains?",
     "What is a good name for a grey cat?",
 )
+_PASSAGE = (
+    "The harbour froze in the second week of January, and for eleven days no ship left it; grain was carried over the "
+    "ice on sledges, and the price of bread doubled before the thaw."
+)
+
+
+def _changed(prompt: str, nth: int) -> str:
+    """Put another word in the place of every ninth, beginning with word `nth`."""
+    words = prompt.split()
+    for place in range(nth % 9, len(words), 9):
+        words[place] = f"other{'abcdefghijk'[nth]}"
+    return " ".join(words)
+
+
+CHANGED = tuple(_changed(_TEMPLATE.format(topic=_TOPICS[nth % len(_TOPICS)]), nth) for nth in range(10))
+WITH_PASSAGE = tuple(
+    _TEMPLATE.format(topic=_TOPICS[nth % len(_TOPICS)]) + (f" {_PASSAGE}" if nth < 7 else "")
+    for nth in range(10)
+)
 COMMON_ONLY = tuple(
     f"I want you to act as an expert in the field of {topic}. Please answer the following question."
     for topic in _TOPICS
@@ -92,6 +111,7 @@ def of_account(prompts: tuple[str, ...]) -> dict[str, Any]:
             "bits": strength(block.shingles, common),
             "refused": refusal.value if refusal else None,
             "value": text,
+            "value_without_bands": write_skeleton(block.shingles, common, banded=False),
         }
         if refusal is None:
             step["canonical"] = observable("prompt.template", text).canonical.hex()
@@ -108,5 +128,10 @@ def vectors() -> dict[str, Any]:
         "about": "ptf1 (protos/PTF1.md): prompts to tokens and shingle hashes; accounts to skeletons and bands.",
         "common_list": {"name": common.name, "id": common.id.hex(), "shingles": len(common)},
         "texts": {name: of_text(text) for name, text in TEXTS.items()},
-        "accounts": {"template": of_account(ACCOUNT), "common": of_account(COMMON_ONLY)},
+        "accounts": {
+            "template": of_account(ACCOUNT),
+            "changed": of_account(CHANGED),
+            "passage": of_account(WITH_PASSAGE),
+            "common": of_account(COMMON_ONLY),
+        },
     }

@@ -1,5 +1,6 @@
 """What ptf1 promises of any text, any account and any sample."""
 
+import itertools
 import unicodedata
 from random import Random  # noqa: TID251 - only a type: Hypothesis makes them
 
@@ -94,12 +95,33 @@ def test_every_skeleton_is_as_dense_as_it_claims(units: list[frozenset[int]]) ->
             for shingle in level:
                 held = sum(shingle in units[place] for place in block.units)
                 assert 100 * held >= percent * len(block.units)
-        assert block.levels[0] >= block.levels[1] >= block.levels[2]
+                assert held >= MIN_SUPPORT
+        for lower, higher in itertools.pairwise(block.levels):
+            assert lower >= higher
 
 
 def test_three_conversations_are_no_support() -> None:
     assert find_blocks([frozenset(range(50))] * 3) == []
     assert len(find_blocks([frozenset(range(50))] * 4)) == 1
+
+
+def test_a_template_whose_words_change_in_each_prompt_is_whole_at_the_lowest_level() -> None:
+    # Ten units, each without three of ten shingles: each shingle is in six, seven or eight of them.
+    template = list(range(20))
+    units = [
+        frozenset(each for each in template if (3 * unit + each) % 10 >= 3) | {1_000 + unit}
+        for unit in range(10)
+    ]
+    (block,) = find_blocks(units)
+    assert block.levels[0] == frozenset(template)
+    assert block.levels[LEVELS.index(80)] != block.levels[0]
+
+
+def test_a_passage_is_dropped_from_each_level_on_its_own() -> None:
+    template, passage = frozenset(range(12)), frozenset(range(100, 130))
+    units = [template | (passage if place < 5 else frozenset()) for place in range(10)]
+    (block,) = find_blocks(units)
+    assert set(block.levels) == {template}
 
 
 def test_the_template_wins_over_a_longer_passage_that_few_conversations_share() -> None:
@@ -168,9 +190,13 @@ def test_a_damaged_common_list_is_refused() -> None:
 def test_a_skeleton_survives_being_written(shingles: frozenset[int]) -> None:
     text = write_skeleton(shingles, COMMON)
     assert read_skeleton(TEMPLATE, text) == (COMMON.id, tuple(sorted(shingles)))
+    exact = write_skeleton(shingles, COMMON, banded=False)
+    assert read_skeleton(TEMPLATE, exact) == read_skeleton(TEMPLATE, text)
     refusal = judge(shingles, COMMON)
     if refusal is None:
         found = observable(TEMPLATE, text)
+        assert observable(TEMPLATE, exact) == found
+        assert observable(TEMPLATE, exact).bands == ()
         assert len(found.bands) == (96 if len(shingles) >= 32 else 0)
         assert {each.type for each in found.bands} <= {BAND}
     else:

@@ -56,6 +56,7 @@ def test_value_canonical_bytes_and_bands_again_with_nothing_but_sha256() -> None
     id = PUBLISHED["common_list"]["id"]
     text = f"ptf1:{id}:{base64.urlsafe_b64encode(packed).rstrip(b'=').decode()}"
     assert TEMPLATE["value"] == text
+    assert TEMPLATE["value_without_bands"] == text.replace("ptf1:", "ptf1-exact:")
     canonical = b"ptf1" + bytes.fromhex(id) + hashlib.sha256(packed).digest()
     assert TEMPLATE["canonical"] == canonical.hex() == observable("prompt.template", text).canonical.hex()
     for band in range(BANDS):
@@ -69,6 +70,19 @@ def test_value_canonical_bytes_and_bands_again_with_nothing_but_sha256() -> None
         digest = hashlib.sha256(struct.pack(f">{ROWS}Q", *values)).digest()
         assert TEMPLATE["bands"][band] == (b"ptf1" + bytes.fromhex(id) + bytes([band + 1]) + digest).hex()
     assert [each.canonical.hex() for each in observable("prompt.template", text).bands] == TEMPLATE["bands"]
+
+
+def test_levels_of_a_template_whose_words_change_in_each_prompt() -> None:
+    (changed,) = PUBLISHED["accounts"]["changed"]["skeletons"]
+    sizes = [len(level) for level in changed["levels"].values()]
+    assert sizes[0] == len(TEMPLATE["levels"]["60"])
+    assert sizes[-1] < sizes[0]
+    assert set(changed["levels"]["40"]) == set(TEMPLATE["levels"]["60"])
+
+
+def test_a_passage_of_seven_of_ten_conversations_is_in_no_level() -> None:
+    (found,) = PUBLISHED["accounts"]["passage"]["skeletons"]
+    assert found["levels"]["60"] == TEMPLATE["levels"]["60"]
 
 
 def test_everyday_phrases_are_refused_as_common() -> None:

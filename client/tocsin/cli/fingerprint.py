@@ -124,8 +124,8 @@ def explain(
 def compare(a: Path, b: Path, *, common: CommonFile = None, json: Json = False) -> int:
     """Compare two files of prompts (one a line, or JSON lines with `prompt`), or two files of indicators.
 
-    Skeletons are numbered in the order in which they are found. A federation tells of two that are equal at some level,
-    or agree in enough bands.
+    Skeletons are numbered in the order in which they are found; of files of indicators their accounts are named. A
+    federation tells of two that are equal at some level, or agree in enough bands.
 
     Exit codes: 0 some are alike, 1 none are, 2 the input is unusable.
     """
@@ -136,9 +136,7 @@ def compare(a: Path, b: Path, *, common: CommonFile = None, json: Json = False) 
     from tocsin.indicators.ptf1.template import TEMPLATE
 
     if all(_is_parquet(each) for each in (a, b)):
-        left, right = (
-            [each.value for each in read_indicators(path) if each.type == TEMPLATE] for path in (a, b)
-        )
+        left, right = ([each for each in read_indicators(path) if each.type == TEMPLATE] for path in (a, b))
         pairs = compare_values(left, right)
     else:
         mine, theirs = (skeletons_of(read_prompts(path)) for path in (a, b))
@@ -159,8 +157,8 @@ def compare(a: Path, b: Path, *, common: CommonFile = None, json: Json = False) 
             ("A", "B", "shingles", "in common", "Jaccard", "equal", f"bands of {BANDS}", "told"),
             [
                 (
-                    str(each.left),
-                    str(each.right),
+                    _side(each.left, each.accounts[0]),
+                    _side(each.right, each.accounts[1]),
                     f"{each.shingles[0]}, {each.shingles[1]}",
                     str(each.shared),
                     f"{each.jaccard:.3f}",
@@ -219,6 +217,14 @@ def make_common(
     else:
         say(f"{made.name} ({made.id.hex()}): {counted(len(made), 'shingle')} of {counted(prompts, 'prompt')}")
     return 0
+
+
+def _side(number: int, accounts: tuple[str, ...]) -> str:
+    """Name a skeleton by its number and, of a file of indicators, by an account that holds it."""
+    if not accounts:
+        return str(number)
+    more = f" and {len(accounts) - 1} more" if len(accounts) > 1 else ""
+    return f"{number}: {accounts[0]}{more}"
 
 
 def _is_parquet(path: Path) -> bool:

@@ -3,23 +3,22 @@
 1. Of four prompts or more the skeletons count, as they would of an account. Of fewer, what all of them have in common.
 2. Two skeletons are told where they share a shingle; of two files of indicators, where they are equal or agree in τ
    bands, which is what a federation would see.
-3. Bands are there for skeletons of 32 shingles or more; smaller ones agree in none.
+3. Only levels that have bands, of 32 shingles or more, agree in some; of two such levels a side the best pair counts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tocsin.detect.indicators_file import Indicator
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SUPPORT, find_blocks
+from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, MIN_SUPPORT, Block, find_blocks
 from tocsin.indicators.ptf1.template import TEMPLATE, band_values, read_skeleton, write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
-
-Levels = tuple[frozenset[int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,52 +37,66 @@ class Likeness:
     bands: int
     reached: bool
     """Whether a federation would tell: equal, or τ bands agree."""
+    accounts: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()), repr=False)
+    """Of two files of indicators: the accounts that hold each."""
 
 
-def skeletons_of(prompts: Iterable[str]) -> list[Levels]:
+def skeletons_of(prompts: Iterable[str]) -> list[Block]:
     """Return the skeletons of prompts (rule 1)."""
     shingler = Shingler(CURRENT)
     units = [each for prompt in prompts if (each := shingler.hashes(prompt))]
     if len(units) >= MIN_SUPPORT:
-        return [block.levels for block in find_blocks(units)]
-    return [(frozenset.intersection(*units),) * len(LEVELS)] if units else []
+        return find_blocks(units)
+    common = frozenset[int].intersection(*units) if units else frozenset[int]()
+    return [Block((common,) * len(LEVELS), tuple(range(len(units))))] if common else []
 
 
-def compare_skeletons(left: Sequence[Levels], right: Sequence[Levels], common: CommonList) -> list[Likeness]:
+def compare_skeletons(left: Sequence[Block], right: Sequence[Block], common: CommonList) -> list[Likeness]:
     """Return each pair that shares a shingle, the most alike first."""
-    bands = [[_bands(write_skeleton(each[0], common)) for each in side] for side in (left, right)]
+    bands = [[_bands_of_block(each, common) for each in side] for side in (left, right)]
     found = []
     for one, mine in enumerate(left):
         for other, theirs in enumerate(right):
-            if mine[0] & theirs[0]:
-                equal = [percent for percent, a, b in zip(LEVELS, mine, theirs, strict=True) if a == b]
-                agreeing = len(bands[0][one] & bands[1][other])
-                either = not set(mine).isdisjoint(theirs)
-                found.append(_likeness((one, other), mine[0], theirs[0], either, equal, agreeing))
+            if mine.shingles & theirs.shingles:
+                pairs = zip(LEVELS, mine.levels, theirs.levels, strict=True)
+                equal = [percent for percent, a, b in pairs if a == b]
+                agreeing = max(len(a & b) for a in bands[0][one] for b in bands[1][other])
+                either = not set(mine.levels).isdisjoint(theirs.levels)
+                places = one + 1, other + 1
+                found.append(_likeness(places, mine.shingles, theirs.shingles, either, equal, agreeing))
     return sorted(found, key=lambda each: -each.jaccard)
 
 
-def compare_values(left: Sequence[str], right: Sequence[str]) -> list[Likeness]:
-    """Return each pair of skeletons, as texts, that is equal or agrees in τ bands (rule 2)."""
+def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> list[Likeness]:
+    """Return each pair of skeletons of two files that is equal or agrees in τ bands (rule 2)."""
     holders: dict[bytes, list[int]] = {}
-    for place, value in enumerate(right):
-        for band in _bands(value):
+    places: dict[tuple[bytes, tuple[int, ...]], int] = {}
+    for place, each in enumerate(right):
+        places[read_skeleton(TEMPLATE, each.value)] = place
+        for band in band_values(each.value):
             holders.setdefault(band, []).append(place)
-    places = {value: place for place, value in enumerate(right)}
     found = []
-    for one, value in enumerate(left):
-        agreeing = Counter(place for band in _bands(value) for place in holders.get(band, ()))
+    for one, each in enumerate(left):
+        agreeing = Counter(place for band in band_values(each.value) for place in holders.get(band, ()))
         pairs = {place: count for place, count in agreeing.items() if count >= BAND_THRESHOLD}
-        if value in places:
-            pairs.setdefault(places[value], 0)
+        skeleton = read_skeleton(TEMPLATE, each.value)
+        equal = places.get(skeleton)
+        if equal is not None:
+            pairs.setdefault(equal, 0)
         for other, count in pairs.items():
-            mine, theirs = (frozenset(read_skeleton(TEMPLATE, each)[1]) for each in (value, right[other]))
-            found.append(_likeness((one, other), mine, theirs, value == right[other], [], count))
+            theirs = read_skeleton(TEMPLATE, right[other].value)
+            found.append(
+                _likeness(
+                    (one + 1, other + 1), frozenset(skeleton[1]), frozenset(theirs[1]), other == equal, [], count,
+                    (each.accounts, right[other].accounts),
+                )
+            )  # fmt: skip
     return sorted(found, key=lambda each: (-each.jaccard, each.left, each.right))
 
 
-def _bands(value: str) -> frozenset[bytes]:
-    return frozenset(band_values(value))
+def _bands_of_block(block: Block, common: CommonList) -> list[frozenset[bytes]]:
+    levels = (each for percent, each in zip(LEVELS, block.levels, strict=True) if percent in BANDED_LEVELS)
+    return [frozenset(band_values(write_skeleton(each, common))) for each in levels]
 
 
 def _likeness(
@@ -93,11 +106,11 @@ def _likeness(
     equal: bool,
     levels: Sequence[int],
     bands: int,
+    accounts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> Likeness:
     shared = len(mine & theirs)
     return Likeness(
-        places[0] + 1,
-        places[1] + 1,
+        *places,
         (len(mine), len(theirs)),
         shared,
         shared / len(mine | theirs),
@@ -105,4 +118,5 @@ def _likeness(
         tuple(levels),
         bands,
         equal or bands >= BAND_THRESHOLD,
+        accounts,
     )

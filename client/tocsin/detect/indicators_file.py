@@ -4,7 +4,8 @@
    found in; else those sampled), first_seen and last_seen (of the account, unix seconds), window (its first second).
 2. A skeleton held by more than X % of the accounts, and by 50 at least, is what everybody here writes: refused as
    `template.local`.
-3. DuckDB does it on disk where it must, loads no extension, and reads nothing but the named files.
+3. A skeleton that is one account's level with bands and another's without is read once, with bands.
+4. DuckDB does it on disk where it must, loads no extension, and reads nothing but the named files.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ WITH each AS (
     WHERE ? OR account IN (SELECT unnest(?::VARCHAR[]))
     GROUP BY account, type, value, "window"
 )
-SELECT min(place), type, value, list_sort(list(DISTINCT account)), sum(exchanges), min(first_seen), max(last_seen)
-FROM each GROUP BY type, value ORDER BY 1
+SELECT min(place), type, max(value), list_sort(list(DISTINCT account)), sum(exchanges), min(first_seen), max(last_seen)
+FROM each GROUP BY type, replace(value, 'ptf1-exact:', 'ptf1:') ORDER BY 1
 """
 
 

@@ -24,7 +24,7 @@ from tocsin.detect.spilling import Spill, spilled_bytes, spilled_rows
 from tocsin.indicators.ptf1.account import Conversation, Sample, parse_sample, place_of
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import find_blocks
+from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, find_blocks
 from tocsin.indicators.ptf1.template import SYSTEM, TEMPLATE, judge, write_skeleton
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.registry import observable
@@ -240,11 +240,14 @@ class Settler:
 def skeletons(units: list[frozenset[int]], common: CommonList, tally: Tally) -> Iterator[tuple[str, int]]:
     """Yield each skeleton worth sharing as text, with its support; refusals are counted (rule 4)."""
     for block in find_blocks(units):
+        banded = {
+            level for percent, level in zip(LEVELS, block.levels, strict=True) if percent in BANDED_LEVELS
+        }
         for level in dict.fromkeys(block.levels):
             refusal = judge(level, common)
             if refusal is None:
                 tally.kept += 1
-                yield write_skeleton(level, common), len(block.units)
+                yield write_skeleton(level, common, banded=level in banded), len(block.units)
             else:
                 tally.refused[refusal.value] += 1
 

@@ -4,28 +4,32 @@
 2. A seed is a set of units that some shingle occurs in, 4 at least. Its block: those units, and the shingles that at
    least 60 % of them have. Of the blocks with 8 shingles or more the one with the most units wins, then the one with
    the most shingles, then the one whose smallest hash is smallest.
-3. The block is settled once: units that have at least half of its shingles join it, and its shingles become those that
-   60 % of all its units have. Then a passage is dropped: shingles that occur in exactly the same part of the units, 8
-   or more and a quarter of the block's, unless fewer than 8 would be left.
+3. The block is settled once: units that have at least half of its shingles join it.
 4. The block's units are taken out and the search begins again, while a block of 8 shingles or more is found, 8 times
    at most.
 5. Seeds are tried in order of units × shingles that occur in exactly these units, 256 at most.
-6. A block's levels are the shingles that 60, 80 and 100 % of its units have: a shingle near 60 % comes and goes with
-   the sample, so two accounts seldom agree on all of that level and nearly always on one of the three.
+6. A block has five levels. The first is the shingles that 40 % of its units have, 4 units at least; each further one
+   those of the level before that 50, 60, 80 and 100 % have. From each a passage is dropped: shingles that occur in
+   exactly the same part of the units, 8 or more and a quarter of the level's, unless fewer than 8 would be left.
+7. Two accounts seldom agree on all of a level, since a shingle near its share comes and goes with the sample, and
+   nearly always on one of the five. Below 60 % is what is left of a template whose words are changed in each prompt.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 MIN_SUPPORT = 4
 MIN_SHINGLES = 8
 MAX_BLOCKS = 8
-LEVELS = (60, 80, 100)
-"""Percent of a block's units, the lowest first: the skeleton itself."""
+LEVELS = (40, 50, 60, 80, 100)
+"""Percent of a block's units, the lowest first."""
+BANDED_LEVELS = (40, 60)
+"""The levels that have bands, where they are large enough."""
 
+_DENSE = 60
 _MAX_SEEDS = 256
 
 
@@ -38,8 +42,8 @@ class Block:
 
     @property
     def shingles(self) -> frozenset[int]:
-        """The shingles that 60 % of the units have."""
-        return self.levels[0]
+        """The shingles that 60 % of the units have: the skeleton itself."""
+        return self.levels[LEVELS.index(_DENSE)]
 
 
 def find_blocks(units: Sequence[frozenset[int]]) -> list[Block]:
@@ -61,7 +65,7 @@ def find_blocks(units: Sequence[frozenset[int]]) -> list[Block]:
         seeds = sorted(groups, key=lambda each: (-each.bit_count() * len(groups[each]), min(groups[each])))
         members = max(seeds[:_MAX_SEEDS], key=lambda each: _worth(groups, each))
         members = _settled(units, groups, members, alive)
-        block = _block(units, _without_passages(groups, _common(groups, members), members), members)
+        block = _block(groups, members)
         if len(block.shingles) >= MIN_SHINGLES or not found:
             found.append(block)
         if len(block.shingles) < MIN_SHINGLES:
@@ -91,25 +95,13 @@ def _worth(groups: dict[int, list[int]], members: int) -> tuple[int, int, int]:
 
 
 def _common(groups: dict[int, list[int]], members: int) -> frozenset[int]:
-    enough = _needed(members.bit_count(), LEVELS[0])
+    enough = _needed(members.bit_count(), _DENSE)
     return frozenset(
         shingle
         for held, shingles in groups.items()
         if (held & members).bit_count() >= enough
         for shingle in shingles
     )
-
-
-def _without_passages(groups: dict[int, list[int]], shingles: frozenset[int], members: int) -> frozenset[int]:
-    parts: dict[int, list[int]] = {}
-    for held, group in groups.items():
-        if held & members != members:
-            parts.setdefault(held & members, []).extend(shingles.intersection(group))
-    passages = [
-        part for part in parts.values() if len(part) >= MIN_SHINGLES and 4 * len(part) >= len(shingles)
-    ]
-    left = shingles.difference(*passages)
-    return left if len(left) >= MIN_SHINGLES else shingles
 
 
 def _settled(units: Sequence[frozenset[int]], groups: dict[int, list[int]], members: int, alive: int) -> int:
@@ -122,13 +114,26 @@ def _settled(units: Sequence[frozenset[int]], groups: dict[int, list[int]], memb
     return members | wide
 
 
-def _block(units: Sequence[frozenset[int]], shingles: frozenset[int], members: int) -> Block:
-    places = tuple(place for place in range(len(units)) if members >> place & 1)
-    counts = Counter(shingle for place in places for shingle in units[place] & shingles)
-    return Block(
-        tuple(
-            frozenset(shingle for shingle in shingles if counts[shingle] >= _needed(len(places), percent))
-            for percent in LEVELS
-        ),
-        places,
-    )
+def _block(groups: dict[int, list[int]], members: int) -> Block:
+    """Return the block of these units with its levels (rule 6)."""
+    size = members.bit_count()
+    parts: dict[int, list[int]] = {}
+    for held, shingles in groups.items():
+        parts.setdefault(held & members, []).extend(shingles)
+    levels = []
+    for percent in LEVELS:
+        enough = max(MIN_SUPPORT, _needed(size, percent))
+        parts = {part: shingles for part, shingles in parts.items() if part.bit_count() >= enough}
+        parts = _without_passages(parts, members)
+        levels.append(frozenset(itertools.chain.from_iterable(parts.values())))
+    return Block(tuple(levels), tuple(place for place in range(members.bit_length()) if members >> place & 1))
+
+
+def _without_passages(parts: dict[int, list[int]], members: int) -> dict[int, list[int]]:
+    whole = sum(map(len, parts.values()))
+    kept = {
+        part: shingles
+        for part, shingles in parts.items()
+        if part == members or len(shingles) < MIN_SHINGLES or 4 * len(shingles) < whole
+    }
+    return kept if sum(map(len, kept.values())) >= MIN_SHINGLES else parts

@@ -3,10 +3,11 @@
 1. A skeleton is refused if it has fewer than 8 shingles, if 80 % or more of them are on the list of common shingles,
    or if it carries fewer than 40 bits: the surprisals of its shingles, a third of each, since each shares two of its
    three tokens with the next.
-2. As text it is `ptf1:` ‖ the list's id in hex ‖ `:` ‖ base64url, without padding, of its hashes, u64be, ascending.
+2. As text it is a name ‖ `:` ‖ the list's id in hex ‖ `:` ‖ base64url, without padding, of its hashes, u64be,
+   ascending. The name is `ptf1` for a level that may have bands, and `ptf1-exact` for the others.
 3. Canonical: "ptf1" ‖ the list's id (8 bytes) ‖ SHA-256 of these hashes.
-4. With 32 shingles or more it also has bands: "ptf1" ‖ the list's id ‖ u8 number ‖ SHA-256 of the band's minimum
-   shingle hashes, u64be, in order of rows.
+4. Named `ptf1`, with 32 shingles or more, it also has bands: "ptf1" ‖ the list's id ‖ u8 number ‖ SHA-256 of the
+   band's minimum shingle hashes, u64be, in order of rows.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ BAND = "prompt.template-band"
 SYSTEM = "client.system"
 MAX_SHINGLES = 131_072
 """More than a clipped prompt can have."""
-MAX_TEXT = 5 + 16 + 1 + (MAX_SHINGLES * 8 + 2) // 3 * 4
+MAX_TEXT = 11 + 16 + 1 + (MAX_SHINGLES * 8 + 2) // 3 * 4
 MIN_BITS = 40
 COMMON_PERCENT = 80
 
 _MAGIC = b"ptf1"
+BANDED_NAME = "ptf1"
+EXACT_NAME = "ptf1-exact"
 
 
 class Refusal(StrEnum):
@@ -72,10 +75,10 @@ def judge(shingles: frozenset[int], common: CommonList) -> Refusal | None:
     return Refusal.WEAK if strength(shingles, common) < MIN_BITS else None
 
 
-def write_skeleton(shingles: Iterable[int], common: CommonList) -> str:
+def write_skeleton(shingles: Iterable[int], common: CommonList, *, banded: bool = True) -> str:
     """Return a skeleton as text (rule 2), the value that the registry takes."""
     packed = base64.urlsafe_b64encode(_packed(sorted(shingles))).rstrip(b"=").decode()
-    return f"ptf1:{common.id.hex()}:{packed}"
+    return f"{BANDED_NAME if banded else EXACT_NAME}:{common.id.hex()}:{packed}"
 
 
 def read_skeleton(type: str, text: str) -> tuple[bytes, tuple[int, ...]]:
@@ -88,7 +91,7 @@ def read_skeleton(type: str, text: str) -> tuple[bytes, tuple[int, ...]]:
         name, id, data = "", b"", b""
     hashes = struct.unpack(f">{len(data) // 8}Q", data[: len(data) // 8 * 8])
     if (
-        name != "ptf1"
+        name not in (BANDED_NAME, EXACT_NAME)
         or len(id) != 8
         or len(data) % 8
         or not 0 < len(hashes) <= MAX_SHINGLES
@@ -114,9 +117,9 @@ def canonical_band(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
 
 
 def band_values(text: str) -> tuple[bytes, ...]:
-    """Return the canonical bytes of a skeleton's bands, the first band first; none for a short one (rule 4)."""
+    """Return the canonical bytes of a skeleton's bands, the first band first, where it has some (rule 4)."""
     id, hashes = read_skeleton(TEMPLATE, text)
-    if len(hashes) < MIN_BANDED:
+    if len(hashes) < MIN_BANDED or not text.startswith(f"{BANDED_NAME}:"):
         return ()
     return tuple(
         _MAGIC + id + bytes([band]) + sha256(_packed(values)).digest()
