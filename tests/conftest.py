@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,9 @@ from tests.federation import Federation, running
 
 settings.register_profile("tocsin", deadline=None)
 settings.load_profile("tocsin")
+
+# A shell ignores interrupts in what it runs in the background, and so would every process started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
