@@ -23,8 +23,8 @@ from measure import ROOT
 from tocsin.indicators.ptf1.bands import BANDS, MIN_SHINGLES, ROWS, minima
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, find_blocks
-from tocsin.indicators.ptf1.template import judge
+from tocsin.indicators.ptf1.skeleton import find_blocks
+from tocsin.indicators.ptf1.template import judge, judged
 from tocsin.indicators.snapshot_files import CURRENT
 
 PROMPTS = ROOT.parent / "shared" / "data" / "prompts"
@@ -90,12 +90,11 @@ def prints(prompts: Sequence[str]) -> Prints:
     """Fingerprint an account as the product does: skeletons, levels, judgement."""
     exact: set[Skeleton] = set()
     banded: list[Skeleton] = []
-    for block in find_blocks([SHINGLER.hashes(each) for each in prompts]):
-        exact |= {level for level in block.levels if judge(level, COMMON) is None}
-        levels = {
-            each for percent, each in zip(LEVELS, block.levels, strict=True) if percent in BANDED_LEVELS
-        }
-        banded += [each for each in levels if each in exact and len(each) >= MIN_SHINGLES]
+    for each in judged(find_blocks([SHINGLER.hashes(prompt) for prompt in prompts]), COMMON):
+        if each.refusal is None:
+            exact.add(each.shingles)
+            if each.banded and len(each.shingles) >= MIN_SHINGLES:
+                banded.append(each.shingles)
     return Prints(frozenset(exact), tuple(banded))
 
 

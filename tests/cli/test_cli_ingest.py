@@ -10,7 +10,10 @@ import pytest
 
 from tests.cli.test_cli_client_commands import Session, terminal
 from tests.detect import made_logs
+from tocsin.cli.ingest import Rates
 from tocsin.cli.main import run
+from tocsin.client import system
+from tocsin.detect.indicators_file import LOCAL
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
 
 __all__ = ["terminal"]
@@ -43,6 +46,62 @@ def test_ingest_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (code, json.loads(out)["written"]) == (2, False)
     assert "nothing was written" in err
     assert not (tmp_path / "b.parquet").exists()
+
+
+def test_ingest_tells_how_far_it_is_and_how_fast_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(2))
+    for workers in (1, 2):
+        code, out, err = told(
+            capsys, "ingest", logs, "--out", tmp_path / f"{workers}.parquet", "--workers", workers, "--json"
+        )
+        assert (code, json.loads(out)["records"]) == (0, 92)
+        assert re.search(r"^tocsin: 92 records, [\d,.]+ a second$", err, re.MULTILINE)
+        assert re.search(r"^tocsin: 64 of 64 partitions, [\d,.]+ a second$", err, re.MULTILINE)
+
+
+def test_rates_are_told_every_few_seconds_and_at_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(system, "monotonic", lambda: now[0])
+    rates = Rates(2.0)
+    for seconds, done, said in (
+        (0, 0, ""),
+        (1, 900, ""),
+        (2, 3_000, "tocsin: 3,000 records, 1,500 a second\n"),
+        (3, 3_500, ""),
+        (4, 3_600, "tocsin: 3,600 records, 900 a second\n"),
+    ):
+        now[0] = 100.0 + seconds
+        rates("records", done, 0)
+        assert capsys.readouterr().err == said
+    now[0] = 105.0
+    rates("partitions", 0, 64)
+    assert capsys.readouterr().err == "tocsin: 3,600 records, 720 a second\n"
+    now[0] = 113.0
+    rates("partitions", 64, 64)
+    rates.end()
+    assert "tocsin: 64 of 64 partitions, 8.0 a second\n" in capsys.readouterr().err
+
+
+def test_local_percent_decides_what_is_refused_as_local(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [
+        made_logs.line(f"acct-{account}", f"{account}-{n}", made_logs.TEMPLATE.format(n, "rivers"))
+        for account in range(52)
+        for n in range(4)
+    ]
+    logs = made_logs.write(tmp_path / "a.jsonl", made)
+    for percent, kept in ((5, 0), (99, 0), (100, 52)):
+        out = tmp_path / f"{percent}.parquet"
+        code, said, _ = told(
+            capsys, "ingest", logs, "--out", out, "--workers", 1, "--local-percent", percent, "--json"
+        )
+        found = json.loads(said)
+        assert (code, found["skeletons"], found["refused"].get(LOCAL, 0)) == (0, kept, 52 - kept)
 
 
 def test_ingest_refuses_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +149,7 @@ def test_submit_and_query_what_was_ingested(
     assert ("prompt.template", ("other-1",)) in held
     assert ("net.ja4", ("other-0", "other-1", "other-2")) in held
     # The third template is like the reported ones: bands tell, the value itself does not.
-    assert {type for type, accounts in held if accounts == ("other-0",)} <= {"prompt.template"}
+    assert {type for type, accounts in held if accounts == ("other-0",)} == {"prompt.template"}
     ja4 = next(each for each in found["matches"] if each["type"] == "net.ja4")
     assert ja4["bad_accounts"] == [2, 3]
     some = tmp_path / "some.txt"

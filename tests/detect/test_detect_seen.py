@@ -253,3 +253,39 @@ def test_a_memory_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> No
     with pytest.raises(BadState) as caught:
         run(path)
     assert str(caught.value).startswith(f"{memory}: is damaged; put the state folder back from a backup")
+
+
+def test_another_file_of_the_same_beginning_end_and_length_is_read(tmp_path: Path) -> None:
+    edge = entries(0, 20, 8_000)
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    one.write_bytes(edge + entries(100, 150, 8_000) + edge)
+    assert told(run(one))[1:] == (0, 0)
+    other.write_bytes(edge + entries(200, 250, 8_000) + edge)
+    assert one.stat().st_size == other.stat().st_size
+    one.unlink()
+    assert told(run(other)) == (90, 0, 0)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_log_that_is_rotated_while_it_is_read_is_not_taken_for_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool
+) -> None:
+    path, rotated = tmp_path / "a.jsonl", tmp_path / "a.1.jsonl"
+    whole = entries(0, 400, 8_000)
+    path.write_bytes(whole)
+    read_piece, done = reading.read, []
+
+    def read_then_rotate(*given: object) -> object:
+        yield from read_piece(*given)  # type: ignore[arg-type]  # passed on as it came
+        if not done:
+            done.append(True)
+            rotated.write_bytes(whole)
+            path.write_bytes(entries(1_000, 1_001)) if cut else rotated.rename(path)
+
+    monkeypatch.setattr("tocsin.detect.ingesting.reading.read", read_then_rotate)
+    first = run(path)
+    assert 0 < first.counts.records < 400
+    assert first.counts.bad
+    rotated.write_bytes(whole)
+    monkeypatch.undo()
+    assert told(run(rotated)) == (400, 0, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.indicators.ptf1.bands import minima
+from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS, ROWS, minima
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.ptf1.normalising import normalise, tokens
 from tocsin.indicators.ptf1.shingles import shingle_hash, shingles
@@ -126,6 +126,7 @@ def vectors() -> dict[str, Any]:
     common = shipped(CURRENT.common_prompts)
     return {
         "about": "ptf1 (protos/PTF1.md): prompts to tokens and shingle hashes; accounts to skeletons and bands.",
+        "parameters": {"bands": BANDS, "rows": ROWS, "threshold": BAND_THRESHOLD},
         "common_list": {"name": common.name, "id": common.id.hex(), "shingles": len(common)},
         "texts": {name: of_text(text) for name, text in TEXTS.items()},
         "accounts": {

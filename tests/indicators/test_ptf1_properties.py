@@ -105,6 +105,20 @@ def test_three_conversations_are_no_support() -> None:
     assert len(find_blocks([frozenset(range(50))] * 4)) == 1
 
 
+def test_each_template_of_an_account_is_found_the_one_with_the_most_conversations_first() -> None:
+    one, two = frozenset(range(12)), frozenset(range(100, 120))
+    units = [two] * 5 + [one] * 7 + [frozenset({1_000})]
+    found = [(block.shingles, block.units) for block in find_blocks(units)]
+    assert found == [(one, (5, 6, 7, 8, 9, 10, 11)), (two, (0, 1, 2, 3, 4))]
+
+
+def test_eight_templates_of_an_account_are_found_and_no_more() -> None:
+    units = [
+        frozenset(range(100 * number, 100 * number + 12)) for number in range(9) for _ in range(4 + number)
+    ]
+    assert [len(block.units) for block in find_blocks(units)] == [12, 11, 10, 9, 8, 7, 6, 5]
+
+
 def test_a_template_whose_words_change_in_each_prompt_is_whole_at_the_lowest_level() -> None:
     # Ten units, each without three of ten shingles: each shingle is in six, seven or eight of them.
     template = list(range(20))

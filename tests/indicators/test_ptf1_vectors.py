@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.indicators.ptf1_steps import vectors
-from tocsin.indicators.ptf1.bands import BANDS, ROWS
+from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS, ROWS
 from tocsin.indicators.registry import observable
 
 PUBLISHED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "ptf1.json").read_text())
@@ -20,6 +20,11 @@ TEMPLATE = PUBLISHED["accounts"]["template"]["skeletons"][0]
 
 def test_the_product_makes_the_published_vectors() -> None:
     assert vectors() == PUBLISHED, "run: make vectors, and only if the form's version changed"
+
+
+def test_every_member_has_the_same_bands_rows_and_threshold() -> None:
+    assert PUBLISHED["parameters"] == {"bands": 96, "rows": 2, "threshold": 3}
+    assert (BANDS, ROWS, BAND_THRESHOLD) == (96, 2, 3)
 
 
 @pytest.mark.parametrize(

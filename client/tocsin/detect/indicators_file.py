@@ -10,11 +10,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from tocsin.detect.ingest.parquet import one_file
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,9 +26,13 @@ if TYPE_CHECKING:
 LOCAL = "template.local"
 LOCAL_ACCOUNTS = 50
 """A skeleton that fewer accounts hold is never refused as local (rule 2)."""
+_ROWS = 4_096
+"""In a row group, which is held in memory: skeletons are up to 44 KB."""
 
+# One value under the two names that its text may have (PTF1.md §6); digests stand for values, which may be long.
+_MACRO = "CREATE TEMP MACRO digest_of(text) AS md5(replace(text, 'ptf1-exact:', 'ptf1:'))"
 _LOAD = """
-CREATE TEMP TABLE found AS SELECT *, md5(value) AS digest FROM read_json(?, format='newline_delimited', columns={
+CREATE TEMP TABLE found AS SELECT *, digest_of(value) AS digest FROM read_json(?, format='newline_delimited', columns={
     account: 'VARCHAR', type: 'VARCHAR', value: 'VARCHAR', exchanges: 'BIGINT', conversations: 'BIGINT',
     first_seen: 'BIGINT', last_seen: 'BIGINT', "window": 'BIGINT'})
 """
@@ -33,20 +41,26 @@ CREATE TEMP TABLE local AS SELECT type, digest FROM found WHERE type IN ('prompt
 GROUP BY type, digest HAVING count(DISTINCT account) > ?
 """
 _COUNT_LOCAL = "SELECT type, count(*) FROM found SEMI JOIN local USING (type, digest) GROUP BY type"
-_WRITE = """
-SELECT * EXCLUDE digest FROM found ANTI JOIN local USING (type, digest) ORDER BY account, type, digest, "window"
-"""
+# Not sorted: rows come account by account, and to sort long values takes more memory than there is.
+_WRITE = "SELECT * EXCLUDE digest FROM found ANTI JOIN local USING (type, digest)"
 # An account's exchanges are the same in each row of one window: windows add up, rows do not.
-_READ = """
+_GATHER = """
+CREATE TEMP TABLE gathered AS
 WITH each AS (
-    SELECT account, type, value, "window", max(exchanges) AS exchanges, min(first_seen) AS first_seen,
-        max(last_seen) AS last_seen, min(file_row_number) + 1 AS place
+    SELECT account, type, digest_of(value) AS digest, "window", max(exchanges) AS exchanges,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen, min(file_row_number) AS place,
+        min(file_row_number) FILTER (NOT starts_with(value, 'ptf1-exact:')) AS best
     FROM read_parquet(?, file_row_number = true)
     WHERE ? OR account IN (SELECT unnest(?::VARCHAR[]))
-    GROUP BY account, type, value, "window"
+    GROUP BY account, type, digest, "window"
 )
-SELECT min(place), type, max(value), list_sort(list(DISTINCT account)), sum(exchanges), min(first_seen), max(last_seen)
-FROM each GROUP BY type, replace(value, 'ptf1-exact:', 'ptf1:') ORDER BY 1
+SELECT min(place) AS place, coalesce(min(best), min(place)) AS best, list_sort(list(DISTINCT account)) AS accounts,
+    sum(exchanges) AS exchanges, min(first_seen) AS first_seen, max(last_seen) AS last_seen
+FROM each GROUP BY type, digest
+"""
+_READ = """
+SELECT place + 1, type, value, accounts, gathered.exchanges, gathered.first_seen, gathered.last_seen
+FROM read_parquet(?, file_row_number = true) AS rows JOIN gathered ON rows.file_row_number = gathered.best
 """
 
 
@@ -79,7 +93,7 @@ def write_indicators(parts: Sequence[Path], out: Path, accounts: int, local_perc
         connection.execute(_LOAD, [[str(each) for each in parts]])
         connection.execute(_FIND_LOCAL, [needed])
         refused = connection.execute(_COUNT_LOCAL).fetchall()
-        connection.sql(_WRITE).write_parquet(str(scratch), compression="zstd")
+        connection.sql(_WRITE).write_parquet(str(scratch), compression="zstd", row_group_size=_ROWS)
     scratch.chmod(0o600)
     # A link, unlike a rename, never takes the place of a file that came meanwhile.
     out.hardlink_to(scratch)
@@ -88,30 +102,41 @@ def write_indicators(parts: Sequence[Path], out: Path, accounts: int, local_perc
 
 def read_indicators(path: Path, accounts: Collection[str] | None = None) -> list[Indicator]:
     """Return every value of the named accounts, or of all, once for all windows. Raises `BadIndicators`."""
-    duckdb = _duckdb()
-    if not path.is_file():
-        raise BadIndicators(f"{path} does not exist")
-    try:
-        with _connected(None) as connection:
-            rows = connection.execute(_READ, [str(path), accounts is None, sorted(accounts or ())]).fetchall()
-    except duckdb.Error:
-        # DuckDB's message may quote values.
-        raise BadIndicators(f"{path}: is no file of indicators, such as `tocsin ingest` writes") from None
+    name = one_file(str(path))
+    with _reading(path) as connection:
+        connection.execute(_GATHER, [name, accounts is None, sorted(accounts or ())])
+        rows = connection.execute(_READ, [name]).fetchall()
     return [
         Indicator(int(row[0]), str(row[1]), str(row[2]), tuple(row[3]), int(row[4]), int(row[5]), int(row[6]))
-        for row in rows
+        for row in sorted(rows)
     ]
 
 
 def accounts_of(path: Path) -> frozenset[str]:
     """Return the accounts of a file of indicators. Raises `BadIndicators`."""
-    duckdb = _duckdb()
-    try:
-        with _connected(None) as connection:
-            rows = connection.execute("SELECT DISTINCT account FROM read_parquet(?)", [str(path)]).fetchall()
-    except duckdb.Error:
-        raise BadIndicators(f"{path}: is no file of indicators, such as `tocsin ingest` writes") from None
+    with _reading(path) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT account FROM read_parquet(?)", [one_file(str(path))]
+        ).fetchall()
     return frozenset(str(row[0]) for row in rows)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    duckdb = _duckdb()
+    if not path.is_file():
+        raise BadIndicators(f"{path} does not exist")
+    try:
+        # What does not fit into memory is spilled: account ids, so into a folder that nobody else may enter.
+        with TemporaryDirectory(prefix="tocsin-") as scratch, _connected(Path(scratch)) as connection:
+            yield connection
+    except duckdb.OutOfMemoryException:
+        raise BadIndicators(
+            f"{path}: is too large to be read at once; name fewer accounts with --accounts"
+        ) from None
+    except duckdb.Error:
+        # DuckDB's message may quote values.
+        raise BadIndicators(f"{path}: is no file of indicators, such as `tocsin ingest` writes") from None
 
 
 def _duckdb() -> ModuleType:
@@ -124,15 +149,14 @@ def _duckdb() -> ModuleType:
     return duckdb
 
 
-def _connected(scratch: Path | None) -> duckdb.DuckDBPyConnection:
+def _connected(scratch: Path) -> duckdb.DuckDBPyConnection:
     config: dict[str, Any] = {
         "threads": 2,
-        "memory_limit": "512MB",
+        "memory_limit": "1GB",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "preserve_insertion_order": "false",
+        "temp_directory": str(scratch / "duckdb"),
     }
-    if scratch is not None:
-        config["temp_directory"] = str(scratch / "duckdb")
     connection: duckdb.DuckDBPyConnection = _duckdb().connect(config=config)
+    connection.execute(_MACRO)
     return connection

@@ -168,7 +168,7 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             summary.tally.kept -= count
             summary.tally.refused[LOCAL] += count
         if state is not None and seen is not None:
-            seen.write(summary.counts.used)
+            seen.write(summary.counts.used - summary.counts.broken)
             state.put_in_place()
             summary.forgotten = seen.forgotten
         own = _peak()

@@ -1,12 +1,14 @@
 """Which logs earlier runs with one state have read, so that no exchange is counted twice.
 
 1. A file is known by what it holds, not by its name, since logs are rotated: by a keyed digest of its first bytes, as
-   many as the largest power of two that was read, 64 KiB at most, and one of the last 64 KiB that were read.
+   many as the largest power of two that was read, 64 KiB at most, and one of the last 64 KiB that were read and of 64
+   blocks before them, at places that only the key tells: who writes a log cannot make another that passes for it.
 2. A known file of plain lines goes on behind what was read. A last line that no newline ends was read if it is JSON;
    if not, it was cut off, and is read again with what was written behind it.
 3. Any other known file, packed, Parquet or one document, is passed over while it has its size; one that grew is read
    whole. A file that was cut, or changed within what was read, is a new one. Standard input and pipes are not known.
-4. A file out of which no record came counted nothing, and is not remembered.
+4. A file out of which no record came counted nothing, and is not remembered; nor is one that could not be read to its
+   end, or was cut or replaced meanwhile: better counted twice than lost.
 5. At most 100,000 files are remembered, those last met latest, each for a year.
 6. It is written among the fresh samples: both are put in place at once, so that a crash neither loses nor doubles.
 """
@@ -31,6 +33,7 @@ MAX_DAYS = 365
 
 _NAME = "seen"
 _DIGEST = 16
+_BLOCKS, _BLOCK = 64, 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,17 @@ class Seen:
 
     def _tail(self, file: BinaryIO, read: int) -> str:
         start = max(0, read - HEAD)
+        places = [
+            int.from_bytes(blake2b(b"%d %d" % (read, each), digest_size=8, key=self._key).digest()) % start
+            for each in range(_BLOCKS if start else 0)
+        ]
+        found = blake2b(digest_size=_DIGEST, key=self._key)
+        for place in sorted(places):
+            file.seek(place)
+            found.update(file.read(min(_BLOCK, read - place)))
         file.seek(start)
-        return self._digest(file.read(read - start))
+        found.update(file.read(read - start))
+        return found.hexdigest()
 
     def _digest(self, content: bytes) -> str:
         return blake2b(content, digest_size=_DIGEST, key=self._key).hexdigest()

@@ -4,7 +4,7 @@
 2. Of the texts of a conversation the one with the earliest time counts, of equal times the smallest text. The k
    conversations with the smallest places are hashed, no others.
 3. With a state the sample of earlier runs is merged by the same rule, and so are the facts.
-4. Skeletons are searched among user turns and among system prompts; each distinct level is judged by itself.
+4. Skeletons are searched among user turns and among system prompts, each type by itself.
 5. Every other value is written as its canonical form says, or counted as refused under the rule.
 """
 
@@ -19,18 +19,17 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
-from tocsin.detect.sampling import FACTS, MAX_FACTS, TEXT, TOOLS, smallest
+from tocsin.detect.sampling import DAY, FACTS, MAX_FACTS, TEXT, TOOLS, smallest
 from tocsin.detect.spilling import Spill, spilled_bytes, spilled_rows
 from tocsin.indicators.ptf1.account import Conversation, Sample, parse_sample, place_of
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, find_blocks
-from tocsin.indicators.ptf1.template import SYSTEM, TEMPLATE, judge, write_skeleton
+from tocsin.indicators.ptf1.skeleton import find_blocks
+from tocsin.indicators.ptf1.template import SYSTEM, TEMPLATE, judged, write_skeleton
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.registry import observable
 
 _SLICE_BYTES = 96 << 20
-_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ class Tally:
     conversations: int = 0
     """In the samples, at most k for each account and window."""
     kept: int = 0
+    """Levels of skeletons; of `refused`, a skeleton counts once."""
     """Skeletons."""
     refused: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
@@ -197,7 +197,7 @@ class Settler:
     ) -> Iterator[Row]:
         def row(type: str, value: str, conversations: int) -> Row:
             tally.values[type] += 1
-            start = window * self._settings.window_days * _DAY
+            start = window * self._settings.window_days * DAY
             return Row(account, type, value, each.exchanges, conversations, each.first, each.last, start)
 
         for type, units in (
@@ -239,17 +239,12 @@ class Settler:
 
 def skeletons(units: list[frozenset[int]], common: CommonList, tally: Tally) -> Iterator[tuple[str, int]]:
     """Yield each skeleton worth sharing as text, with its support; refusals are counted (rule 4)."""
-    for block in find_blocks(units):
-        banded = {
-            level for percent, level in zip(LEVELS, block.levels, strict=True) if percent in BANDED_LEVELS
-        }
-        for level in dict.fromkeys(block.levels):
-            refusal = judge(level, common)
-            if refusal is None:
-                tally.kept += 1
-                yield write_skeleton(level, common, banded=level in banded), len(block.units)
-            else:
-                tally.refused[refusal.value] += 1
+    for each in judged(find_blocks(units), common):
+        if each.refusal is None:
+            tally.kept += 1
+            yield write_skeleton(each.shingles, common, banded=each.banded), each.support
+        else:
+            tally.refused[each.refusal.value] += 1
 
 
 def _keep(state: Spill, number: int, account: str, window: int, each: _Gathered, sample: Sample) -> None:

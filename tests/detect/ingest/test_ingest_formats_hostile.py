@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.detect.ingest.test_ingest_formats import SAMPLES, SYSTEM, TURN, documents, refusal
-from tocsin.detect.ingest.formats import FORMATS, FieldMap, detect_format
+from tocsin.detect.ingest.formats import FORMATS, FieldMap, detect_format, otlp
 from tocsin.detect.ingest.record import BadRecord, GatewayRecord
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -283,3 +284,23 @@ def test_a_document_is_of_a_known_format_or_a_bad_record(document: Any) -> None:
     except BadRecord:
         return
     assert name in FORMATS
+
+
+def test_what_a_resource_says_is_not_copied_for_each_of_its_spans() -> None:
+    attributes = [{"key": f"k{number}", "value": {"stringValue": "v"}} for number in range(20_000)]
+    document = {
+        "resourceSpans": [{"resource": {"attributes": attributes}, "scopeSpans": [{"spans": [{}] * 2_000}]}]
+    }
+    tracemalloc.start()
+    try:
+        assert list(otlp.read(document)) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20
+
+
+def test_a_line_of_a_batch_does_not_pass_for_another_format() -> None:
+    body = {"messages": [{"role": "user", "content": "hello"}], "user": "a"}
+    assert detect_format({"custom_id": "1", "body": body, "resourceSpans": []}) == "openai-batch"
+    assert detect_format({"custom_id": "1", "params": {}, "resourceLogs": []}) == "anthropic-batch"

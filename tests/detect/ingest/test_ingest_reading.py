@@ -20,10 +20,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.detect.ingest import reading, sources
+from tocsin.detect.ingest import parquet, reading, sources
 from tocsin.detect.ingest.lines import split
 from tocsin.detect.ingest.reading import BadLine, BadLines, Counts, Piece, Stopped, Unreadable, pieces, read
 from tocsin.detect.ingest.record import GatewayRecord
+from tocsin.detect.ingest.sources import Damaged
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -143,7 +144,10 @@ def test_a_file_that_shrank_or_went_away(tmp_path: Path) -> None:
     path.write_bytes(line(1) + line(2))
     (piece,) = pieces([str(path)], 1)
     path.write_bytes(line(1))
-    assert accounts(list(read(piece, "litellm", BadLines(strict=True), Counts()))) == ["a1"]
+    bad, counts = BadLines(), Counts()
+    assert accounts(list(read(piece, "litellm", bad, counts))) == ["a1"]
+    assert "was cut while this ran" in bad.kept[0].rule
+    assert (counts.used, counts.broken) == ({str(path)}, {str(path)})
     path.unlink()
     bad = BadLines()
     assert list(read(piece, "litellm", bad, Counts())) == []
@@ -435,3 +439,25 @@ def test_arbitrary_bytes_are_reported_and_never_raise(
     assert bool(bad) == bool(counts.bad)
     if content.strip() and not content.startswith((b"\xef\xbb\xbf", b"[")):
         assert found or bad
+
+
+def test_texts_of_a_parquet_file_are_no_longer_than_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "a[1]*.parquet"
+    with duckdb.connect() as connection:
+        rows = "SELECT repeat('x', 20000000) AS long, 'short' AS odd FROM range(200)"
+        connection.sql(rows).write_parquet(str(path))
+    tracemalloc.start()
+    try:
+        found = list(parquet.documents(str(path)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [(each["long"], each["odd"]) for each in found] == [(None, "short")] * 200
+    assert peak < 64 << 20
+
+
+def test_a_parquet_value_that_python_has_none_for_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    duckdb.sql("SELECT INTERVAL 100000000 MONTHS AS odd").write_parquet(str(path))
+    with pytest.raises(Damaged):
+        list(parquet.documents(str(path)))

@@ -3,19 +3,22 @@
 1. A row is one document, its columns are the document's names. Times become ISO 8601 text, decimals numbers.
 2. Nothing but this file is read and nothing is written: DuckDB may load no extension, and a name is never taken for a
    pattern.
-3. What is held is a group of rows as the file has them; one that does not fit into a GiB is reported, not read.
+3. What is held is a group of rows as the file has them; one that does not fit into a GiB is reported, not read. A text
+   longer than a line may be is left out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from .lines import MAX_LINE
 from .sources import Damaged
 
-_ROWS = 1024
+_ROWS = 32
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "memory_limit": "1GB",
@@ -27,22 +30,39 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 
 def documents(path: str) -> Iterator[dict[str, Any]]:
     """Each row. Raises Damaged."""
-    if any(sign in path for sign in "*?["):
-        raise Damaged("a Parquet file's path must not hold *, ? or [; rename it")
     try:
         import duckdb
     except ImportError:
         raise Damaged("Parquet needs the extra `detect` to be installed") from None
     try:
         with duckdb.connect(config=_SETTINGS) as connection:
-            result = connection.execute("SELECT * FROM read_parquet(?)", [path])
+            described = connection.execute(
+                "DESCRIBE SELECT * FROM read_parquet(?)", [one_file(path)]
+            ).fetchall()
+            columns = ", ".join(_bounded(str(name), str(type)) for name, type, *_ in described)
+            query = f"SELECT {columns} FROM read_parquet(?)"  # noqa: S608 - names are quoted
+            result = connection.execute(query, [one_file(path)])
             names = [column[0] for column in result.description or ()]
             while rows := result.fetchmany(_ROWS):
                 for row in rows:
                     yield {name: _plain(value) for name, value in zip(names, row, strict=True)}
-    except duckdb.Error:
-        # DuckDB's message may quote values.
+    except (duckdb.Error, OverflowError, ValueError):
+        # DuckDB's message may quote values; what Python has no value for is raised by Python.
         raise Damaged("the Parquet file cannot be read") from None
+
+
+def one_file(path: str) -> str:
+    """Return what DuckDB takes as this one file, and not as a pattern of names."""
+    return re.sub(r"([\[*?])", r"[\1]", path)
+
+
+def _bounded(name: str, type: str) -> str:
+    quoted = '"' + name.replace('"', '""') + '"'
+    return (
+        f"CASE WHEN strlen({quoted}) <= {MAX_LINE} THEN {quoted} END AS {quoted}"
+        if type == "VARCHAR"
+        else quoted
+    )
 
 
 def _plain(value: Any) -> Any:

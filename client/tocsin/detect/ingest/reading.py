@@ -113,11 +113,15 @@ class _Reader:
             with open(self._piece.path, "rb") as file:
                 yield from self._of_file(file)
         except OSError as error:
-            self._bad("the file", f"cannot be read ({error.strerror})")
+            self._broken(f"cannot be read ({error.strerror})")
         except Damaged as error:
-            self._bad("the file", str(error))
+            self._broken(str(error))
         if self._counts.records > before:
             self._counts.used.add(self._piece.path)
+
+    def _broken(self, rule: str) -> None:
+        self._counts.broken.add(self._piece.path)
+        self._bad("the file", rule)
 
     def _standard_input(self) -> BinaryIO:
         file = getattr(sys.stdin, "buffer", None)
@@ -145,6 +149,8 @@ class _Reader:
         else:
             file.seek(0)
             yield from self._of_stream(sources.bounded(file, piece.size))
+        if os.fstat(file.fileno()).st_size < piece.size:
+            raise Damaged("was cut while this ran; run again for what it holds")
 
     def _of_stream(self, file: sources.Readable) -> Iterator[GatewayRecord]:
         chunks = sources.decoded(file)

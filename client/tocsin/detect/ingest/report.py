@@ -32,6 +32,8 @@ class Counts:
     bytes: int = 0  # unpacked; of Parquet, as the file has them
     used: set[str] = field(default_factory=set, compare=False)
     """The paths of which a record came."""
+    broken: set[str] = field(default_factory=set, compare=False)
+    """The paths that could not be read to their end."""
 
     def merge(self, other: Counts) -> None:
         """Add what another piece counted."""
@@ -41,6 +43,7 @@ class Counts:
         self.bad += other.bad
         self.bytes += other.bytes
         self.used |= other.used
+        self.broken |= other.broken
 
 
 @dataclass(slots=True)

@@ -17,8 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-MAX_SAMPLE = 256
-"""So that an account of the longest prompts stays below 200 MiB."""
+MAX_SAMPLE = 128
 KEY_BYTES = 32
 
 _MAGIC = b"ptf1 account\x01"

@@ -7,7 +7,8 @@
    snapshot of confusables takes for ASCII letters becomes these letters.
 4. Masks, in this order: a fenced block becomes `<code>`, a URL `<url>`, an e-mail address `<mail>`, a hexadecimal
    number `<hex>`, any other number `<num>`.
-5. A token is a mask, one character of a script written without spaces, or a run of letters and their marks.
+5. A token is a mask, one character of a script written without spaces, or a run of letters and their marks. The first
+   16,384 count.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tocsin.indicators.snapshot_files import Snapshots, table
 from tocsin.indicators.text import drop_unassigned
 
 MAX_BYTES = 65_536
+MAX_TOKENS = 16_384
 
 # Scripts written without spaces, by block: Thai to Lao, Tibetan, Myanmar, Khmer, kana, bopomofo, Han.
 _ALONE = (
@@ -28,12 +30,13 @@ _ALONE = (
 )
 # The masks stand before words, so that what they cover is no word. `\d` is every script's digits.
 _FENCE = r"(?P<code>```[^`]*(?:`{1,2}[^`]+)*```|~~~.*?~~~)"
-_URL = r"(?P<url>\b(?:https?|ftp)://[^\s<>\"'`]+|\bwww\.[^\s<>\"'`]+)"
+# Of ASCII alone, and bounded by ASCII alone: in Chinese or Japanese no space stands between a link and its sentence.
+_URL = r"(?P<url>(?<![0-9a-z_])(?:(?:https?|ftp)://|www\.)[^\s<>\"'`\x80-\U0010ffff]+)"
 # Begins only where none of its characters stands before, and ends soon: else a long run would be tried at every place.
-_MAIL = r"(?P<mail>(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+)"
+_MAIL = r"(?P<mail>(?<![0-9a-z_.+-])[0-9a-z_.+-]{1,64}@[0-9a-z_-]+(?:\.[0-9a-z_-]+)+)"
 _HEX = (
-    r"(?P<hex>\b0x[0-9a-f]+\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
-    r"|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}\b)"
+    r"(?P<hex>(?<![0-9a-z_])(?:0x[0-9a-f]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,})(?![0-9a-z_]))"
 )
 _NUMBER = r"(?P<num>\d+(?:[.,:/\-]\d+)*)"
 _MASKS = (("code", _FENCE), ("url", _URL), ("mail", _MAIL), ("hex", _HEX), ("num", _NUMBER))
@@ -136,7 +139,7 @@ def tokens(text: str, snapshots: Snapshots) -> list[str]:
     plain = normal.isascii()
     # Controls are gone by now, so five of them can stand for the masks until the tokens are found.
     masked, count = (_ascii_masked() if plain else _masked()).subn(_mark, normal)
-    found: list[str] = (_ASCII_TOKEN if plain else _token()).findall(masked)
+    found: list[str] = (_ASCII_TOKEN if plain else _token()).findall(masked)[:MAX_TOKENS]
     return [_MASK_NAMES.get(each, each) for each in found] if count else found
 
 

@@ -8,6 +8,9 @@
 3. Canonical: "ptf1" ‖ the list's id (8 bytes) ‖ SHA-256 of these hashes.
 4. Named `ptf1`, with 32 shingles or more, it also has bands: "ptf1" ‖ the list's id ‖ u8 number ‖ SHA-256 of the
    band's minimum shingle hashes, u64be, in order of rows.
+5. Of an account each distinct level that is not refused is shared. Only the two blocks with the most units have bands,
+   so that an account of many little templates does not use up the evaluations of all. A block whose level of 60 % has
+   fewer than 8 shingles, or of which no level is shared, is refused as that level is.
 """
 
 from __future__ import annotations
@@ -16,22 +19,21 @@ import base64
 import binascii
 import itertools
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
 from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
 from tocsin.indicators.ptf1.bands import minima
 from tocsin.indicators.ptf1.common_list import CommonList, shipped
-from tocsin.indicators.ptf1.skeleton import MIN_SHINGLES
+from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, MAX_SHINGLES, MIN_SHINGLES, Block
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.snapshot_files import Snapshots
 
 TEMPLATE = "prompt.template"
 BAND = "prompt.template-band"
 SYSTEM = "client.system"
-MAX_SHINGLES = 131_072
-"""More than a clipped prompt can have."""
 MAX_TEXT = 11 + 16 + 1 + (MAX_SHINGLES * 8 + 2) // 3 * 4
 MIN_BITS = 40
 COMMON_PERCENT = 80
@@ -39,6 +41,7 @@ COMMON_PERCENT = 80
 _MAGIC = b"ptf1"
 BANDED_NAME = "ptf1"
 EXACT_NAME = "ptf1-exact"
+_BANDED_BLOCKS = 2
 
 
 class Refusal(StrEnum):
@@ -75,6 +78,33 @@ def judge(shingles: frozenset[int], common: CommonList) -> Refusal | None:
     return Refusal.WEAK if strength(shingles, common) < MIN_BITS else None
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A level of a block and what becomes of it; `support` is the block's units."""
+
+    shingles: frozenset[int]
+    support: int
+    banded: bool
+    refusal: Refusal | None
+
+
+def judged(blocks: Iterable[Block], common: CommonList) -> Iterator[Judged]:
+    """Return the levels of an account's blocks that are shared, and one refusal for each other block (rule 5)."""
+    for number, block in enumerate(blocks):
+        with_bands = {
+            level
+            for percent, level in zip(LEVELS, block.levels, strict=True)
+            if percent in BANDED_LEVELS and number < _BANDED_BLOCKS
+        }
+        refusal = judge(block.shingles, common)
+        levels = () if refusal is Refusal.SHORT else dict.fromkeys(block.levels)
+        shared = [level for level in levels if judge(level, common) is None]
+        for level in shared:
+            yield Judged(level, len(block.units), level in with_bands, None)
+        if not shared:
+            yield Judged(block.shingles, len(block.units), False, refusal)
+
+
 def write_skeleton(shingles: Iterable[int], common: CommonList, *, banded: bool = True) -> str:
     """Return a skeleton as text (rule 2), the value that the registry takes."""
     packed = base64.urlsafe_b64encode(_packed(sorted(shingles))).rstrip(b"=").decode()
@@ -85,14 +115,17 @@ def read_skeleton(type: str, text: str) -> tuple[bytes, tuple[int, ...]]:
     """Return the list's id and the hashes of a skeleton's text. Raises Refused (`template.text`)."""
     parts = text.split(":")
     try:
-        name, id, packed = parts[0], bytes.fromhex(parts[1]), parts[2].encode("ascii")
+        name, listed, packed = parts[0], parts[1], parts[2].encode("ascii")
+        id = bytes.fromhex(listed)
         data = base64.b64decode(packed + b"=" * (-len(packed) % 4), altchars=b"-_", validate=True)
     except (IndexError, ValueError, binascii.Error):
-        name, id, data = "", b"", b""
+        name, listed, id, data = "", "", b"", b""
     hashes = struct.unpack(f">{len(data) // 8}Q", data[: len(data) // 8 * 8])
     if (
         name not in (BANDED_NAME, EXACT_NAME)
+        or len(parts) != 3
         or len(id) != 8
+        or listed != id.hex()
         or len(data) % 8
         or not 0 < len(hashes) <= MAX_SHINGLES
         or any(one >= two for one, two in itertools.pairwise(hashes))

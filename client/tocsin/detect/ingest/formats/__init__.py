@@ -32,11 +32,14 @@ def detect_format(document: Any) -> str:
     if not isinstance(document, dict):
         raise BadRecord("not a JSON object")
     names = document.keys()
-    if "resourceSpans" in names or "resourceLogs" in names:
-        return "otlp"
+    # First what a client writes whole: it must not be able to pass for another format.
     if "custom_id" in names and "body" in names:
         return "openai-batch"
-    if ("custom_id" in names and "params" in names) or isinstance(document.get("requests"), list):
+    if "custom_id" in names and "params" in names:
+        return "anthropic-batch"
+    if "resourceSpans" in names or "resourceLogs" in names:
+        return "otlp"
+    if isinstance(document.get("requests"), list):
         return "anthropic-batch"
     if names >= {"startTime", "call_type"} or names >= {"startTime", "model_parameters"}:
         return "litellm"

@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,8 @@ class _Exchange:
     """What is known of one span: its attributes, those of its events, and the messages of its events in order."""
 
     attributes: dict[str, Any] = field(default_factory=dict)
+    resources: list[dict[str, Any]] = field(default_factory=list)
+    """Of its span and its log records: shared with all others of theirs, so never copied."""
     messages: list[dict[str, Any]] = field(default_factory=list)
     time: float | None = None
     is_exchange: bool = False
@@ -103,7 +106,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
         if name in _DETAILS or name in _PROMPTS or name in _ROLES:
             exchange = _exchange(exchanges, entry)
             exchange.is_exchange = True
-            exchange.attributes = {**resource, **exchange.attributes}
+            exchange.resources.append(resource)
             _event(exchange, name, attributes, _value(entry.get("body"), 0))
             if exchange.time is None:
                 exchange.time = _nanoseconds(entry, "timeUnixNano", "observedTimeUnixNano")
@@ -131,7 +134,7 @@ def _exchange(exchanges: dict[Any, _Exchange], leaf: Mapping[str, Any]) -> _Exch
     return exchanges.setdefault(key, _Exchange())
 
 
-def _span(exchange: _Exchange, resource: Mapping[str, Any], span: Mapping[str, Any]) -> None:
+def _span(exchange: _Exchange, resource: dict[str, Any], span: Mapping[str, Any]) -> None:
     attributes = _attributes(span.get("attributes"))
     operation = text(attributes.get("gen_ai.operation.name"))
     exchange.is_exchange = operation not in _NO_EXCHANGE and (
@@ -142,7 +145,8 @@ def _span(exchange: _Exchange, resource: Mapping[str, Any], span: Mapping[str, A
         or attributes.get("langfuse.observation.type") == "generation"
     )
     exchange.has_span = True
-    exchange.attributes = {**resource, **attributes}
+    exchange.attributes = attributes
+    exchange.resources.append(resource)
     exchange.time = _nanoseconds(span, "startTimeUnixNano")
     for event in _objects(span.get("events")):
         name = text(event.get("name")) or ""
@@ -169,7 +173,7 @@ def _event(exchange: _Exchange, name: str, attributes: dict[str, Any], body: Any
 
 
 def _record(exchange: _Exchange) -> GatewayRecord:
-    attributes = exchange.attributes
+    attributes = ChainMap(exchange.attributes, *exchange.resources)
     invocation = mapping(attributes.get("llm.invocation_parameters"))
     account = _first(attributes, ACCOUNT, _NOBODY) or text(invocation.get("user"))
     if account is None and exchange.has_span:
@@ -182,7 +186,9 @@ def _record(exchange: _Exchange) -> GatewayRecord:
     langfuse = mapping(attributes.get("langfuse.observation.model.parameters"))
     prefix = "gen_ai.request."
     requested = {
-        name.removeprefix(prefix): value for name, value in attributes.items() if name.startswith(prefix)
+        name.removeprefix(prefix): value
+        for name, value in exchange.attributes.items()
+        if name.startswith(prefix)
     }
     return GatewayRecord(
         account=account,
