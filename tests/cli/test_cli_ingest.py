@@ -101,7 +101,7 @@ def test_local_percent_decides_what_is_refused_as_local(
             capsys, "ingest", logs, "--out", out, "--workers", 1, "--local-percent", percent, "--json"
         )
         found = json.loads(said)
-        assert (code, found["skeletons"], found["refused"].get(LOCAL, 0)) == (0, kept, 52 - kept)
+        assert (code, found["levels"], found["refused"].get(LOCAL, 0)) == (0, kept, 52 - kept)
 
 
 def test_ingest_refuses_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,6 +176,16 @@ def test_from_and_accounts_are_checked(terminal: Session, tmp_path: Path) -> Non
         code, out, err = terminal(0, *arguments)
         assert (code, out) == (2, "")
         assert what in err
+
+
+def test_a_run_that_could_read_no_line_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = made_logs.write(tmp_path / "a.jsonl", ['{"who": "a"}'])
+    code, _, err = told(capsys, "ingest", logs, "--out", tmp_path / "o.parquet", "--workers", 1)
+    assert code == 2
+    assert "name another --format, or give a --field-map" in err
+    assert not (tmp_path / "o.parquet").exists()
 
 
 def test_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

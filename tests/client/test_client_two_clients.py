@@ -171,3 +171,20 @@ def test_a_turn_that_cannot_be_had_says_where(tmp_path: Path) -> None:
         Turn(tmp_path / "gone" / "vault.db"),
     ):
         pass
+
+
+def test_a_turn_that_is_not_given_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tocsin.client.turn.WAIT_S", 0.1)
+    with (
+        Turn(tmp_path / "vault.db"),
+        pytest.raises(BadVault, match=r"vault\.db-turn: another process has held it"),
+        Turn(tmp_path / "vault.db"),
+    ):
+        pass
+
+
+def test_a_link_in_place_of_the_turns_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "vault.db-turn").symlink_to(tmp_path / "else")
+    with pytest.raises(BadVault, match="cannot be locked"), Turn(tmp_path / "vault.db"):
+        pass
+    assert not (tmp_path / "else").exists()

@@ -87,8 +87,8 @@ def ingest(
     Nothing leaves this machine. Prompts are sampled and hashed; none is in the file. Bad lines are told and the others
     go on.
 
-    Exit codes: 0 done, 2 some lines were bad and --strict was given (nothing is written), or the input is unusable,
-    143 ended by SIGTERM.
+    Exit codes: 0 done, 2 nothing was written (lines were bad and --strict was given, or all were), or the input is
+    unusable, 143 ended by SIGTERM.
     """
     need_extra()
     from tocsin.detect.ingesting import Options
@@ -127,7 +127,8 @@ def ingest(
     if summary.counts.bad > len(summary.bad):
         warn(f"and {counted(summary.counts.bad - len(summary.bad), 'more bad line')}")
     if not summary.written:
-        fail(f"{counted(summary.counts.bad, 'bad line')}: nothing was written (--strict)")
+        why = "--strict" if strict else "no line could be read: name another --format, or give a --field-map"
+        fail(f"{counted(summary.counts.bad, 'bad line')}: nothing was written ({why})")
         return EXIT_INPUT
     return 0
 
@@ -232,7 +233,7 @@ def _document(summary: Summary) -> dict[str, object]:
         "continued": summary.continued,
         "accounts": tally.accounts,
         "conversations": tally.conversations,
-        "skeletons": tally.kept,
+        "levels": tally.kept,
         "refused": dict(sorted(tally.refused.items())),
         "values": dict(sorted((+tally.values).items())),
         "peak_mib": round(summary.peak_mib, 1),
@@ -253,7 +254,7 @@ def _table(summary: Summary) -> None:
         *((what, count) for what, count in of_files if count),
         ("accounts", tally.accounts),
         ("conversations sampled", tally.conversations),
-        ("skeletons kept", tally.kept),
+        ("levels of skeletons kept", tally.kept),
         *((f"refused: {rule}", count) for rule, count in sorted(tally.refused.items())),
         *((f"values: {type}", count) for type, count in sorted((+tally.values).items())),
     ]

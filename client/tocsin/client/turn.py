@@ -4,8 +4,8 @@ Rules
 1. A turn is a lock on an empty file beside the vault, `vault.db-turn` by `vault.db`. Whoever ends, however, gives it
    up; the file stays.
 2. A thread that has the turn may take it again.
-3. It is held while the own node is asked, never while evaluators are. A call to the node has a deadline, so whoever
-   waits is let in at last.
+3. It is held while the own node is asked, never while evaluators are. A call to the node has a deadline; whoever waits
+   for longer than a minute, since the holder is stopped, say, is told so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
+from tocsin.client import system
 from tocsin.client.errors import BadVault
+
+WAIT_S = 60.0
+_LOOK_S = 0.02
 
 
 class Turn:
@@ -52,9 +56,9 @@ class Turn:
 
 def _locked(path: Path) -> int:
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _wait(path, file)
         except BaseException:
             os.close(file)
             raise
@@ -64,3 +68,17 @@ def _locked(path: Path) -> int:
             "on a disk of this machine"
         ) from error
     return file
+
+
+def _wait(path: Path, file: int) -> None:
+    deadline = system.monotonic() + WAIT_S
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if system.monotonic() >= deadline:
+                raise BadVault(
+                    f"{path}: another process has held it for {WAIT_S:g} s; let that one go on or end it, "
+                    "then try again"
+                ) from None
+        system.pause(_LOOK_S)

@@ -92,7 +92,7 @@ class Options:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. With `written` False it was strict and met bad lines: nothing was written."""
+    """What a run did. With `written` False nothing was: it met bad lines, and was strict or could read no other."""
 
     counts: reading.Counts = field(default_factory=reading.Counts)
     bad: list[reading.BadLine] = field(default_factory=list)
@@ -147,7 +147,7 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
         order = {each.path: place for place, each in enumerate(pieces)}
         summary.bad.sort(key=lambda each: (order.get(each.file, 0), *_natural(each.place)))
         del summary.bad[SHOWN:]
-        if options.strict and summary.counts.bad:
+        if summary.counts.bad and (options.strict or not summary.counts.records):
             return summary
         peak = 0.0
         try:

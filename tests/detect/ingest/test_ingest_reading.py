@@ -231,6 +231,15 @@ def test_an_account_id_that_is_too_long_is_a_bad_line(tmp_path: Path) -> None:
     assert (counts.records, counts.bad) == (3, 2)
 
 
+@pytest.mark.parametrize("id", ["a\n b", "a\x1b[31m", "a\u202e"])
+def test_an_account_id_that_would_forge_a_line_of_a_table_is_a_bad_line(tmp_path: Path, id: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line(1, metadata={"user_api_key_user_id": id}) + line(2))
+    found, bad, _ = everything(path)
+    assert accounts(found) == ["a2"]
+    assert "do not print" in bad[0].rule
+
+
 def test_a_file_that_another_took_the_place_of_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(line(1))

@@ -229,6 +229,12 @@ class _Reader:
                 if len(account) > _QUARTER and _size(account) > MAX_ACCOUNT_BYTES:
                     self._bad(f"{unit} {number}", f"the account id has more than {MAX_ACCOUNT_BYTES:,} bytes")
                     continue
+                if not account.isprintable():
+                    self._bad(
+                        f"{unit} {number}",
+                        "the account id holds line ends or other characters that do not print",
+                    )
+                    continue
                 if record.time == UNDATED:
                     record.time = self._undated()
                 counts.records += 1
