@@ -79,7 +79,7 @@ def main() -> None:
         "accounts": float(whole["accounts"]),
         "bytes a line": line_bytes,
     }
-    more |= {"exchanges an account": float(EXCHANGES_EACH), "skeletons": float(whole["skeletons"])}
+    more |= {"exchanges an account": float(EXCHANGES_EACH), "levels of skeletons": float(whole["levels"])}
     figures = [
         measure.Figure(
             f"(i) {options.records:,} records read, sampled and fingerprinted, against normalising every prompt",

@@ -10,6 +10,8 @@ from tocsin.cli.options import DEFAULT_CONFIG, Config, Indicators, Inputs, SomeA
 from tocsin.cli.output import Json, counted, day, print_json, print_table, progress, say, utc, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tocsin.client.model import Match
 
 EXIT_NOTHING, EXIT_INPUT, EXIT_SECURITY = 1, 2, 5
@@ -86,11 +88,12 @@ def query(
             }
         )
     else:
-        if result.matches:
+        shown = closest(result.matches, lambda match: tuple(held(match)) or match.positions)
+        if shown:
             columns: tuple[str, ...] = ("line", "type", *MATCH_COLUMNS)
             columns += (("own accounts",) if lines.accounts else ()) + (("value",) if show_values else ())
             print_table(
-                f"{counted(len(result.matches), 'match', 'matches')}: leads for a human review",
+                f"{counted(len(shown), 'match', 'matches')}: leads for a human review",
                 columns,
                 [
                     (
@@ -100,11 +103,15 @@ def query(
                         *[", ".join(held(match))] * bool(lines.accounts),
                         *[", ".join(values(match))] * show_values,
                     )
-                    for match in result.matches
+                    for match in shown
                 ],
             )
+        if same := len(result.matches) - len(shown):
+            say(
+                f"{counted(same, 'more match', 'more matches')} of a template shown above, less close (see --json)"
+            )
         say(
-            f"{counted(result.queried, 'value')} screened, {counted(len(result.matches), 'match', 'matches')}, "
+            f"{counted(result.queried, 'value')} screened, {counted(len(shown), 'match', 'matches')}, "
             f"{counted(result.evaluated, 'evaluation')} paid, "
             f"{result.from_vault} from the vault"
         )
@@ -118,6 +125,22 @@ def query(
     if lines.bad:
         return EXIT_INPUT
     return 0 if result.matches else EXIT_NOTHING
+
+
+def closest(matches: Sequence[Match], of: Callable[[Match], tuple[object, ...]]) -> list[Match]:
+    """Leave one match of those in which a writer says the same of a template: an equal one, else most bands.
+
+    A template is reported at several levels, each by itself and by bands; `of` says what a match is about.
+    """
+    from tocsin.indicators.ptf1.template import TEMPLATE
+
+    best: dict[tuple[object, ...], Match] = {}
+    for number, match in enumerate(matches):
+        about = (of(match), match.writer, match.label) if match.type == TEMPLATE else (number,)
+        known = best.get(about)
+        if known is None or (known.bands and (not match.bands or match.bands > known.bands)):
+            best[about] = match
+    return list(best.values())
 
 
 MATCH_COLUMNS = ("reported by", "what", "role", "bad accounts", "seen", "confidence", "TLP", "entry", "as of")
