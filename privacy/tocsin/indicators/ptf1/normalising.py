@@ -31,12 +31,12 @@ _ALONE = (
 # The masks stand before words, so that what they cover is no word. `\d` is every script's digits.
 _FENCE = r"(?P<code>```[^`]*(?:`{1,2}[^`]+)*```|~~~.*?~~~)"
 # Of ASCII alone, and bounded by ASCII alone: in Chinese or Japanese no space stands between a link and its sentence.
-_URL = r"(?P<url>(?<![0-9a-z_])(?:(?:https?|ftp)://|www\.)[^\s<>\"'`\x80-\U0010ffff]+)"
+_URL = r"(?P<url>(?a:\b(?:https?|ftp)://[^\s<>\"'`\x80-\U0010ffff]+|\bwww\.[^\s<>\"'`\x80-\U0010ffff]+))"
 # Begins only where none of its characters stands before, and ends soon: else a long run would be tried at every place.
-_MAIL = r"(?P<mail>(?<![0-9a-z_.+-])[0-9a-z_.+-]{1,64}@[0-9a-z_-]+(?:\.[0-9a-z_-]+)+)"
+_MAIL = r"(?P<mail>(?a:(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+))"
 _HEX = (
-    r"(?P<hex>(?<![0-9a-z_])(?:0x[0-9a-f]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{8,})(?![0-9a-z_]))"
+    r"(?P<hex>(?a:\b0x[0-9a-f]+\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}\b))"
 )
 _NUMBER = r"(?P<num>\d+(?:[.,:/\-]\d+)*)"
 _MASKS = (("code", _FENCE), ("url", _URL), ("mail", _MAIL), ("hex", _HEX), ("num", _NUMBER))
