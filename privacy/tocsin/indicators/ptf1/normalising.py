@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from tocsin.indicators.snapshot_files import Snapshots, table
-from tocsin.indicators.text import drop_unassigned
+from tocsin.indicators.text import is_assigned
 
 MAX_BYTES = 65_536
 MAX_TOKENS = 16_384
@@ -68,6 +69,10 @@ def _token() -> re.Pattern[str]:
     return re.compile(f"[\x01-\x05{_ALONE}]|(?:(?![{_ALONE}])(?:[^\\W\\d_]|{_marks()}))+")
 
 
+# As long a run of marks is also one of what stands where marks do, which is found in a fraction of the time.
+_FAR_FROM_LATIN = re.compile("[^\x00-\u02ff]{31}")
+
+
 @cache
 def _long_runs() -> re.Pattern[str]:
     # Normalising sorts marks that follow each other, in time that grows with the square of their number.
@@ -86,25 +91,40 @@ def _marks() -> str:
     return "[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges) + "]"
 
 
-class _Drops(dict[int, int | str | None]):
-    """For `str.translate`: what rule 3 drops, found once for each code point."""
+class _Table(dict[int, int | str | None]):
+    """For `str.translate`: what becomes of each code point, found once. A plain dict raises for each that stays."""
+
+    def __init__(self, known: Mapping[int, str], rule: Callable[[int], int | None]) -> None:
+        super().__init__(known)
+        self._rule = rule
 
     def __missing__(self, code: int) -> int | None:
-        dropped = unicodedata.category(chr(code)) in _DROPPED_CATEGORIES or any(
-            first <= code <= last for first, last in _DIACRITICS
-        )
-        self[code] = None if dropped else code
-        return None if dropped else code
-
-
-_drops = _Drops(_SPACES)
+        found = self[code] = self._rule(code)
+        return found
 
 
 @cache
-def _confusables(name: str) -> dict[int, str]:
-    return {
-        ord(source): target for target, sources in table(name)["prototypes"].items() for source in sources
-    }
+def _drops(snapshots: Snapshots) -> _Table:
+    """What rules 2 and 3 drop or make a space."""
+
+    def rule(code: int) -> int | None:
+        dropped = (
+            unicodedata.category(chr(code)) in _DROPPED_CATEGORIES
+            or any(first <= code <= last for first, last in _DIACRITICS)
+            or not is_assigned(chr(code), snapshots)
+        )
+        return None if dropped else code
+
+    return _Table(_SPACES, rule)
+
+
+@cache
+def _confusables(name: str) -> _Table:
+    prototypes = table(name)["prototypes"]
+    return _Table(
+        {ord(source): target for target, sources in prototypes.items() for source in sources},
+        lambda code: code,
+    )
 
 
 def _clip(text: str) -> str:
@@ -120,10 +140,12 @@ def normalise(text: str, snapshots: Snapshots) -> str:
     text = _clip(text)
     if text.isascii():
         # Here rule 3 only drops controls; where there are none but line ends, tokens come out the same without it.
-        return (text if text.isprintable() else text.translate(_drops)).lower()
-    text = _long_runs().sub(r"\1", drop_unassigned(text, snapshots).translate(_SPACES).translate(_drops))
+        return (text if text.isprintable() else text.translate(_drops(snapshots))).lower()
+    text = text.translate(_drops(snapshots))
+    if _FAR_FROM_LATIN.search(text):
+        text = _long_runs().sub(r"\1", text)
     # Decomposed to be rid of diacritics that have composed letters, as TR39's skeleton does.
-    text = unicodedata.normalize("NFC", unicodedata.normalize("NFKD", text).translate(_drops))
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFKD", text).translate(_drops(snapshots)))
     text = unicodedata.normalize("NFKC", text.casefold())
     return text.translate(_confusables(snapshots.confusables))
 
