@@ -53,6 +53,13 @@ def test_files_of_indicators_are_equal_where_one_level_has_bands_and_the_other_h
     assert (found.equal, found.bands, found.reached) == (True, 0, True)
 
 
+def test_what_would_be_refused_is_not_told() -> None:
+    short = ["tell me about rivers number seven"] * 4
+    (pair,) = compare_skeletons(skeletons_of(short), skeletons_of(short), COMMON)
+    assert pair.jaccard == 1.0
+    assert (pair.equal, pair.equal_levels, pair.bands, pair.reached) == (False, (), 0, False)
+
+
 def test_different_templates_have_no_pair() -> None:
     other = ["name a colour that nobody has seen before in the old town"]
     assert compare_skeletons(skeletons_of(prompts()), skeletons_of(other), COMMON) == []

@@ -2,7 +2,7 @@
 
 1. Of four prompts or more the skeletons count, as they would of an account. Of fewer, what all of them have in common.
 2. Two skeletons are told where they share a shingle; of two files of indicators, where they are equal or agree in τ
-   bands, which is what a federation would see.
+   bands, which is what a federation would see. A level that is refused is neither equal nor does it agree.
 3. Only levels that have bands, of 32 shingles or more, agree in some; of two such levels a side the best pair counts.
 """
 
@@ -16,8 +16,8 @@ from tocsin.detect.indicators_file import Indicator
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, MIN_SUPPORT, Block, find_blocks
-from tocsin.indicators.ptf1.template import TEMPLATE, band_values, read_skeleton, write_skeleton
+from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SUPPORT, Block, find_blocks
+from tocsin.indicators.ptf1.template import TEMPLATE, band_values, judged, read_skeleton, write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 
 
@@ -53,15 +53,16 @@ def skeletons_of(prompts: Iterable[str]) -> list[Block]:
 
 def compare_skeletons(left: Sequence[Block], right: Sequence[Block], common: CommonList) -> list[Likeness]:
     """Return each pair that shares a shingle, the most alike first."""
+    shared = [[_shared(each, common) for each in side] for side in (left, right)]
     bands = [[_bands_of_block(each, common) for each in side] for side in (left, right)]
     found = []
     for one, mine in enumerate(left):
         for other, theirs in enumerate(right):
             if mine.shingles & theirs.shingles:
                 pairs = zip(LEVELS, mine.levels, theirs.levels, strict=True)
-                equal = [percent for percent, a, b in pairs if a == b]
-                agreeing = max(len(a & b) for a in bands[0][one] for b in bands[1][other])
-                either = not set(mine.levels).isdisjoint(theirs.levels)
+                equal = [percent for percent, a, b in pairs if a == b and a in shared[0][one]]
+                agreeing = max((len(a & b) for a in bands[0][one] for b in bands[1][other]), default=0)
+                either = not shared[0][one].isdisjoint(shared[1][other])
                 places = one + 1, other + 1
                 found.append(_likeness(places, mine.shingles, theirs.shingles, either, equal, agreeing))
     return sorted(found, key=lambda each: -each.jaccard)
@@ -94,8 +95,12 @@ def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> lis
     return sorted(found, key=lambda each: (-each.jaccard, each.left, each.right))
 
 
+def _shared(block: Block, common: CommonList) -> frozenset[frozenset[int]]:
+    return frozenset(each.shingles for each in judged([block], common) if each.refusal is None)
+
+
 def _bands_of_block(block: Block, common: CommonList) -> list[frozenset[bytes]]:
-    levels = (each for percent, each in zip(LEVELS, block.levels, strict=True) if percent in BANDED_LEVELS)
+    levels = (each.shingles for each in judged([block], common) if each.refusal is None and each.banded)
     return [frozenset(band_values(write_skeleton(each, common))) for each in levels]
 
 
