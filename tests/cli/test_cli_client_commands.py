@@ -57,7 +57,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_submit_then_query(terminal: Session, tmp_path: Path) -> None:
     code, out, err = terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
     assert (code, err) == (0, "")
-    assert out == "1 report is with the node, 1 evaluation paid, 0 from the vault\n"
+    assert out == "1 entry is with the node, 1 evaluation paid, 0 from the vault\n"
     file = tmp_path / "values.csv"
     file.write_text("type,value\ncontact.email,bob@example.com\ncontact.email,Mallory@example.com\n")
     code, out, err = terminal(0, "query", str(file))
@@ -119,7 +119,7 @@ def test_standard_input_and_columns(terminal: Session, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     code, out, err = terminal(1, "submit", "-")
     assert code == 2
-    assert out.startswith("1 report is"), err
+    assert out.startswith("1 entry is"), err
     assert "standard input:2: abuse: must be one of distillation" in err
     assert "standard input:3: abuse: say what was done" in err
     assert "standard input:4: the line is not JSON" in err
@@ -130,7 +130,7 @@ def test_standard_input_and_columns(terminal: Session, monkeypatch: pytest.Monke
 
 def test_retract_and_renew(terminal: Session) -> None:
     terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
-    assert terminal(1, "renew")[1].startswith("0 reports are renewed")
+    assert terminal(1, "renew")[1].startswith("0 entries are renewed")
     assert terminal(1, "retract", "contact.email=mallory@example.com")[1].startswith("1 entry is retracted")
     assert terminal(0, "query", "contact.email=mallory@example.com")[0] == 1
 

@@ -141,7 +141,12 @@ def test_submit_and_query_what_was_ingested(
     )
     assert code == 0, err
     assert json.loads(out)["accepted"] > 0
-    assert "1 named account is not in" in err
+    assert f"1 named account is not in {mine}: nobody" in err
+    confirmed.write_text("nobody\n")
+    code, _, err = terminal(
+        1, "submit", "--from", str(mine), "--accounts", str(confirmed), "--abuse", "distillation"
+    )
+    assert (code, "1 named account is not in" in err) == (2, True)
     code, out, err = terminal(0, "query", "--from", str(theirs), "--json")
     found = json.loads(out)
     assert (code, err) == (0, "")

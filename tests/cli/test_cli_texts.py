@@ -31,7 +31,7 @@ def test_bad_lines_are_told_in_the_order_of_inputs_and_lines(terminal: Session, 
         "contact.emial,d@example.com,resale\n"
     )
     code, out, err = terminal(1, "submit", str(first), str(second))
-    assert (code, out.startswith("1 report is")) == (2, True)
+    assert (code, out.startswith("1 entry is")) == (2, True)
     places = [line.split(": ")[2] for line in err.splitlines()]
     assert places == [f"{first}:2", f"{first}:3", f"{first}:4", f"{first}:6", f"{second}:2"]
 

@@ -235,3 +235,9 @@ def test_a_window_is_forgotten_when_nothing_of_it_may_be_kept(
 def test_what_is_sealed_and_what_is_digested_have_keys_of_their_own() -> None:
     state = State(Path(), bytes(32), 28, 0)
     assert len({state.key, state.sealing_key, state.derived(b"seen")}) == 3
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made(tmp_path)
+    monkeypatch.setattr("tocsin.detect.state.os.geteuid", lambda: folder.stat().st_uid + 1)
+    assert refused(folder).startswith(f"{folder} belongs to another user")

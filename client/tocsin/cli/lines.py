@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # A file of a million bad lines should not scroll the first reason away.
 _SHOWN = 20
+_NAMED = 20
 
 
 @dataclass
@@ -117,8 +118,14 @@ def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
             "last_seen": str(found.last_seen),
         }
         lines.records.append(Record(str(path), found.row, found.type, found.value, extra))
-    if accounts is not None and (missing := len(set(accounts) - accounts_of(path))):
-        warn(f"{counted(missing, 'named account is', 'named accounts are')} not in {path}")
+    missing = sorted(set(accounts or ()) - accounts_of(path))
+    if missing:
+        more = ", …" if len(missing) > _NAMED else ""
+        said = f"{counted(len(missing), 'named account is', 'named accounts are')} not in {path}"
+        said += f": {', '.join(missing[:_NAMED])}{more}"
+        if not lines.records:
+            raise BadInput(said)
+        warn(said)
     return lines
 
 

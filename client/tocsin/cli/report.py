@@ -124,7 +124,7 @@ def submit(
         lines.records = good
         with progress("reporting", len(drafts)) as advance:
             receipt = client.submit(drafts, progress=advance)
-    return _tell(receipt, lines, json=json, what=("report is with the node", "reports are with the node"))
+    return _tell(receipt, lines, json=json, what=("entry is with the node", "entries are with the node"))
 
 
 def retract(
@@ -165,7 +165,7 @@ def renew(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
 
     with connect(config) as client, progress("renewing"):
         receipt = client.renew()
-    return _tell(receipt, Lines(), json=json, what=("report is renewed", "reports are renewed"))
+    return _tell(receipt, Lines(), json=json, what=("entry is renewed", "entries are renewed"))
 
 
 def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: tuple[str, str]) -> int:

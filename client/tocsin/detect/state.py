@@ -140,7 +140,10 @@ def read_key(folder: Path) -> bytes:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise BadState(f"{folder}: is no folder; name a folder with --state")
-    mode = stat.S_IMODE(folder.stat().st_mode)
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise BadState(f"{folder} belongs to another user, who could read what is kept; name one of your own")
+    mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         raise BadState(f"{folder} may be read by others (mode {mode:04o}); run: chmod 700 {folder}")
 

@@ -7,7 +7,7 @@
 3. A line that cannot be read is reported by file, place and rule, never by its content, and the others go on. The
    place is a line where it can be counted, a byte where a piece begins inside the file.
 4. Text is UTF-8, with or without a byte order mark. UTF-16 is refused once, for the whole file.
-5. A file that is one JSON document, an array or an object over many lines, is read whole up to 64 MiB.
+5. A file that is one JSON document, an array or an object over many lines, is read whole up to 16 MiB.
 6. An account id has at most 1,024 bytes: it is held for each account, and stands in the file of indicators.
 7. A record without a time, out of a format that has none, gets the time of the file's last change.
 """
@@ -50,7 +50,7 @@ Convert = Callable[[Any], Iterator[GatewayRecord]]
 
 AUTO = "auto"
 MIN_PIECE = 1 << 20
-MAX_DOCUMENT = 64 << 20
+MAX_DOCUMENT = 16 << 20
 
 _QUARTER = MAX_ACCOUNT_BYTES // 4  # no character has more than four bytes
 
