@@ -55,7 +55,6 @@ class Tally:
     """In the samples, at most k for each account and window."""
     kept: int = 0
     """Levels of skeletons; of `refused`, a skeleton counts once."""
-    """Skeletons."""
     refused: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
 
