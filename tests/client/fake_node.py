@@ -141,9 +141,10 @@ class FakeFederation:
     ) -> SignedPartial:
         """A partial under its evaluator's signature, right or wrong."""
         node = SigningKey(self.keys[context.evaluator]["node"])
-        statement = threshold.signed_statement(context, blinded, partial, 1_000, now())
+        at = now()
+        statement = threshold.signed_statement(context, blinded, partial, 1_000, at)
         return SignedPartial(
-            context.seat, context.evaluator, context.quorum, partial, 1_000, now(), node.sign(statement)
+            context.seat, context.evaluator, context.quorum, partial, 1_000, at, node.sign(statement)
         )
 
     def node(self, number: int) -> FakeNode:

@@ -26,6 +26,7 @@ from tocsin.sealing.record import (
     BandSlot,
     Record,
     RecordKey,
+    Tries,
     combine,
     encode_band,
     make_record,
@@ -205,6 +206,24 @@ def test_tries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadRecord):
         combine([replace(record.slot(x), ref=bytes(16)) for x in range(1, 129)], 10)
     assert len(tried) == len(set(tried)) == module.MAX_TRIES
+
+
+def test_refs_that_share_a_bound_use_it_up_together_and_right_shares_use_none() -> None:
+    record, other = made(), made(name="other")
+    one_wrong = [replace(record.slot(1), share=other.shares[0]), *slots(record, 2, 3, 4)]
+    renamed = [replace(each, ref=other.ref) for each in slots(record, 1, 2, 3, 4)]
+    tries = Tries()
+    for _ in range(300):
+        assert combine(slots(record, *range(1, 11)), 3, tries) == record.key
+    assert tries.left == module.MAX_TRIES
+    with pytest.raises(BadRecord, match="no key"):
+        combine(renamed, 3, tries)
+    assert tries.left == module.MAX_TRIES - 4
+    # Of four subsets one has no wrong share: what was tried before it is paid for.
+    assert combine(one_wrong, 3, tries) == record.key
+    assert 0 < module.MAX_TRIES - 4 - tries.left <= 3
+    with pytest.raises(BadRecord, match="no key"):
+        combine(slots(record, 1, 2, 3), 3, Tries(0))
 
 
 def test_nothing_secret_is_shown() -> None:

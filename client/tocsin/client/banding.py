@@ -8,13 +8,14 @@ Rules
 4. A record counts only in the log of the writer whose slots gave its key, once it is verified as any entry is. A key
    whose record is gone (retracted or expired) says nothing.
 5. A writer whose slots name another band, or τ of whose shares give no key of their ref, is named; the others go on.
-   To find that out costs many tries, so after 8 such refs no further one of that writer is looked at in the call: an
-   honest writer has none.
+6. Finding that out is bounded: in one look-up at most 256 subsets of one writer's shares may give no key, however many
+   skeletons and refs reach them, and what cost a try is remembered for the skeletons that reach the same slots. Beyond
+   that the writer is named, and its further refs are passed over. Honest shares never come to this: any τ of one ref
+   give its key, and nobody else writes in their writer's log.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -38,9 +39,9 @@ from tocsin.indicators.ptf1.template import BAND, TEMPLATE
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.sealing.box import Purpose
 from tocsin.sealing.label import Dispute, Report
-from tocsin.sealing.record import BadRecord, BandSlot, combine
+from tocsin.sealing.record import BadRecord, BandSlot, RecordKey, Tries, combine
 
-_MAX_FAILED = 8
+_PASSED_OVER = "its bands were looked at no further: too many of its shares open no record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,34 @@ class _Group:
 
     slots: list[BandSlot] = field(default_factory=list)
     index: int = 0
+
+
+@dataclass
+class _Writer:
+    """What combining one writer's slots cost so far in a look-up, and what came of it (rule 6)."""
+
+    tries: Tries = field(default_factory=Tries)
+    outcomes: dict[frozenset[BandSlot], RecordKey | str] = field(default_factory=dict)
+    passed_over: int | None = None
+
+    def key(self, group: _Group) -> RecordKey | str | None:
+        """Return the key that slots of one ref give, or why they give none; None where they are passed over."""
+        known = self.outcomes.get(frozenset(group.slots)) if self.outcomes else None
+        if known is not None:
+            return known
+        if not self.tries.left:
+            self.passed_over = max(group.index, self.passed_over or 0)
+            return None
+        left = self.tries.left
+        found: RecordKey | str
+        try:
+            found = combine(group.slots, ptf1.BAND_THRESHOLD, self.tries)
+        except BadRecord as error:
+            found = f"its bands open no record: {error}"
+        # Each that is kept cost a try at least, so they are few.
+        if self.tries.left < left:
+            self.outcomes[frozenset(group.slots)] = found
+        return found
 
 
 def skeletons_of(vault: Vault, values: Values) -> tuple[list[Skeleton], Values]:
@@ -115,7 +144,7 @@ def find_records(
     writers: Sequence[bytes],
     now: int,
 ) -> OpenedAll[Report | Dispute]:
-    """Find the records by these writers of templates that share τ bands with a skeleton (rules 3 to 5)."""
+    """Find the records by these writers of templates that share τ bands with a skeleton (rules 3 to 6)."""
     if not skeletons or not bands or not writers:
         return OpenedAll((), ())
     periods = standing.periods(0, now)
@@ -124,17 +153,16 @@ def find_records(
     problems = list(boxes.problems)
     by_band = _by_band(standing, skeletons, boxes.opened, problems)
     wanted: dict[bytes, list[Subject]] = {}
-    failed: Counter[bytes] = Counter()
+    dealt: dict[bytes, _Writer] = {}
     for skeleton in skeletons:
         for (writer, epoch, _), group in _groups(skeleton, by_band).items():
             agreeing = len({each.x for each in group.slots})
-            if agreeing < ptf1.BAND_THRESHOLD or failed[writer] >= _MAX_FAILED:
+            if agreeing < ptf1.BAND_THRESHOLD:
                 continue
-            try:
-                key = combine(group.slots, ptf1.BAND_THRESHOLD)
-            except BadRecord as error:
-                failed[writer] += 1
-                problems.append(_problem(standing, writer, group.index, f"its bands open no record: {error}"))
+            key = dealt.setdefault(writer, _Writer()).key(group)
+            if not isinstance(key, RecordKey):
+                if key is not None:
+                    problems.append(_problem(standing, writer, group.index, key))
                 continue
             wanted.setdefault(writer, []).append(
                 Subject(
@@ -148,6 +176,9 @@ def find_records(
                     agreeing,
                 )
             )
+    for writer, each in dealt.items():
+        if each.passed_over is not None:
+            problems.append(_problem(standing, writer, each.passed_over, _PASSED_OVER))
     opened: list[Opened[Report | Dispute]] = []
     for writer, subjects in wanted.items():
         taggers = Taggers(standing, [writer], periods, (Purpose.RECORD,))

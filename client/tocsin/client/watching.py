@@ -15,7 +15,7 @@ Rules
    log was quarantined between its tags and its entries: the next stream goes without it.
 7. A band that arrives leads to what the node has by then of its skeletons in the vault. Since a tick may come in parts,
    the record behind its bands, a pass looks once more where the bands of the pass before led. A record is delivered
-   once in a run, and what is wrong with its bands told once, however often they are written again.
+   once in a run, and what is wrong with a writer's bands or records told once, however often they are written again.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ class Watcher:
         self._on_outage = on_outage
         self._idle_until = 0.0
         self._before: list[Candidate] = []
-        self._told: set[tuple[bytes, int, bytes] | Problem] = set()
+        self._told: set[tuple[bytes, int, bytes]] = set()
+        self._wrong: set[tuple[bytes, str]] = set()
 
     def matches(self) -> Iterator[Match]:
         """Yield matches until `stop` is set. Raises what is not cured by connecting again."""
@@ -221,12 +222,13 @@ class Watcher:
         self._before = bands
         took = system.monotonic() - began
         self._idle_until = system.monotonic() + took * _IDLE_FACTOR
-        for problem in (
-            *result.problems,
-            *(each for each in records.problems if each not in self._told),
-        ):
+        for problem in result.problems:
             self._on_problem(problem)
-        self._told.update(records.problems)
+        for problem in records.problems:
+            wrong = problem.writer, problem.what
+            if wrong not in self._wrong:
+                self._wrong.add(wrong)
+                self._on_problem(problem)
         yield from matches_of(standing.charter, result.opened)
         for match in matches_of(standing.charter, records.opened):
             place = match.writer, match.index, match.key

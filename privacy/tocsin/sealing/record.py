@@ -7,7 +7,8 @@
    (16-byte ref ‖ u8 x ‖ 32-byte share): 1 to 8 slots, newest first, no (ref, x) twice, x of 1..b, every share
    canonical and not 0. Nothing may follow. Nothing of the label is in it.
 4. Shares combine only within one writer and one ref, and only if the key that they give has that ref. Where more
-   than τ are at hand, a wrong one does not hide the key: other subsets are tried, 256 at most.
+   than τ are at hand, a wrong one does not hide the key: other subsets are tried, until 256 gave none. Several refs
+   may share that bound (`Tries`): honest shares need no second try, so whoever fills boxes with others pays for it.
 """
 
 import hmac
@@ -61,6 +62,13 @@ class BandSlot:
             raise BadBand(f"a ref is {REF_BYTES} bytes")
         if not 1 <= self.x <= MAX_BANDS:
             raise BadBand(f"a band's number is 1 to {MAX_BANDS}")
+
+
+@dataclass
+class Tries:
+    """How many more subsets that give no key may be tried (rule 4)."""
+
+    left: int = MAX_TRIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +126,12 @@ def parse_band(data: bytes, type: str, bands: int) -> tuple[BandSlot, ...]:
     return slots
 
 
-def combine(slots: Sequence[BandSlot], threshold: int) -> RecordKey:
+def combine(slots: Sequence[BandSlot], threshold: int, tries: Tries | None = None) -> RecordKey:
     """Return the key of the record that these slots of one ref, all by one writer, are of (rule 4).
 
-    Raises `BadRecord`.
+    Subsets that give no key are taken from `tries`. Raises `BadRecord`.
     """
+    tries = Tries() if tries is None else tries
     refs = {each.ref for each in slots}
     if len(refs) != 1:
         raise BadRecord("shares combine only within one ref")
@@ -130,14 +139,16 @@ def combine(slots: Sequence[BandSlot], threshold: int) -> RecordKey:
     distinct = sorted({(each.x, bytes(each.share)): each for each in slots}.items())
     if len({x for (x, _), _ in distinct}) < threshold:
         raise BadRecord(f"a record is opened by {threshold} of its bands")
-    for places in itertools.islice(_subsets(len(distinct), threshold), MAX_TRIES):
+    for places in _subsets(len(distinct), threshold):
+        if tries.left <= 0:
+            break
         chosen = [distinct[place][1] for place in places]
         shares = {each.x: each.share for each in chosen}
-        if len(shares) < threshold:
-            continue
-        key = combine_shares(shares)
-        if hmac.compare_digest(ref_of(key), ref):
-            return RecordKey(key)
+        if len(shares) == threshold:
+            key = combine_shares(shares)
+            if hmac.compare_digest(ref_of(key), ref):
+                return RecordKey(key)
+        tries.left -= 1
     raise BadRecord("the shares give no key of their ref")
 
 
