@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
+import pytest
+
 from tests.detect.made_logs import TEMPLATE, TOPICS
 from tocsin.detect.comparing import compare_skeletons, compare_values, skeletons_of
 from tocsin.detect.explaining import word_runs
 from tocsin.detect.indicators_file import Indicator
+from tocsin.detect.prompts import BadPrompts, read_prompts
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.ptf1.shingles import Shingler
@@ -72,3 +78,11 @@ def test_words_of_a_skeleton() -> None:
     )
     runs = word_runs(TEMPLATE.format(3, "rivers"), wanted)
     assert runs == ["read the answer about", "why and close with"]
+
+
+@pytest.mark.parametrize("cut", [slice(20), slice(0, 20), slice(11)])
+def test_a_damaged_gzip_stream_of_prompts_is_refused(tmp_path: Path, cut: slice) -> None:
+    path = tmp_path / "packed.gz"
+    path.write_bytes(gzip.compress("\n".join(prompts()).encode())[cut] + b"\xff" * 30)
+    with pytest.raises(BadPrompts, match="damaged"):
+        list(read_prompts(path))

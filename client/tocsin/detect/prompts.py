@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def read_prompts(path: Path) -> Iterator[str]:
                     yield _of_json(path, number, line) if as_json else line
         except UnicodeDecodeError:
             raise BadPrompts(f"{path}: is not UTF-8 after line {number}") from None
-        except (gzip.BadGzipFile, EOFError):
+        except (gzip.BadGzipFile, zlib.error, EOFError):
             raise BadPrompts(f"{path}: the gzip stream is damaged after line {number}") from None
 
 
