@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -158,6 +159,8 @@ def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, d
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # It may be killed, and what it leaves then goes with the folder.
+            env=os.environ | {"TMPDIR": str(data[home.name])},
         )
         for home in homes
     }
