@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.cli.demo.population import generate, write
-from tocsin.detect.ingest import reading
+from tocsin.detect.ingest import files, reading
 from tocsin.indicators.registry import Mode, observable
 
 DEMO = [sys.executable, "-m", "tocsin.cli.main", "demo"]
@@ -155,7 +155,7 @@ def test_gateway_logs_are_read_as_written() -> None:
         provider = generate(1, 3)[0]
         write(provider, Path(folder))
         bad = reading.BadLines()
-        pieces = reading.pieces([str(Path(folder) / "gateway.jsonl")], 1)
+        pieces = reading.cut(files.find([str(Path(folder) / "gateway.jsonl")]).sources, 1)
         exchanges = [
             each for piece in pieces for each in reading.read(piece, "litellm", bad, reading.Counts())
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -24,11 +23,6 @@ from tocsin.tlog.merkle import Hash
 
 MAIL = ("contact.email", "mallory@example.com")
 MAILS = [MAIL, ("contact.email", "oscar@example.com")]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
 
 
 class LyingEvaluator(FakeNode):

@@ -7,12 +7,11 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.client.fake_node import FakeFederation, FakeNode
-from tests.client.templates import BANDS, THRESHOLD, few_bands, template
+from tests.client.templates import BANDS, THRESHOLD, template
 from tests.client.test_client_flow import MAIL
 from tocsin.client import Client, ReportDraft, recording, system
 from tocsin.client.charters import CharterKeeper
@@ -37,14 +36,7 @@ ALL = BANDS + 2
 """The entries of one template: its report, its record, its bands."""
 
 
-@pytest.fixture(autouse=True)
-def _few_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    few_bands(monkeypatch)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
+pytestmark = pytest.mark.usefixtures("few_bands")
 
 
 def report(world: FakeFederation, number: int, *values: Observable, **fields: object) -> FakeNode:

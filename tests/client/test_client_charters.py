@@ -22,11 +22,6 @@ from tocsin.sealing.period import PERIOD_SECONDS, Pepper, pepper_commitment
 MAIL = ("contact.email", "mallory@example.com")
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
-
-
 def signed(world: FakeFederation, charter: Charter) -> bytes:
     document = charter.encode()
     return SignedCharter(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,6 @@ from tocsin.sealing.label import AbuseKind, Report, bucket
 
 MAIL = ("contact.email", "mallory@example.com")
 IBAN = ("payment.iban", "GB82 WEST 1234 5698 7654 32")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
 
 
 def report(world: FakeFederation, number: int, *values: tuple[str, str], **fields: object) -> FakeNode:

@@ -23,11 +23,6 @@ _DAY = 86_400
 _CONTACT = int(TYPES["contact.email"].key_class)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
-
-
 def next_epoch(world: FakeFederation, overlap_until: int | None) -> tuple[ClassKey, ...]:
     """The charter's classes with a second epoch of the contact class, and the first as long as it overlaps."""
     found: list[ClassKey] = []

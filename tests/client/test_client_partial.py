@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,6 @@ from tocsin.client.model import QueryResult
 __all__ = ["terminal"]
 
 OTHERS = [("contact.email", f"user{number}@example.com") for number in range(8)]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
 
 
 def partial_of(error: TocsinError) -> QueryResult:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.client.fake_node import FakeFederation, FakeNode
@@ -12,11 +10,6 @@ from tocsin.client import ReportDraft, system
 from tocsin.client.errors import RefusedByNode, SubmissionLost, Unavailable
 from tocsin.client.ports import Acknowledged
 from tocsin.sealing.label import AbuseKind, Report
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
 
 
 @pytest.fixture

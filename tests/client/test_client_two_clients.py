@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.fake_node import FakeFederation
-from tests.client.templates import BANDS, few_bands, template
+from tests.client.templates import BANDS, template
 from tests.client.test_client_bands import found, like, report, second_client, send
 from tocsin.client import recording, system
 from tocsin.client.errors import BadVault
@@ -29,14 +29,7 @@ with Turn(Path(sys.argv[1])):
 """
 
 
-@pytest.fixture(autouse=True)
-def _few_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    few_bands(monkeypatch)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
+pytestmark = pytest.mark.usefixtures("few_bands")
 
 
 def test_another_client_of_the_member_takes_a_template_back(world: FakeFederation) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
 from tests.client.fake_node import FakeFederation
-from tests.client.templates import BANDS, few_bands, template
+from tests.client.templates import BANDS, template
 from tests.client.test_client_bands import MAIL, lying, report
 from tocsin.client import ReportDraft, recording
 from tocsin.client.model import Problem
@@ -29,14 +28,7 @@ ALIKE = [
 """Templates that reach 7 sets of slots of one ref: C(6, 3) + 6 · C(5, 3) = 80 subsets."""
 
 
-@pytest.fixture(autouse=True)
-def _few_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    few_bands(monkeypatch)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
+pytestmark = pytest.mark.usefixtures("few_bands")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tocsin.cli.unlocking import UnlockBy, passphrase_for
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import BadConfig, BadVault
 from tocsin.client.system import random_bytes
-from tocsin.detect.ingest import reading
+from tocsin.detect.ingest import files, reading
 from tocsin.sealing.keyring import Argon2Cost, Passphrase, seal_keyring
 
 
@@ -91,6 +91,6 @@ def test_a_line_of_a_gateway_log_that_is_no_exchange_is_refused(tmp_path: Path, 
     log = tmp_path / "gateway.jsonl"
     log.write_text('{"end_user": "a", "startTime": 1}\n\n' + line + "\n")
     bad = reading.BadLines()
-    (piece,) = reading.pieces([str(log)], 1)
+    (piece,) = reading.cut(files.find([str(log)]).sources, 1)
     assert len(list(reading.read(piece, "litellm", bad, reading.Counts()))) == 1
     assert [each.place for each in bad.kept] == ["line 3"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.client.fake_node import FakeFederation
@@ -14,11 +12,6 @@ from tocsin.sealing.label import AbuseKind
 
 MAIL = ("contact.email", "mallory@example.com")
 OTHER = ("contact.email", "other@example.com")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
 
 
 @pytest.mark.parametrize(

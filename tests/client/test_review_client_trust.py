@@ -31,11 +31,6 @@ from tocsin.sealing.label import AbuseKind, Evidence
 MAIL = ("contact.email", "mallory@example.com")
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> FakeFederation:
-    return FakeFederation(tmp_path)
-
-
 def test_nothing_is_evaluated_under_a_charter_of_other_tables(world: FakeFederation) -> None:
     add(world, snapshots=("psl-2099-01-01",))
     node = world.node(0)

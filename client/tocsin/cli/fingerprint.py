@@ -228,5 +228,7 @@ def _side(number: int, accounts: tuple[str, ...]) -> str:
 
 
 def _is_parquet(path: Path) -> bool:
+    from tocsin.detect.ingest.sources import PARQUET
+
     with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
+        return file.read(len(PARQUET)) == PARQUET

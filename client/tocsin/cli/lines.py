@@ -118,7 +118,7 @@ def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
             "last_seen": str(found.last_seen),
         }
         lines.records.append(Record(str(path), found.row, found.type, found.value, extra))
-    missing = sorted(set(accounts or ()) - accounts_of(path))
+    missing = sorted(set(accounts) - accounts_of(path)) if accounts else []
     if missing:
         more = ", …" if len(missing) > _NAMED else ""
         said = f"{counted(len(missing), 'named account is', 'named accounts are')} not in {path}"

@@ -53,16 +53,16 @@ def skeletons_of(prompts: Iterable[str]) -> list[Block]:
 
 def compare_skeletons(left: Sequence[Block], right: Sequence[Block], common: CommonList) -> list[Likeness]:
     """Return each pair that shares a shingle, the most alike first."""
-    shared = [[_shared(each, common) for each in side] for side in (left, right)]
-    bands = [[_bands_of_block(each, common) for each in side] for side in (left, right)]
+    told = [[_told(each, common) for each in side] for side in (left, right)]
     found = []
     for one, mine in enumerate(left):
         for other, theirs in enumerate(right):
             if mine.shingles & theirs.shingles:
+                (own, own_bands), (others, other_bands) = told[0][one], told[1][other]
                 pairs = zip(LEVELS, mine.levels, theirs.levels, strict=True)
-                equal = [percent for percent, a, b in pairs if a == b and a in shared[0][one]]
-                agreeing = max((len(a & b) for a in bands[0][one] for b in bands[1][other]), default=0)
-                either = not shared[0][one].isdisjoint(shared[1][other])
+                equal = [percent for percent, a, b in pairs if a == b and a in own]
+                agreeing = max((len(a & b) for a in own_bands for b in other_bands), default=0)
+                either = not own.isdisjoint(others)
                 places = one + 1, other + 1
                 found.append(_likeness(places, mine.shingles, theirs.shingles, either, equal, agreeing))
     return sorted(found, key=lambda each: -each.jaccard)
@@ -95,13 +95,11 @@ def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> lis
     return sorted(found, key=lambda each: (-each.jaccard, each.left, each.right))
 
 
-def _shared(block: Block, common: CommonList) -> frozenset[frozenset[int]]:
-    return frozenset(each.shingles for each in judged([block], common) if each.refusal is None)
-
-
-def _bands_of_block(block: Block, common: CommonList) -> list[frozenset[bytes]]:
-    levels = (each.shingles for each in judged([block], common) if each.refusal is None and each.banded)
-    return [frozenset(band_values(write_skeleton(each, common))) for each in levels]
+def _told(block: Block, common: CommonList) -> tuple[frozenset[frozenset[int]], list[frozenset[bytes]]]:
+    """Return the levels of a block that a federation would see, and the bands of those that have some."""
+    levels = [each for each in judged([block], common) if each.refusal is None]
+    bands = [frozenset(band_values(write_skeleton(each.shingles, common))) for each in levels if each.banded]
+    return frozenset(each.shingles for each in levels), bands
 
 
 def _likeness(

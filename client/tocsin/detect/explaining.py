@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tocsin.detect.ingest.record import GatewayRecord
+from tocsin.detect.sampling import DAY
 from tocsin.indicators.ptf1.account import place_of
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.normalising import tokens
@@ -18,8 +19,6 @@ from tocsin.indicators.ptf1.shingles import WORDS, Shingler, shingle_hash, shing
 from tocsin.indicators.ptf1.skeleton import LEVELS, find_blocks
 from tocsin.indicators.ptf1.template import SYSTEM, TEMPLATE, judge, strength
 from tocsin.indicators.snapshot_files import CURRENT
-
-_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Explainer:
     """Gathers the sample of one account, with its texts (rule 1)."""
 
     def __init__(self, account: str, key: bytes, k: int, window_days: int) -> None:
-        self._account, self._key, self._k, self._seconds = account, key, k, window_days * _DAY
+        self._account, self._key, self._k, self._seconds = account, key, k, window_days * DAY
         self._texts: dict[int, dict[int, tuple[float, str, str]]] = {}
         self.exchanges = 0
 

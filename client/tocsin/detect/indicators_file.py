@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tocsin.detect.ingest.parquet import one_file
+from tocsin.detect.ingest.parquet import LOCKED, one_file
 
 if TYPE_CHECKING:
     import duckdb
@@ -150,13 +150,7 @@ def _duckdb() -> ModuleType:
 
 
 def _connected(scratch: Path) -> duckdb.DuckDBPyConnection:
-    config: dict[str, Any] = {
-        "threads": 2,
-        "memory_limit": "1GB",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        "temp_directory": str(scratch / "duckdb"),
-    }
+    config = LOCKED | {"threads": 2, "temp_directory": str(scratch / "duckdb")}
     connection: duckdb.DuckDBPyConnection = _duckdb().connect(config=config)
     connection.execute(_MACRO)
     return connection

@@ -13,7 +13,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-MAX_LINE = 8 << 20
+from tocsin.detect.ingest.lines import MAX_LINE
+from tocsin.detect.ingest.sources import GZIP
 
 
 class BadPrompts(ValueError):
@@ -23,7 +24,7 @@ class BadPrompts(ValueError):
 def read_prompts(path: Path) -> Iterator[str]:
     """Yield the prompts of a file. Raises `BadPrompts`, OSError."""
     with path.open("rb") as raw:
-        packed = raw.peek(2)[:2] == b"\x1f\x8b"
+        packed = raw.peek(len(GZIP)).startswith(GZIP)
         file = io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if packed else raw, encoding="utf-8-sig")
         number, as_json = 0, False
         try:

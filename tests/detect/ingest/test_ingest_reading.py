@@ -21,12 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.detect.ingest import parquet, reading, sources
+from tocsin.detect.ingest.files import find
 from tocsin.detect.ingest.lines import split
-from tocsin.detect.ingest.reading import BadLine, BadLines, Counts, Piece, Stopped, Unreadable, pieces, read
+from tocsin.detect.ingest.reading import BadLine, BadLines, Counts, Piece, Stopped, Unreadable, read
 from tocsin.detect.ingest.record import GatewayRecord
 from tocsin.detect.ingest.sources import Damaged
 
 SAMPLES = Path(__file__).parent / "samples"
+
+
+def pieces(inputs: list[str], wanted: int) -> list[Piece]:
+    return reading.cut(find(inputs).sources, wanted)
 
 
 def line(number: int, **more: Any) -> bytes:

@@ -19,13 +19,13 @@ from .lines import MAX_LINE
 from .sources import Damaged
 
 _ROWS = 32
-_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "threads": 1,
+Settings = dict[str, str | bool | int | float | list[str]]
+LOCKED: Settings = {
     "memory_limit": "1GB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "temp_directory": "",  # else it may write what it reads into the current folder
 }
+"""How DuckDB is used everywhere; what connects says `temp_directory`, or it may write into the current folder."""
 
 
 def documents(path: str) -> Iterator[dict[str, Any]]:
@@ -35,7 +35,7 @@ def documents(path: str) -> Iterator[dict[str, Any]]:
     except ImportError:
         raise Damaged("Parquet needs the extra `detect` to be installed") from None
     try:
-        with duckdb.connect(config=_SETTINGS) as connection:
+        with duckdb.connect(config=LOCKED | {"threads": 1, "temp_directory": ""}) as connection:
             described = connection.execute(
                 "DESCRIBE SELECT * FROM read_parquet(?)", [one_file(path)]
             ).fetchall()

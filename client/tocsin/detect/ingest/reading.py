@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, cast
 import orjson
 
 from . import parquet, sources
-from .files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, find, is_document
+from .files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_document
 from .formats import FORMATS, detect_format
 from .lines import MAX_LINE, TOO_LONG, Line, split
 from .record import MAX_ACCOUNT_BYTES, UNDATED, BadRecord, GatewayRecord
@@ -42,7 +42,6 @@ __all__ = [
     "Stopped",
     "Unreadable",
     "cut",
-    "pieces",
     "read",
 ]
 
@@ -64,11 +63,6 @@ class Piece:
     end: int = 0
     size: int = 0
     identity: tuple[int, int] | None = None
-
-
-def pieces(inputs: Sequence[str], wanted: int) -> list[Piece]:
-    """All of `inputs` as at least `wanted` pieces, where they are large enough. Raises Unreadable."""
-    return cut(find(inputs).sources, wanted)
 
 
 def cut(found: Sequence[Source], wanted: int) -> list[Piece]:

@@ -85,15 +85,10 @@ def _best(units: Sequence[frozenset[int]], groups: dict[int, list[int]], alive: 
     """Return the block that wins, or the first of those that are too small (rules 2, 3 and 5)."""
     seeds = sorted(groups, key=lambda each: (-each.bit_count() * len(groups[each]), min(groups[each])))
     ranked = sorted(seeds[:_MAX_SEEDS], key=lambda each: _worth(groups, each), reverse=True)
-    small: Block | None = None
-    for seed in ranked[:_MAX_TRIES]:
-        block = _block(groups, _settled(units, groups, seed, alive))
-        if len(block.shingles) >= MIN_SHINGLES:
-            return block
-        small = small or block
-    if small is None:
-        raise ValueError("a block is searched among one group or more")
-    return small
+    blocks = (_block(groups, _settled(units, groups, seed, alive)) for seed in ranked[:_MAX_TRIES])
+    first = next(blocks)
+    in_turn = itertools.chain([first], blocks)
+    return next((each for each in in_turn if len(each.shingles) >= MIN_SHINGLES), first)
 
 
 def _needed(support: int, percent: int) -> int:
