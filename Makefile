@@ -41,9 +41,9 @@ demo: .venv/.runtime ## Found a federation on this machine and show matches (ARG
 	@$(BIN)/tocsin demo $(ARGS)
 
 test: .venv/.development ## The default test suite, under five minutes
-	@$(BIN)/pytest -m "not slow" $(ARGS)
+	@$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile $(ARGS)
 
-test-slow: .venv/.development ## Fault injection and long property runs
+test-slow: .venv/.development ## Fault injection, what is timed, and long property runs: one test at a time
 	@$(BIN)/pytest -m slow $(ARGS)
 
 check: .venv/.development ## Format, lint, types, import rules, wire compatibility, generated code
@@ -51,7 +51,7 @@ check: .venv/.development ## Format, lint, types, import rules, wire compatibili
 	@echo "tocsin: mypy"; $(BIN)/mypy $(SOURCES) benchmarks
 	@echo "tocsin: import-linter"; $(BIN)/lint-imports --no-cache
 	@echo "tocsin: buf"; $(BIN)/buf lint protos; $(BIN)/buf breaking protos --against protos/released.binpb
-	@echo "tocsin: the tree"; $(BIN)/pytest tests/project
+	@echo "tocsin: the tree"; $(BIN)/pytest -m "not slow" tests/project
 
 format: .venv/.development ## Format and mend what ruff can
 	@$(BIN)/ruff format .; $(BIN)/ruff check --fix .

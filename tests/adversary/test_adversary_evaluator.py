@@ -18,6 +18,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import pytest
+
 from tests.adversary.game import TRIALS, Coins, Game, learn, score
 from tests.adversary.population import BAIT, TRAINING, Population
 from tests.adversary.scene import Heard, Scene, elements_of, emails, heard_size, shares_of
@@ -188,6 +190,7 @@ def test_an_evaluator_does_not_tell_whether_a_query_matched(scene: Scene, popula
     assert game.guessed, game
 
 
+@pytest.mark.slow
 def test_confirming_matches_at_the_reporter_would_tell_them(scene: Scene, population: Population) -> None:
     aster, dune = scene.homes[0], scene.homes[DUNE]
     with NodeLine(scene.charter, dune, aster) as line:

@@ -55,6 +55,7 @@ def _passed_over(federation: Federation, since: int) -> list[str]:
     return [each["reason"] for each in records if each["event"] == "evaluator passed over"]
 
 
+@pytest.mark.slow
 def test_deadline_then_circuit_and_the_same_outputs(battered: Federation, tmp_path: Path) -> None:
     stopped, asker = battered.homes[0], battered.homes[3]
     with fresh_client(asker, tmp_path / "before.db") as client:

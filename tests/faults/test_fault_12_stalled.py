@@ -51,10 +51,8 @@ def _closed(connection: socket.socket) -> bool:
         return True
 
 
-@pytest.mark.parametrize(
-    ("half_open", "stalled", "samples"),
-    [(100, 24, 100), pytest.param(800, 200, 1_000, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("half_open", "stalled", "samples"), [(100, 24, 100), (800, 200, 1_000)])
 def test_half_open_connections_and_stalled_streams(
     federation: Federation, half_open: int, stalled: int, samples: int
 ) -> None:
