@@ -14,7 +14,11 @@ from tocsin.cli.ingest import Rates
 from tocsin.cli.main import run
 from tocsin.client import system
 from tocsin.detect.indicators_file import LOCAL
+from tocsin.detect.ingesting import Options, ingest
+from tocsin.detect.seen import Seen
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
+from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.snapshot_files import CURRENT
 
 __all__ = ["terminal"]
 
@@ -79,11 +83,67 @@ def test_rates_are_told_every_few_seconds_and_at_the_end(
         assert capsys.readouterr().err == said
     now[0] = 105.0
     rates("partitions", 0, 64)
-    assert capsys.readouterr().err == "tocsin: 3,600 records, 720 a second\n"
+    assert capsys.readouterr().err == "tocsin: 3,600 records, 900 a second\n"
     now[0] = 113.0
     rates("partitions", 64, 64)
     rates.end()
     assert "tocsin: 64 of 64 partitions, 8.0 a second\n" in capsys.readouterr().err
+
+
+def test_the_rate_of_a_phase_is_that_of_the_phase_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(system, "monotonic", lambda: now[0])
+    rates = Rates(2.0)
+    for at, what, done in (
+        (150.0, "records", 0),  # what was known of the logs was looked at first
+        (151.0, "records", 1_000),
+        (190.0, "partitions", 0),
+        (191.0, "partitions", 20),
+    ):
+        now[0] = at
+        rates(what, done, 0)
+    now[0] = 300.0  # the output was written meanwhile
+    rates.end()
+    assert capsys.readouterr().err == (
+        "tocsin: 1,000 records, 1,000 a second\ntocsin: 20 partitions, 20 a second\n"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_phase_says_when_it_begins(tmp_path: Path, workers: int) -> None:
+    logs = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1))
+    calls: list[tuple[str, int, int]] = []
+    options = Options(shipped(CURRENT.common_prompts), workers=workers)
+    ingest([str(logs)], tmp_path / "a.parquet", options, lambda *call: calls.append(call))
+    assert calls[0] == ("records", 0, 0)
+    assert next(each for each in calls if each[0] == "partitions") == ("partitions", 0, 64)
+
+
+def test_every_line_is_told_in_one_row_or_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    embedding = made_logs.line("a", "e", "a text to embed", call_type="embedding")
+    logs = made_logs.write(tmp_path / "a.jsonl", [*made_logs.lines(1), embedding, embedding, "{"])
+    code, out, _ = told(capsys, "ingest", logs, "--out", tmp_path / "a.parquet", "--workers", 1, "--json")
+    found = json.loads(out)
+    assert (code, found["without_exchange"], found["bad"]) == (0, 2, 1)
+    assert found["lines"] == found["records"] + found["without_exchange"] + found["bad"]
+    _, out, _ = told(capsys, "ingest", logs, "--out", tmp_path / "b.parquet", "--workers", 1)
+    assert re.search(rf"^ lines read +{found['lines']} ", out, re.MULTILINE)
+    assert re.search(r"^ lines without an exchange +2 ", out, re.MULTILINE)
+
+
+def test_a_log_that_changed_while_it_was_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1))
+    monkeypatch.setattr(Seen, "changed", lambda self, used: used)
+    code, out, err = told(
+        capsys,
+        "ingest", logs, "--out", tmp_path / "a.parquet", "--workers", 1, "--state", tmp_path / "s", "--json",
+    )  # fmt: skip
+    assert (code, json.loads(out)["changed"]) == (0, [str(logs)])
+    assert f"{logs}: was cut, refilled or replaced while this ran; it is not remembered as read" in err
 
 
 def test_local_percent_decides_what_is_refused_as_local(

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.detect.made_logs import TEMPLATE, TOPICS
-from tocsin.detect.comparing import compare_skeletons, compare_values, skeletons_of
+from tocsin.detect.comparing import Side, compare_skeletons, compare_values, lists_of, side_of, verdicts
 from tocsin.detect.explaining import word_runs
-from tocsin.detect.indicators_file import Indicator
+from tocsin.detect.indicators_file import BadIndicators, Indicator
 from tocsin.detect.prompts import BadPrompts, read_prompts
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
+from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SHINGLES, Block
 from tocsin.indicators.ptf1.template import write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 
@@ -30,7 +32,7 @@ def prompts(template: str = TEMPLATE) -> list[str]:
 
 
 def test_the_same_template_is_equal_at_each_level() -> None:
-    left, right = skeletons_of(prompts()), skeletons_of(prompts()[:5])
+    left, right = side_of(prompts()), side_of(prompts()[:5])
     (pair,) = compare_skeletons(left, right, COMMON)
     assert (pair.jaccard, pair.equal, pair.reached, pair.bands) == (1.0, True, True, BANDS)
     assert 100 in pair.equal_levels
@@ -38,13 +40,13 @@ def test_the_same_template_is_equal_at_each_level() -> None:
 
 def test_a_changed_template_agrees_in_bands_only() -> None:
     changed = TEMPLATE.replace("with care", "slowly")
-    left, right = skeletons_of(prompts()), skeletons_of(prompts(changed))
+    left, right = side_of(prompts()), side_of(prompts(changed))
     (pair,) = compare_skeletons(left, right, COMMON)
     assert not pair.equal
     assert pair.bands >= BAND_THRESHOLD
     assert pair.reached
     rows = [
-        indicator(write_skeleton(side[0].shingles, COMMON), name)
+        indicator(write_skeleton(side.blocks[0].shingles, COMMON), name)
         for side, name in ((left, "a"), (right, "b"))
     ]
     (found,) = compare_values(rows[:1], rows[1:])
@@ -53,7 +55,7 @@ def test_a_changed_template_agrees_in_bands_only() -> None:
 
 
 def test_files_of_indicators_are_equal_where_one_level_has_bands_and_the_other_has_none() -> None:
-    (block,) = skeletons_of(prompts())
+    (block,) = side_of(prompts()).blocks
     rows = [indicator(write_skeleton(block.shingles, COMMON, banded=banded), "a") for banded in (True, False)]
     (found,) = compare_values(rows[:1], rows[1:])
     assert (found.equal, found.bands, found.reached) == (True, 0, True)
@@ -61,15 +63,57 @@ def test_files_of_indicators_are_equal_where_one_level_has_bands_and_the_other_h
 
 def test_what_would_be_refused_is_not_told() -> None:
     short = ["tell me about rivers number seven"] * 4
-    (pair,) = compare_skeletons(skeletons_of(short), skeletons_of(short), COMMON)
+    (pair,) = compare_skeletons(side_of(short), side_of(short), COMMON)
     assert pair.jaccard == 1.0
     assert (pair.equal, pair.equal_levels, pair.bands, pair.reached) == (False, (), 0, False)
 
 
+def test_only_the_first_two_skeletons_of_a_side_have_bands() -> None:
+    words = "amber birch cedar delta ember flint grove heath ivory jade kelp larch maple nettle olive pearl"
+
+    def made(name: str, size: int) -> list[str]:
+        template = " ".join(f"{word}{name}{again}" for again in "qxz" for word in words.split())
+        return [f"{template} {topic}" for topic in TOPICS[:size]]
+
+    side = side_of(made("a", 8) + made("b", 7) + made("c", 6))
+    assert [each.kept for each in verdicts(side, COMMON)] == [LEVELS] * 3
+    assert [each.banded for each in verdicts(side, COMMON)] == [LEVELS, LEVELS, ()]
+    for name, agree in (("b", True), ("c", False)):
+        other = side_of([each.replace(f"amber{name}x", "another") for each in made(name, 8)])
+        (pair,) = compare_skeletons(side, other, COMMON)
+        assert (pair.equal, pair.bands >= BAND_THRESHOLD, pair.reached) == (False, agree, agree)
+        assert pair.refused == (None, None)
+
+
+def test_a_skeleton_of_fewer_than_32_shingles_is_kept_without_bands() -> None:
+    (found,) = verdicts(side_of([each[:110] for each in prompts()]), COMMON)
+    assert MIN_SHINGLES <= found.shingles < MIN_BANDED
+    assert (found.kept, found.banded, found.refused) == (LEVELS, (), None)
+
+
+def test_a_level_is_equal_only_where_both_share_it() -> None:
+    # Of the other side's level of 60 % too little is left, so nothing of it is shared.
+    level = side_of(prompts()).blocks[0].shingles
+    mine = Side(4, 4, [Block((level,) * 5, (0, 1, 2, 3))])
+    theirs = Side(4, 4, [Block((level, *(frozenset(sorted(level)[:7]),) * 4), (0, 1, 2, 3))])
+    for pair in (*compare_skeletons(mine, theirs, COMMON), *compare_skeletons(theirs, mine, COMMON)):
+        assert (pair.equal, pair.equal_levels, pair.reached) == (False, (), False)
+        assert "template.short" in pair.refused
+
+
 def test_different_templates_have_no_pair() -> None:
     other = ["name a colour that nobody has seen before in the old town"]
-    assert compare_skeletons(skeletons_of(prompts()), skeletons_of(other), COMMON) == []
-    assert skeletons_of([]) == []
+    assert compare_skeletons(side_of(prompts()), side_of(other), COMMON) == []
+    assert side_of([]).blocks == []
+
+
+def test_a_file_with_a_value_that_is_no_skeleton_is_named() -> None:
+    good = indicator(write_skeleton(side_of(prompts()).blocks[0].shingles, COMMON), "a")
+    assert lists_of(Path("made.parquet"), [good, good]) == [COMMON.id.hex()]
+    with pytest.raises(
+        BadIndicators, match=r"^made\.parquet: row 1: prompt\.template: refused by rule template\.text"
+    ):
+        lists_of(Path("made.parquet"), [good, indicator("a prompt", "a")])
 
 
 def test_words_of_a_skeleton() -> None:

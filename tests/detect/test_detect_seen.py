@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import orjson
@@ -14,7 +17,7 @@ import zstandard
 
 from tests.detect import made_logs
 from tocsin.client import system
-from tocsin.detect import seen
+from tocsin.detect import ingesting, seen
 from tocsin.detect.ingest import reading
 from tocsin.detect.ingest.files import find
 from tocsin.detect.ingesting import Options, Summary, ingest
@@ -66,6 +69,21 @@ def test_a_log_that_grew_goes_on_where_it_was_left(tmp_path: Path, pad: int, wor
     assert told(run(path, rotated, workers=workers)) == (5, 0, 1)
     assert told(run(path, rotated, workers=workers)) == (0, 2, 0)
     assert exchanges(tmp_path) == 10
+
+
+def test_a_long_comparison_is_told_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingesting, "LONG_TO_COMPARE", 3_000_000)
+    path, heard = tmp_path / "a.jsonl", list[tuple[str, int, int]]()
+    path.write_bytes(entries(0, 3, 1_000_000))
+    options = Options(shipped(CURRENT.common_prompts), state=tmp_path / "state", workers=1)
+    ingest([str(path)], tmp_path / "out", options, lambda *each: heard.append(each))
+    phases = list(dict.fromkeys(what for what, _, _ in heard))
+    assert phases == ["MiB compared", "records", "partitions"]
+    assert [(done, total) for what, done, total in heard if what == "MiB compared"][-1] == (2, 2)
+    path.write_bytes(entries(3, 5, 1_000_000))
+    heard.clear()
+    ingest([str(path)], tmp_path / "out-2", options, lambda *each: heard.append(each))
+    assert {what for what, _, _ in heard} == {"records", "partitions"}
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])
@@ -208,7 +226,7 @@ def test_a_run_that_writes_nothing_remembers_nothing(tmp_path: Path, monkeypatch
 
 
 def remembered(folder: Path) -> int:
-    return len(orjson.loads((folder / "state" / "samples" / "seen").read_bytes()))
+    return len(orjson.loads((folder / "state" / "samples" / "seen").read_bytes())["files"])
 
 
 def test_files_are_forgotten_after_a_year_and_when_there_are_too_many(
@@ -238,12 +256,18 @@ def test_what_is_remembered_says_nothing_without_the_key(tmp_path: Path) -> None
         run(folder / "secret-name.jsonl")
     stored = [(folder / "state" / "samples" / "seen").read_bytes() for folder in (one, other)]
     assert b"secret-name" not in stored[0]
-    assert orjson.loads(stored[0])[0][:2] != orjson.loads(stored[1])[0][:2]
+    first, second = (orjson.loads(each)["files"][0][:2] for each in stored)
+    assert not {*first} & {*second}
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"{}x", b"[[1]]", b'[["a","b",1,2,"3"]]', b"7", b'[["a",[],1,2,3]]']
-)
+    "content",
+    [
+        b"", b"{", b"{}", b"{}x", b"7", b'{"version":2,"files":7}', b'{"version":2,"files":[[1]]}',
+        b'{"version":2,"files":[["a","b",1,2,"3"]]}', b'{"version":2,"files":[["a",[],1,2,3]]}',
+        b'[["a","b",1,2,3]]', b'{"version":1,"files":[]}',
+    ],
+)  # fmt: skip
 def test_a_memory_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(entry(1))
@@ -252,7 +276,8 @@ def test_a_memory_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> No
     memory.write_bytes(content)
     with pytest.raises(BadState) as caught:
         run(path)
-    assert str(caught.value).startswith(f"{memory}: is damaged; put the state folder back from a backup")
+    told = f"{memory}: is damaged, or of another version; put the state folder back from a backup"
+    assert str(caught.value).startswith(told)
 
 
 def test_another_file_of_the_same_beginning_end_and_length_is_read(tmp_path: Path) -> None:
@@ -289,3 +314,128 @@ def test_a_log_that_is_rotated_while_it_is_read_is_not_taken_for_read(
     rotated.write_bytes(whole)
     monkeypatch.undo()
     assert told(run(rotated)) == (400, 0, 0)
+
+
+def test_one_line_between_long_ones_makes_another_file(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    filler = [entries(0, 4, 1_000_000), entries(4, 8, 1_000_000)]
+    one.write_bytes(filler[0] + entry(10, 18_000) + filler[1])
+    other.write_bytes(filler[0] + entry(11, 18_000) + filler[1])
+    assert told(run(one)) == (9, 0, 0)
+    assert told(run(other)) == (9, 0, 0)
+    assert told(run(one, other)) == (0, 2, 0)
+    with other.open("r+b") as file:
+        file.seek(2_500_000)
+        file.write(b"y")
+        file.seek(0, os.SEEK_END)
+        file.write(entry(12))
+    assert told(run(other)) == (10, 0, 0)
+
+
+def test_of_files_that_go_on_from_the_same_beginning_the_longest_is_gone_on_from(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(entries(0, 4, 40_000))
+    run(path)
+    copy = tmp_path / "b.jsonl"
+    copy.write_bytes(entries(0, 6, 40_000))
+    path.unlink()
+    assert told(run(copy)) == (2, 0, 1)
+    copy.write_bytes(entries(0, 7, 40_000))
+    assert told(run(copy)) == (1, 0, 1)
+    assert remembered(tmp_path) == 1
+
+
+def refilled(path: Path) -> None:
+    path.write_bytes(entries(100, 120, 8_000))
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, 20)
+
+
+def replaced(path: Path) -> None:
+    path.unlink()
+    path.with_name("new").write_bytes(entries(100, 120, 8_000))
+    path.with_name("new").rename(path)
+
+
+def moved_away(path: Path) -> None:
+    (path.parent / "elsewhere").mkdir()
+    path.rename(path.parent / "elsewhere" / "a.jsonl")
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("a.jsonl.1"))
+    path.write_bytes(entries(100, 120, 8_000))
+
+
+def grown(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(entries(10, 12, 8_000))
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (refilled, True),
+        (truncated, True),
+        (replaced, True),
+        (moved_away, True),
+        (renamed, False),
+        (grown, False),
+    ],
+)
+@pytest.mark.parametrize("known", [False, True])
+def test_a_log_that_changes_after_its_last_piece_was_read_is_told_and_not_remembered(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    changed: bool,
+    known: bool,
+) -> None:
+    path, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    path.write_bytes(entries(0, 5, 8_000))
+    other.write_bytes(entries(20, 25, 8_000))
+    if known:
+        run(path)
+        with path.open("ab") as file:
+            file.write(entries(5, 10, 8_000))
+    count = 5
+    spread = ingesting._spread
+
+    def spread_then_change(*given: Any) -> Any:
+        made = spread(*given)
+        if given[4] == "records":
+            change(path)
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, "_spread", spread_then_change)
+        summary = run(path, other)
+    assert (summary.counts.records, summary.counts.bad) == (count + 5, 0)
+    assert summary.changed == ([str(path)] if changed else [])
+    assert told(run(other)) == (0, 1, 0)
+    again = tmp_path / "again.jsonl"
+    again.write_bytes(entries(0, 10 if known else 5, 8_000))
+    if changed:
+        assert told(run(again)) == (count, 0, int(known))
+    else:
+        assert told(run(again)) == (0, 1, 0)
+
+
+def test_a_log_that_is_gone_after_it_was_read_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(entries(0, 5))
+    read_piece = reading.read
+
+    def read_then_cut(*given: Any) -> Any:
+        yield from itertools.islice(read_piece(*given), 1)
+        os.truncate(path, 20)
+        yield from read_piece(*given)
+
+    monkeypatch.setattr("tocsin.detect.ingesting.reading.read", read_then_cut)
+    summary = run(path)
+    assert summary.changed == []
+    assert [each.rule for each in summary.bad][-1] == "was cut while this ran; run again for what it holds"

@@ -1,30 +1,49 @@
-"""`tocsin fingerprint`: look at fingerprints of prompt templates, and make lists of common shingles."""
+"""`tocsin fingerprint`: look at fingerprints of prompt templates, and make lists of common shingles.
+
+1. Where nothing was found, or nothing would be shared, it is said why, in tables and in JSON.
+2. `explain` reads logs as `ingest` does, and says the same of them: bad lines, progress, what cannot be sampled.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from tocsin.cli.ingest import (
+    BadFormat,
     CommonFile,
     FieldMapFile,
     Format,
     Logs,
     Rates,
-    StateFolder,
     common_list,
     format_of,
     need_extra,
     warn_passed_over,
 )
-from tocsin.cli.output import Json, counted, date, note, print_json, print_table, say, warn
+from tocsin.cli.output import Json, counted, date, fail, note, print_json, print_table, say, warn
+
+if TYPE_CHECKING:
+    from tocsin.detect.comparing import Likeness
+    from tocsin.detect.explaining import Explained
+    from tocsin.detect.ingest.reading import BadLines, Counts
+    from tocsin.indicators.ptf1.common_list import CommonList
 
 EXIT_NOTHING = 1
+EXIT_INPUT = 2
 _SHOWN_PAIRS = 50
+_TOLD_RECORDS = 4_096
 
 app = App(name="fingerprint", help="Look at fingerprints of prompt templates; make lists of common shingles.")
+
+
+class BadComparison(ValueError):
+    """Two files that do not compare, or an option that they do not go with."""
 
 
 @app.command
@@ -33,90 +52,79 @@ def explain(
     account: Annotated[str, Parameter(help="The account, as the logs write it.")],
     format: Format = "auto",
     field_map: FieldMapFile = None,
-    k: int = 32,
-    window_days: int = 28,
+    k: Annotated[
+        int | None,
+        Parameter(help="Conversations sampled of each window; as the state says, 32 without one."),
+    ] = None,
+    window_days: Annotated[
+        int | None, Parameter(help="Length of a window; as the state says, 28 without one.")
+    ] = None,
     common: CommonFile = None,
-    state: StateFolder = None,
+    state: Annotated[
+        Path | None, Parameter(help="Folder that your runs of `tocsin ingest` use; it is only read.")
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Say which words of an account's prompts became a skeleton, and why it is kept or refused.
+    """Say which words of an account's prompts became a skeleton, and why it is kept or refused, or why there is none.
 
-    For your own eyes only: the output shows what the account's users wrote. With the --state of your runs the sample is
-    theirs; without it other conversations may be looked at.
+    For your own eyes only: the output shows what the account's users wrote. With the --state of your runs, and all
+    their logs, the sample is theirs; without it other conversations may be looked at.
 
     Exit codes: 0 done, 1 the logs hold nothing of the account, 2 the input is unusable.
     """
     need_extra()
     from tocsin.client.system import random_bytes
-    from tocsin.detect.explaining import Explainer
+    from tocsin.detect.explaining import Explainer, sampling_of
     from tocsin.detect.ingest import files, reading
+    from tocsin.detect.ingesting import SHOWN, Options
     from tocsin.detect.state import read_key
     from tocsin.indicators.ptf1.account import KEY_BYTES
 
-    listed, form = common_list(common), format_of(format, field_map)
-    explainer = Explainer(
-        account, random_bytes(KEY_BYTES) if state is None else read_key(state), k, window_days
-    )
-    bad, counts = reading.BadLines(0), reading.Counts()
+    if not logs:
+        raise BadFormat("nothing to read: name files, folders, or `-` for standard input")
+    key = random_bytes(KEY_BYTES) if state is None else read_key(state)
+    settings = sampling_of(state, k, window_days)
+    options = Options(common_list(common), format_of(format, field_map), *settings)
+    explainer = Explainer(account, key, options.k, options.window_days)
+    bad, counts, rates = reading.BadLines(SHOWN), reading.Counts(), Rates()
     inputs = files.find(logs)
+    done = 0
+    rates("records", done, 0)
     for piece in reading.cut(inputs.sources, 1):
-        explainer.take(reading.read(piece, form, bad, counts))
-    found = explainer.explain(listed)
+        records = reading.read(piece, options.format, bad, counts)
+        while took := explainer.take(islice(records, _TOLD_RECORDS)):
+            done += took
+            rates("records", done, 0)
+    rates.end()
+    warn_passed_over(inputs.passed_over)
+    _warn_bad(bad, counts)
+    if counts.bad and not counts.records:
+        fail(
+            f"{counted(counts.bad, 'bad line')}: no line could be read: name another --format, or give a --field-map"
+        )
+        return EXIT_INPUT
+    found = explainer.explain(options.common)
     note("for your own eyes only: this shows what the account's users wrote")
-    if any(level.refused is None for each in found for level in each.levels):
+    if any(level.refused is None for each in found.skeletons for level in each.levels):
         note(
             "kept as far as this account goes: only `tocsin ingest` looks at all accounts, and refuses what many of "
             "them share (template.local)"
         )
-    warn_passed_over(inputs.passed_over)
-    if counts.bad:
-        warn(f"{counted(counts.bad, 'bad line')} passed over")
     if not explainer.exchanges:
         warn(
             "the logs hold no exchange of this account: write its id as they do, and name the logs that hold it"
         )
     if json:
-        print_json(
-            {
-                "exchanges": explainer.exchanges,
-                "skeletons": [
-                    {
-                        "window": each.window,
-                        "type": each.type,
-                        "support": each.support,
-                        "sampled": each.sampled,
-                        "levels": [
-                            {name: getattr(level, name) for name in level.__dataclass_fields__}
-                            for level in each.levels
-                        ],
-                        "words": list(each.words),
-                    }
-                    for each in found
-                ],
-            }
-        )
+        totals = {"exchanges": explainer.exchanges, "without_content": explainer.without_content}
+        print_json(totals | asdict(found))
     else:
-        for each in found:
-            say(
-                f"{each.type}, window from {date(each.window)}: {each.support} of {each.sampled} sampled "
-                "conversations"
-            )
-            print_table(
-                "Levels",
-                ("of conversations", "shingles", "bits", "on the common list", "verdict"),
-                [
-                    (
-                        f"{level.percent} %",
-                        str(level.shingles),
-                        str(level.bits),
-                        f"{level.common_percent:.0f} %",
-                        "kept" if level.refused is None else f"refused: {level.refused}",
-                    )
-                    for level in each.levels
-                ],
-            )
-            say(f"words: {' … '.join(each.words)}\n")
-        say(f"{counted(explainer.exchanges, 'exchange')}, {counted(len(found), 'skeleton')}")
+        for each in found.skeletons:
+            _print_explained(each)
+        for missing in found.missing:
+            say(f"{missing.type}, window from {date(missing.window)}: no skeleton, {missing.why}")
+        without = f" ({explainer.without_content:,} without content)" if explainer.without_content else ""
+        skeletons = counted(len(found.skeletons), "skeleton")
+        say(f"{counted(explainer.exchanges, 'exchange')}{without}, {skeletons}")
     return 0 if explainer.exchanges else EXIT_NOTHING
 
 
@@ -124,55 +132,39 @@ def explain(
 def compare(a: Path, b: Path, *, common: CommonFile = None, json: Json = False) -> int:
     """Compare two files of prompts (one a line, or JSON lines with `prompt`), or two files of indicators.
 
-    Skeletons are numbered in the order in which they are found; of files of indicators their accounts are named. A
-    federation tells of two that are equal at some level, or agree in enough bands.
+    Skeletons are numbered in the order in which they are found, and it is said what would be shared of each; of files
+    of indicators their accounts are named. A federation tells of two that are equal at some level, or agree in enough
+    bands.
 
     Exit codes: 0 some are alike, 1 none are, 2 the input is unusable.
     """
-    from tocsin.detect.comparing import compare_skeletons, compare_values, skeletons_of
-    from tocsin.detect.indicators_file import read_indicators
-    from tocsin.detect.prompts import read_prompts
     from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
-    from tocsin.indicators.ptf1.template import TEMPLATE
 
-    if all(_is_parquet(each) for each in (a, b)):
-        left, right = ([each for each in read_indicators(path) if each.type == TEMPLATE] for path in (a, b))
-        pairs = compare_values(left, right)
-    else:
-        mine, theirs = (skeletons_of(read_prompts(path)) for path in (a, b))
-        pairs = compare_skeletons(mine, theirs, common_list(common))
+    made = [_is_parquet(each) for each in (a, b)]
+    if made[0] != made[1]:
+        indicators, other = (a, b) if made[0] else (b, a)
+        raise BadComparison(
+            f"{indicators} is a file of indicators and {other} is none: name two files of prompts, or two that "
+            "`tocsin ingest` made"
+        )
+    if made[0] and common is not None:
+        raise BadComparison(
+            "--common changes nothing about files of indicators, which were judged when `tocsin ingest` made them: "
+            "leave it out"
+        )
+    found = _compared_indicators(a, b) if made[0] else _compared_prompts(a, b, common_list(common))
     if json:
         print_json(
             {
                 "bands": BANDS,
                 "threshold": BAND_THRESHOLD,
-                "pairs": [
-                    {name: getattr(each, name) for name in each.__dataclass_fields__} for each in pairs
-                ],
+                "files": found.files,
+                "pairs": [asdict(each) for each in found.pairs],
             }
         )
     else:
-        print_table(
-            f"{counted(len(pairs), 'pair')} of skeletons",
-            ("A", "B", "shingles", "in common", "Jaccard", "equal", f"bands of {BANDS}", "told"),
-            [
-                (
-                    _side(each.left, each.accounts[0]),
-                    _side(each.right, each.accounts[1]),
-                    f"{each.shingles[0]}, {each.shingles[1]}",
-                    str(each.shared),
-                    f"{each.jaccard:.3f}",
-                    ", ".join(f"{level} %" for level in each.equal_levels) or ("yes" if each.equal else "-"),
-                    str(each.bands),
-                    "yes" if each.reached else "no",
-                )
-                for each in pairs[:_SHOWN_PAIRS]
-            ],
-        )
-        if len(pairs) > _SHOWN_PAIRS:
-            say(f"and {counted(len(pairs) - _SHOWN_PAIRS, 'more pair')}")
-        say(f"told: equal at a level, or {BAND_THRESHOLD} bands or more agree")
-    return 0 if pairs else EXIT_NOTHING
+        _print_compared(found)
+    return 0 if found.pairs else EXIT_NOTHING
 
 
 @app.command(name="common")
@@ -217,6 +209,154 @@ def make_common(
     else:
         say(f"{made.name} ({made.id.hex()}): {counted(len(made), 'shingle')} of {counted(prompts, 'prompt')}")
     return 0
+
+
+@dataclass(slots=True)
+class _Compared:
+    """What is said of two files: each by itself as in JSON, and their pairs."""
+
+    files: list[dict[str, Any]]
+    pairs: list[Likeness]
+
+
+def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
+    from tocsin.detect.comparing import compare_skeletons, side_of, verdicts
+    from tocsin.detect.prompts import read_prompts
+
+    left, right = sides = [side_of(read_prompts(path)) for path in (a, b)]
+    files = [
+        {
+            "file": str(path),
+            "common": [common.id.hex()],
+            "prompts": side.prompts,
+            "skeletons": [asdict(each) for each in verdicts(side, common)],
+            "why_none": side.why_none,
+        }
+        for path, side in zip((a, b), sides, strict=True)
+    ]
+    return _Compared(files, compare_skeletons(left, right, common))
+
+
+def _compared_indicators(a: Path, b: Path) -> _Compared:
+    from tocsin.detect.comparing import compare_values, lists_of
+    from tocsin.detect.indicators_file import read_indicators
+    from tocsin.indicators.ptf1.template import TEMPLATE
+
+    left, right = sides = [
+        [each for each in read_indicators(path) if each.type == TEMPLATE] for path in (a, b)
+    ]
+    one, other = lists = [lists_of(path, side) for path, side in zip((a, b), sides, strict=True)]
+    if one and other and one != other:
+        warn(
+            f"{a} was made with the common list {', '.join(one)} and {b} with {', '.join(other)}: what was made with "
+            "different lists never matches"
+        )
+    files = [
+        {
+            "file": str(path),
+            "common": ids,
+            "values": len(side),
+            "why_none": None if side else f"it holds no {TEMPLATE}",
+        }
+        for path, side, ids in zip((a, b), sides, lists, strict=True)
+    ]
+    return _Compared(files, compare_values(left, right))
+
+
+def _print_compared(found: _Compared) -> None:
+    from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
+
+    rows = [
+        _skeleton_row(name, file["prompts"], each)
+        for name, file in zip("AB", found.files, strict=True)
+        for each in file.get("skeletons", ())
+    ]
+    if rows:
+        columns = ("file", "skeleton", "in prompts", "shingles", "levels kept", "with bands", "verdict")
+        names = (f"{name} is {file['file']}" for name, file in zip("AB", found.files, strict=True))
+        print_table(f"Skeletons: {', '.join(names)}", columns, rows)
+    for file in found.files:
+        if file["why_none"] is not None:
+            say(f"{file['file']}: no skeleton: {file['why_none']}")
+    pairs = found.pairs
+    print_table(
+        f"{counted(len(pairs), 'pair')} of skeletons",
+        ("A", "B", "shingles", "in common", "Jaccard", "equal", f"bands of {BANDS}", "told"),
+        [
+            (
+                _side(each.left, each.accounts[0]),
+                _side(each.right, each.accounts[1]),
+                f"{each.shingles[0]}, {each.shingles[1]}",
+                str(each.shared),
+                f"{each.jaccard:.3f}",
+                _percents(each.equal_levels, "yes" if each.equal else "-"),
+                str(each.bands),
+                _told(each),
+            )
+            for each in pairs[:_SHOWN_PAIRS]
+        ],
+    )
+    if len(pairs) > _SHOWN_PAIRS:
+        say(f"and {counted(len(pairs) - _SHOWN_PAIRS, 'more pair')}")
+    say(f"told: equal at a level, or {BAND_THRESHOLD} bands or more agree")
+
+
+def _skeleton_row(name: str, prompts: int, skeleton: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        str(skeleton["number"]),
+        f"{skeleton['prompts']:,} of {prompts:,}",
+        str(skeleton["shingles"]),
+        _percents(skeleton["kept"]),
+        _percents(skeleton["banded"]),
+        _verdict(skeleton["refused"], skeleton["why"]),
+    )
+
+
+def _percents(levels: Sequence[int], none: str = "-") -> str:
+    return f"{', '.join(map(str, levels))} %" if levels else none
+
+
+def _verdict(refused: str | None, why: str | None) -> str:
+    return "kept" if refused is None else f"refused: {refused} ({why})"
+
+
+def _told(pair: Likeness) -> str:
+    """Say whether a federation would tell, and where not because of a refusal, of which."""
+    if pair.reached:
+        return "yes"
+    sides = [f"{name} is refused ({rule})" for name, rule in zip("AB", pair.refused, strict=True) if rule]
+    return f"no: {' and '.join(sides)}" if sides else "no"
+
+
+def _print_explained(each: Explained) -> None:
+    say(
+        f"{each.type}, window from {date(each.window)}: {each.support} of {each.sampled} sampled conversations"
+    )
+    print_table(
+        "Levels",
+        ("of conversations", "shingles", "bits", "on the common list", "verdict"),
+        [
+            (
+                f"{level.percent} %",
+                str(level.shingles),
+                str(level.bits),
+                f"{level.common_percent:.0f} %",
+                _verdict(level.refused, level.why)
+                + (", with bands" if level.banded else "")
+                + (f", as that of {level.same_as} %" if level.same_as is not None else ""),
+            )
+            for level in each.levels
+        ],
+    )
+    say(f"words: {' … '.join(each.words)}\n")
+
+
+def _warn_bad(bad: BadLines, counts: Counts) -> None:
+    for each in bad.kept:
+        warn(str(each))
+    if counts.bad > len(bad.kept):
+        warn(f"and {counted(counts.bad - len(bad.kept), 'more bad line')}")
 
 
 def _side(number: int, accounts: tuple[str, ...]) -> str:

@@ -117,6 +117,11 @@ def ingest(
     else:
         _table(summary)
     warn_passed_over(summary.passed_over)
+    for path in summary.changed:
+        warn(
+            f"{path}: was cut, refilled or replaced while this ran; it is not remembered as read, and counts again "
+            "when it is named again"
+        )
     if summary.forgotten:
         warn(
             f"the state has no room to remember {counted(summary.forgotten, 'file')}, which would be counted again: "
@@ -163,32 +168,35 @@ def warn_passed_over(endings: Mapping[str, int]) -> None:
 
 
 class Rates:
-    """Says on standard error how far a run is and how fast it goes, every few seconds."""
+    """Says on standard error how far a run is and how fast it goes, every few seconds.
+
+    A phase's rate counts from its first step to its last: what is done between two phases belongs to neither.
+    """
 
     def __init__(self, every: float = 2.0) -> None:
         from tocsin.client import system
 
         self._clock, self._every = system.monotonic, every
         self._what, self._done, self._total = "", 0, 0
-        self._began = self._told = self._clock()
+        self._began = self._at = self._told = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Note that `done` of `total` are done (0 where nobody knows how many there are)."""
+        now = self._clock()
         if what != self._what:
             self.end()
-            self._what, self._began = what, self._told
-        self._done, self._total = done, total
-        if self._clock() - self._told >= self._every:
+            self._what, self._began, self._told = what, now, now
+        self._done, self._total, self._at = done, total, now
+        if now - self._told >= self._every:
             self.end()
 
     def end(self) -> None:
         """Say how it stands."""
-        now = self._clock()
         if self._what:
             of = f" of {self._total:,}" if self._total else ""
-            rate = self._done / max(now - self._began, 1e-3)
+            rate = self._done / max(self._at - self._began, 1e-3)
             note(f"{self._done:,}{of} {self._what}, {rate:,.{0 if rate >= 10 else 1}f} a second")
-        self._told = now
+        self._told = self._at
 
 
 def need_extra() -> None:
@@ -201,10 +209,15 @@ def need_extra() -> None:
 
 def common_list(path: Path | None) -> CommonList:
     """Return the list of common shingles of a file, or the shipped one. Raises `BadCommonList`, OSError."""
-    from tocsin.indicators.ptf1.common_list import parse_common_list, shipped
+    from tocsin.indicators.ptf1.common_list import BadCommonList, parse_common_list, shipped
     from tocsin.indicators.snapshot_files import CURRENT
 
-    return shipped(CURRENT.common_prompts) if path is None else parse_common_list(path.read_bytes())
+    if path is None:
+        return shipped(CURRENT.common_prompts)
+    try:
+        return parse_common_list(path.read_bytes())
+    except BadCommonList as error:
+        raise BadCommonList(f"{path}: {error}") from None
 
 
 def format_of(name: str, map_file: Path | None) -> str | FieldMap:
@@ -225,12 +238,15 @@ def _document(summary: Summary) -> dict[str, object]:
     counts, tally = summary.counts, summary.tally
     return {
         "written": summary.written,
+        "lines": counts.lines,
         "records": counts.records,
+        "without_exchange": counts.without_exchange,
         "without_content": counts.without_content,
         "bad": counts.bad,
         "passed_over": summary.passed_over.total(),
         "read_before": summary.read_before,
         "continued": summary.continued,
+        "changed": summary.changed,
         "accounts": tally.accounts,
         "conversations": tally.conversations,
         "levels": tally.kept,
@@ -248,7 +264,9 @@ def _table(summary: Summary) -> None:
         ("files continued", summary.continued),
     )
     rows = [
+        ("lines read", counts.lines),
         ("records", counts.records),
+        ("lines without an exchange", counts.without_exchange),
         ("records without content", counts.without_content),
         ("bad lines", counts.bad),
         *((what, count) for what, count in of_files if count),

@@ -4,21 +4,78 @@
 2. Two skeletons are told where they share a shingle; of two files of indicators, where they are equal or agree in τ
    bands, which is what a federation would see. A level that is refused is neither equal nor does it agree.
 3. Only levels that have bands, of 32 shingles or more, agree in some; of two such levels a side the best pair counts.
+4. The skeletons of a side are judged together, as those of an account are: only the first two have bands. Of each it is
+   said what would be shared of it, or why nothing; of a side without any, why there is none.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tocsin.detect.indicators_file import Indicator
+from tocsin.detect.indicators_file import BadIndicators, Indicator
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD
+from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SUPPORT, Block, find_blocks
-from tocsin.indicators.ptf1.template import TEMPLATE, band_values, judged, read_skeleton, write_skeleton
+from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
+from tocsin.indicators.ptf1.template import (
+    COMMON_PERCENT,
+    MIN_BITS,
+    TEMPLATE,
+    Judged,
+    Refusal,
+    band_values,
+    judged,
+    read_skeleton,
+    write_skeleton,
+)
+from tocsin.indicators.refusal import Refused
 from tocsin.indicators.snapshot_files import CURRENT
+
+WHY = {
+    Refusal.SHORT: f"fewer than {MIN_SHINGLES} shingles",
+    Refusal.COMMON: f"{COMMON_PERCENT} % or more on the common list",
+    Refusal.WEAK: f"fewer than {MIN_BITS} bits",
+}
+"""What the refusals mean, for a person to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A set of prompts, how many of them have three words or more, and its skeletons (rule 1)."""
+
+    prompts: int
+    usable: int
+    blocks: list[Block]
+
+    @property
+    def why_none(self) -> str | None:
+        """Why there is no skeleton (rule 4)."""
+        if self.blocks:
+            return None
+        if not self.prompts:
+            return "it holds no prompt"
+        if not self.usable:
+            return f"none of its {self.prompts:,} prompts has three words"
+        within = f"{MIN_SUPPORT} of" if self.usable >= MIN_SUPPORT else "all of"
+        return f"no three words in a row are in {within} its {self.usable:,} prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What would be shared of a skeleton: the percentages of its levels, or why none is (rule 4)."""
+
+    number: int
+    prompts: int
+    """In how many prompts it was found."""
+    shingles: int
+    kept: tuple[int, ...]
+    banded: tuple[int, ...]
+    refused: str | None
+    why: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +94,84 @@ class Likeness:
     bands: int
     reached: bool
     """Whether a federation would tell: equal, or τ bands agree."""
+    refused: tuple[str | None, str | None] = (None, None)
+    """Why nothing would be shared of one side or the other."""
     accounts: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()), repr=False)
     """Of two files of indicators: the accounts that hold each."""
 
 
-def skeletons_of(prompts: Iterable[str]) -> list[Block]:
+def side_of(prompts: Iterable[str]) -> Side:
     """Return the skeletons of prompts (rule 1)."""
     shingler = Shingler(CURRENT)
-    units = [each for prompt in prompts if (each := shingler.hashes(prompt))]
+    found = [shingler.hashes(prompt) for prompt in prompts]
+    units = [each for each in found if each]
     if len(units) >= MIN_SUPPORT:
-        return find_blocks(units)
+        return Side(len(found), len(units), find_blocks(units))
     common = frozenset[int].intersection(*units) if units else frozenset[int]()
-    return [Block((common,) * len(LEVELS), tuple(range(len(units))))] if common else []
+    blocks = [Block((common,) * len(LEVELS), tuple(range(len(units))))] if common else []
+    return Side(len(found), len(units), blocks)
 
 
-def compare_skeletons(left: Sequence[Block], right: Sequence[Block], common: CommonList) -> list[Likeness]:
+def by_block(blocks: Sequence[Block], common: CommonList) -> list[list[Judged]]:
+    """Return what `judged` says of an account's blocks, block by block: it takes one after the other."""
+    found: list[list[Judged]] = []
+
+    def taken() -> Iterator[Block]:
+        for each in blocks:
+            found.append([])
+            yield each
+
+    for each in judged(taken(), common):
+        found[-1].append(each)
+    return found
+
+
+def verdicts(side: Side, common: CommonList) -> list[Verdict]:
+    """Return what would be shared of each skeleton of a side (rule 4)."""
+    made = []
+    for number, (block, said) in enumerate(zip(side.blocks, by_block(side.blocks, common), strict=True), 1):
+        shared = {each.shingles: each.banded for each in said if each.refusal is None}
+        kept = [percent for percent, level in zip(LEVELS, block.levels, strict=True) if level in shared]
+        banded = [
+            percent
+            for percent, level in zip(LEVELS, block.levels, strict=True)
+            if shared.get(level) and len(level) >= MIN_BANDED
+        ]
+        refused = _refused(said)
+        why = None if refused is None else WHY[refused]
+        support, size = len(block.units), len(block.shingles)
+        made.append(Verdict(number, support, size, tuple(kept), tuple(banded), refused, why))
+    return made
+
+
+def compare_skeletons(left: Side, right: Side, common: CommonList) -> list[Likeness]:
     """Return each pair that shares a shingle, the most alike first."""
-    told = [[_told(each, common) for each in side] for side in (left, right)]
+    told = [[_told(said, common) for said in by_block(side.blocks, common)] for side in (left, right)]
     found = []
-    for one, mine in enumerate(left):
-        for other, theirs in enumerate(right):
+    for one, mine in enumerate(left.blocks):
+        for other, theirs in enumerate(right.blocks):
             if mine.shingles & theirs.shingles:
-                (own, own_bands), (others, other_bands) = told[0][one], told[1][other]
+                own, others = told[0][one], told[1][other]
+                both = own.levels & others.levels
                 pairs = zip(LEVELS, mine.levels, theirs.levels, strict=True)
-                equal = [percent for percent, a, b in pairs if a == b and a in own]
-                agreeing = max((len(a & b) for a in own_bands for b in other_bands), default=0)
-                either = not own.isdisjoint(others)
-                places = one + 1, other + 1
-                found.append(_likeness(places, mine.shingles, theirs.shingles, either, equal, agreeing))
+                equal = [percent for percent, a, b in pairs if a == b and a in both]
+                agreeing = max((len(a & b) for a in own.bands for b in others.bands), default=0)
+                places, refused = (one + 1, other + 1), (own.refused, others.refused)
+                found.append(
+                    _likeness(places, mine.shingles, theirs.shingles, bool(both), equal, agreeing, refused)
+                )
     return sorted(found, key=lambda each: -each.jaccard)
+
+
+def lists_of(path: Path, side: Iterable[Indicator]) -> list[str]:
+    """Return the ids, in hex, of the common lists that a file's templates were made with. Raises `BadIndicators`."""
+    found = set()
+    for each in side:
+        try:
+            found.add(read_skeleton(each.type, each.value)[0].hex())
+        except Refused as refusal:
+            raise BadIndicators(f"{path}: row {each.row}: {refusal}") from None
+    return sorted(found)
 
 
 def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> list[Likeness]:
@@ -89,17 +195,29 @@ def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> lis
             found.append(
                 _likeness(
                     (one + 1, other + 1), frozenset(skeleton[1]), frozenset(theirs[1]), other == equal, [], count,
-                    (each.accounts, right[other].accounts),
+                    accounts=(each.accounts, right[other].accounts),
                 )
             )  # fmt: skip
     return sorted(found, key=lambda each: (-each.jaccard, each.left, each.right))
 
 
-def _told(block: Block, common: CommonList) -> tuple[frozenset[frozenset[int]], list[frozenset[bytes]]]:
-    """Return the levels of a block that a federation would see, and the bands of those that have some."""
-    levels = [each for each in judged([block], common) if each.refusal is None]
-    bands = [frozenset(band_values(write_skeleton(each.shingles, common))) for each in levels if each.banded]
-    return frozenset(each.shingles for each in levels), bands
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a federation would see of a skeleton: its levels, the bands of those that have some."""
+
+    levels: frozenset[frozenset[int]]
+    bands: list[frozenset[bytes]]
+    refused: str | None
+
+
+def _told(said: Sequence[Judged], common: CommonList) -> _Told:
+    shared = [each for each in said if each.refusal is None]
+    bands = [frozenset(band_values(write_skeleton(each.shingles, common))) for each in shared if each.banded]
+    return _Told(frozenset(each.shingles for each in shared), bands, _refused(said))
+
+
+def _refused(said: Sequence[Judged]) -> Refusal | None:
+    return next((each.refusal for each in said), None)
 
 
 def _likeness(
@@ -109,6 +227,7 @@ def _likeness(
     equal: bool,
     levels: Sequence[int],
     bands: int,
+    refused: tuple[str | None, str | None] = (None, None),
     accounts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> Likeness:
     shared = len(mine & theirs)
@@ -121,5 +240,6 @@ def _likeness(
         tuple(levels),
         bands,
         equal or bands >= BAND_THRESHOLD,
+        refused,
         accounts,
     )

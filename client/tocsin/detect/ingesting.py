@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +45,8 @@ from tocsin.indicators.snapshot_files import CURRENT
 
 SHOWN = 20
 """How many bad lines are kept word for word."""
+LONG_TO_COMPARE = 1 << 30
+"""Bytes of logs; of less nobody waits for the comparison with a state."""
 _PIECES_EACH = 4
 _TOLD_RECORDS = 4_096
 _TOLD_SECONDS = 0.5
@@ -52,7 +55,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 Told = Callable[[str, int, int], None]
-"""Called with `records` or `partitions`, how many are done, and how many there are (0 where nobody knows)."""
+"""Called with what is done (`records`, for one), how many are done, and how many there are (0 where nobody knows)."""
 
 
 class BadOptions(ValueError):
@@ -103,6 +106,8 @@ class Summary:
     """Files that earlier runs with the state read."""
     continued: int = 0
     """Files that grew since an earlier run with the state; what came with it was read."""
+    changed: list[str] = field(default_factory=list)
+    """Files that were cut, refilled or replaced after they were read: a state does not remember them."""
     forgotten: int = 0
     """Files that the state has no room to remember."""
     written: bool = False
@@ -135,7 +140,7 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
         seen = None if state is None else Seen(state)
         sources = found.sources
         if seen is not None:
-            sources = seen.rest_of(sources)
+            sources = seen.rest_of(sources, partial(_compared, report))
             summary.read_before, summary.continued = seen.passed_over, seen.continued
         pieces = reading.cut(sources, options.workers * _PIECES_EACH)
         # Another process has another standard input.
@@ -144,6 +149,9 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             summary.counts.merge(each.counts)
             summary.bad.extend(each.bad)
             summary.peak_mib += each.peak_mib
+        unbroken = summary.counts.used - summary.counts.broken
+        if seen is not None:
+            summary.changed = sorted(seen.changed(unbroken))
         order = {each.path: place for place, each in enumerate(pieces)}
         summary.bad.sort(key=lambda each: (order.get(each.file, 0), *_natural(each.place)))
         del summary.bad[SHOWN:]
@@ -168,13 +176,18 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             summary.tally.kept -= count
             summary.tally.refused[LOCAL] += count
         if state is not None and seen is not None:
-            seen.write(summary.counts.used - summary.counts.broken)
+            seen.write(unbroken.difference(summary.changed))
             state.put_in_place()
             summary.forgotten = seen.forgotten
         own = _peak()
         summary.peak_mib = own + (max(summary.peak_mib, peak) if options.workers > 1 else 0)
         summary.written = True
     return summary
+
+
+def _compared(told: Told, done: int, total: int) -> None:
+    if total >= LONG_TO_COMPARE:
+        told("MiB compared", done >> 20, total >> 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +246,7 @@ def _spread(
 ) -> list[_Result]:
     """Let workers do items, each takes the next when it is done with one; return what each of them made."""
     total = len(items) if what == "partitions" else 0
+    told(what, 0, total)  # so that whoever tells the rate knows when the phase began
     if workers == 1:
         shared = _Shared()
         _start(shared)

@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.client import system
-from tocsin.detect.sampling import DAY, FACTS
+from tocsin.detect.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS, FACTS
 from tocsin.detect.spilling import Spill
 from tocsin.indicators.ptf1.account import KEY_BYTES
 from tocsin.indicators.registry import TYPES
 
+_DEFAULTS = {"k": DEFAULT_K, "window_days": DEFAULT_WINDOW_DAYS}
 _ADDRESSES = max(TYPES[name].retention_days for name in ("net.ipv4", "net.ipv4-24", "net.ipv6-64"))
 _JA4 = TYPES["net.ja4"].retention_days
 _TOOLS = TYPES["client.tools"].retention_days
@@ -171,7 +172,7 @@ def _prepared(folder: Path, k: int, window_days: int) -> State:
             raise BadState(f"{key}: is missing, and samples are there that only it opens; {ELSE}")
         _write(key, system.random_bytes(KEY_BYTES))
     state = State(folder, read_key(folder), window_days, system.now())
-    _same_settings(folder / "settings.json", {"k": k, "window_days": window_days})
+    _same_settings(folder, {"k": k, "window_days": window_days})
     if samples.exists() and not samples.is_dir():
         raise BadState(f"{samples}: is no folder; {ELSE}")
     shutil.rmtree(old, ignore_errors=True)
@@ -181,23 +182,31 @@ def _prepared(folder: Path, k: int, window_days: int) -> State:
     return state
 
 
-def _same_settings(path: Path, settings: dict[str, int]) -> None:
+def settings_of(folder: Path) -> dict[str, int] | None:
+    """Return `k` and `window_days` of a state's runs, None before the first one wrote them. Raises `BadState`."""
+    path = folder / "settings.json"
     if not path.exists():
-        _write(path, json.dumps(settings).encode() + b"\n")
-        return
+        return None
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         found = None
     if (
         not isinstance(found, dict)
-        or found.keys() != settings.keys()
-        or any(type(each) is not int for each in found.values())
+        or found.keys() != _DEFAULTS.keys()
+        or any(type(each) is not int or each < 1 for each in found.values())
     ):
         raise BadState(
-            f"{path}: is damaged; write `{json.dumps(settings)}` with the numbers of the earlier runs"
+            f"{path}: is damaged; write `{json.dumps(_DEFAULTS)}` with the numbers of the earlier runs"
         )
-    if found != settings:
+    return found
+
+
+def _same_settings(folder: Path, settings: dict[str, int]) -> None:
+    path, found = folder / "settings.json", settings_of(folder)
+    if found is None:
+        _write(path, json.dumps(settings).encode() + b"\n")
+    elif found != settings:
         raise BadState(
             f"{path}: was made with {found}, this run has {settings}; use the same, or a new folder"
         )

@@ -300,6 +300,47 @@ def test_what_a_resource_says_is_not_copied_for_each_of_its_spans() -> None:
     assert peak < 32 << 20
 
 
+def test_spans_that_are_no_exchange_are_not_held() -> None:
+    spans = [{"traceId": "t", "spanId": f"s{number}"} for number in range(50_000)]
+    document: dict[str, Any] = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+    logged = {
+        "traceId": "t",
+        "spanId": "s7",
+        "eventName": "gen_ai.content.prompt",
+        "timeUnixNano": "17000000000",
+    }
+    entry = {**logged, "attributes": [attribute("user.id", stringValue="acct-42")]}
+    for logs, accounts in (
+        ({}, []),
+        ({"resourceLogs": [{"scopeLogs": [{"logRecords": [entry, {}]}]}]}, ["acct-42"]),
+    ):
+        tracemalloc.start()
+        try:
+            assert [record.account for record in otlp.read(document | logs)] == accounts
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 2 << 20
+
+
+def test_of_a_resource_nothing_is_read_but_who_and_where() -> None:
+    document = span()
+    (group,) = document["resourceSpans"]
+    given = {"user.id": "of the resource", "tls.client.ja4": "a ja4", "gen_ai.prompt": TURN}
+    group["resource"] = {"attributes": [attribute(key, stringValue=value) for key, value in given.items()]}
+    (record,) = otlp.read(document)
+    assert (record.account, record.ja4, record.first_user_turn) == ("acct-42", "a ja4", None)
+
+
+def test_texts_of_the_user_behind_one_without_text_are_the_same_turn() -> None:
+    begun: list[dict[str, Any]] = [{"role": "user", "content": [IMAGE]}, {"role": "user", "content": ""}]
+    later = {"role": "user", "content": TURN}
+    assert litellm(messages=[*begun, later]).first_user_turn == TURN
+    for between in ({"role": "assistant", "content": "A cat."}, {"role": "tool", "content": "cat"}):
+        assert litellm(messages=[*begun, between, later]).first_user_turn is None
+    assert litellm(messages=[{"role": "user", "content": HIDDEN}, later]).first_user_turn == TURN
+
+
 def test_a_line_of_a_batch_does_not_pass_for_another_format() -> None:
     body = {"messages": [{"role": "user", "content": "hello"}], "user": "a"}
     assert detect_format({"custom_id": "1", "body": body, "resourceSpans": []}) == "openai-batch"

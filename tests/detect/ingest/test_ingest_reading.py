@@ -20,12 +20,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.detect.ingest import parquet, reading, sources
+from tocsin.detect.ingest import reading, sources
 from tocsin.detect.ingest.files import find
 from tocsin.detect.ingest.lines import split
 from tocsin.detect.ingest.reading import BadLine, BadLines, Counts, Piece, Stopped, Unreadable, read
 from tocsin.detect.ingest.record import GatewayRecord
-from tocsin.detect.ingest.sources import Damaged
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -405,6 +404,33 @@ def test_lines_of_which_the_first_begins_like_an_array(tmp_path: Path) -> None:
     assert [item.place for item in bad] == ["line 1"]
 
 
+def test_a_document_is_given_up_after_many_bad_items(tmp_path: Path) -> None:
+    path, item = tmp_path / "a.json", line(1).rstrip()
+    path.write_bytes(b"[" + item + b",\n" + b"1,\n" * 100_000 + item + b"]")
+    found, bad, counts = everything(path)
+    assert accounts(found) == ["a1"]
+    assert (counts.lines, counts.bad, counts.broken) == (10_001, 10_001, {str(path)})
+    cap = BadLines(cap=20_000)
+    (piece,) = pieces([str(path)], 1)
+    list(read(piece, "litellm", cap, Counts()))
+    assert (cap.kept[-1].place, cap.kept[-1].rule) == (
+        "the file",
+        "is given up before item 10002: 10,000 or more of its items are bad; "
+        "name another --format, or make it JSON lines",
+    )
+    assert len(bad) == 100
+
+
+def test_lines_without_an_exchange_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line(1) + line(2, call_type="embedding") + b"\n" + line(3, metadata={}) + line(4))
+    counts = everything(path)[2]
+    assert (counts.lines, counts.records, counts.without_exchange, counts.bad) == (4, 2, 1, 1)
+    path.write_bytes(b'{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}\n')
+    counts = everything(path, format="auto")[2]
+    assert (counts.lines, counts.records, counts.without_exchange, counts.bad) == (1, 0, 1, 0)
+
+
 def test_records_without_content_are_counted() -> None:
     for name in ("litellm.jsonl", "otlp_no_content.jsonl"):
         found, bad, counts = everything(SAMPLES / name, format="auto")
@@ -453,25 +479,3 @@ def test_arbitrary_bytes_are_reported_and_never_raise(
     assert bool(bad) == bool(counts.bad)
     if content.strip() and not content.startswith((b"\xef\xbb\xbf", b"[")):
         assert found or bad
-
-
-def test_texts_of_a_parquet_file_are_no_longer_than_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "a[1]*.parquet"
-    with duckdb.connect() as connection:
-        rows = "SELECT repeat('x', 20000000) AS long, 'short' AS odd FROM range(200)"
-        connection.sql(rows).write_parquet(str(path))
-    tracemalloc.start()
-    try:
-        found = list(parquet.documents(str(path)))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert [(each["long"], each["odd"]) for each in found] == [(None, "short")] * 200
-    assert peak < 64 << 20
-
-
-def test_a_parquet_value_that_python_has_none_for_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    duckdb.sql("SELECT INTERVAL 100000000 MONTHS AS odd").write_parquet(str(path))
-    with pytest.raises(Damaged):
-        list(parquet.documents(str(path)))

@@ -7,7 +7,8 @@
 3. A line that cannot be read is reported by file, place and rule, never by its content, and the others go on. The
    place is a line where it can be counted, a byte where a piece begins inside the file.
 4. Text is UTF-8, with or without a byte order mark. UTF-16 is refused once, for the whole file.
-5. A file that is one JSON document, an array or an object over many lines, is read whole up to 16 MiB.
+5. A file that is one JSON document, an array or an object over many lines, is read whole up to 16 MiB. It is given up
+   after 10,000 bad items.
 6. An account id has at most 1,024 bytes: it is held for each account, and stands in the file of indicators.
 7. A record without a time, out of a format that has none, gets the time of the file's last change.
 """
@@ -50,6 +51,7 @@ Convert = Callable[[Any], Iterator[GatewayRecord]]
 AUTO = "auto"
 MIN_PIECE = 1 << 20
 MAX_DOCUMENT = 16 << 20
+MAX_BAD_ITEMS = 10_000
 
 _QUARTER = MAX_ACCOUNT_BYTES // 4  # no character has more than four bytes
 
@@ -171,7 +173,13 @@ class _Reader:
         document = _loads(whole) if size <= MAX_DOCUMENT else None
         if document is not None:
             self._counts.bytes += size
+            before = self._counts.bad
             for number, item in enumerate(document if isinstance(document, list) else [document], 1):
+                if self._counts.bad - before >= MAX_BAD_ITEMS:
+                    raise Damaged(
+                        f"is given up before item {number}: {MAX_BAD_ITEMS:,} or more of its items are bad; "
+                        "name another --format, or make it JSON lines"
+                    )
                 self._counts.lines += 1
                 yield from self._of_item(item, "item", number)
         elif any(type(_loads(line)) is dict for line in whole[:MAX_LINE].split(b"\n", 8)[:8]):
@@ -186,9 +194,12 @@ class _Reader:
 
     def _of_rows(self) -> Iterator[GatewayRecord]:
         self._counts.bytes += self._piece.size
-        for number, row in enumerate(parquet.documents(self._piece.path), 1):
+        for number, row in parquet.documents(self._piece.path):
             self._counts.lines += 1
-            yield from self._of_item(row, "row", number)
+            if isinstance(row, str):
+                self._bad(f"row {number}", row)
+            else:
+                yield from self._of_item(row, "row", number)
 
     def _of_lines(self, lines: Iterator[Line], unit: str, skip: int = 0) -> Iterator[GatewayRecord]:
         piece, counts = self._piece, self._counts
@@ -214,6 +225,7 @@ class _Reader:
 
     def _of_item(self, document: Any, unit: str, number: int) -> Iterator[GatewayRecord]:
         counts = self._counts
+        before = counts.records + counts.bad
         try:
             convert = self._convert
             if convert is None:
@@ -237,6 +249,8 @@ class _Reader:
                 yield record
         except BadRecord as error:
             self._bad(f"{unit} {number}", error.rule, error.count)
+        if counts.records + counts.bad == before:
+            counts.without_exchange += 1
 
     def _undated(self) -> float:
         if self._changed is None:

@@ -23,10 +23,14 @@ class BadLine:
 
 @dataclass(slots=True)
 class Counts:
-    """What was read. `bad` counts what was reported, `without_content` the records whose content was not captured."""
+    """What was read. `bad` counts what was reported, `without_content` the records whose content was not captured.
+
+    Where each line is one exchange, as most are, `records`, `without_exchange` and `bad` are `lines` together.
+    """
 
     lines: int = 0
     records: int = 0
+    without_exchange: int = 0  # lines of which neither a record came nor anything was reported
     without_content: int = 0
     bad: int = 0
     bytes: int = 0  # unpacked; of Parquet, as the file has them
@@ -39,6 +43,7 @@ class Counts:
         """Add what another piece counted."""
         self.lines += other.lines
         self.records += other.records
+        self.without_exchange += other.without_exchange
         self.without_content += other.without_content
         self.bad += other.bad
         self.bytes += other.bytes

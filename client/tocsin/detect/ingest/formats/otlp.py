@@ -9,17 +9,18 @@
    `gen_ai.content.prompt`); from OpenInference's flattened `llm.input_messages` and `llm.tools`; and from
    `langfuse.observation.input` of a generation. Tools are also read from the flattened `llm.request.functions`.
 3. A span and its events, in one request, are one exchange: they are put together by trace id and span id. Across
-   requests they are not: what is read would depend on where a file is cut into pieces.
-4. The account is the first of `ACCOUNT` on the span, the event or the resource. The conventions do not have
-   instrumentations set one; the gateway must. LiteLLM's `default_user_id` is its master key and names nobody, and the
-   hash of a key is no account: a key may serve many. An exchange without an account is refused, and the others go on.
+   requests they are not: what is read would depend on where a file is cut into pieces. A span that is no exchange is
+   held only where a log record of its request may make it one.
+4. The account is the first of `ACCOUNT` on the span, the event or the resource; of a resource nothing is read but who
+   and where. The conventions do not have instrumentations set one; the gateway must. LiteLLM's `default_user_id` is its
+   master key and names nobody, and the hash of a key is no account: a key may serve many. An exchange without an
+   account is refused, and the others go on.
 5. The conversation is the first of `CONVERSATION`, never the trace id, which is new with every request.
 6. The conventions have no name for JA4: it is read from `tls.client.ja4`, `client.ja4` or `ja4`.
 """
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +61,7 @@ _ADDRESS = (
 )  # fmt: skip
 _USER_AGENT = ("user_agent.original", "http.user_agent", "metadata.user_agent")
 _JA4 = ("tls.client.ja4", "client.ja4", "ja4")
+_WHO = frozenset((*ACCOUNT, *CONVERSATION, *_ADDRESS, *_USER_AGENT, *_JA4))
 
 _NO_EXCHANGE = OTHER_CALLS.union(
     ("create_agent", "embeddings", "execute_tool", "invoke_workflow", "retrieval")
@@ -98,13 +100,18 @@ def read(document: Any) -> Iterator[GatewayRecord]:
     if "resourceSpans" not in document and "resourceLogs" not in document:
         raise BadRecord("has neither resourceSpans nor resourceLogs")
     exchanges: dict[Any, _Exchange] = {}
+    logged = _logged(document) if "resourceSpans" in document and "resourceLogs" in document else set()
     for resource, span in _parts(document, "resourceSpans", "scopeSpans", "spans"):
-        _span(_exchange(exchanges, span), resource, span)
+        attributes = _attributes(span.get("attributes"))
+        is_exchange, key = _is_exchange(attributes), _key(span)
+        if is_exchange or key in logged or key in exchanges:
+            exchange = exchanges.setdefault(key, _Exchange())
+            exchange.is_exchange = is_exchange
+            _span(exchange, resource, span, attributes)
     for resource, entry in _parts(document, "resourceLogs", "scopeLogs", "logRecords"):
         attributes = _attributes(entry.get("attributes"))
-        name = text(entry.get("eventName")) or _first(attributes, _EVENT_NAME) or ""
-        if name in _DETAILS or name in _PROMPTS or name in _ROLES:
-            exchange = _exchange(exchanges, entry)
+        if name := _event_name(entry, attributes):
+            exchange = exchanges.setdefault(_key(entry), _Exchange())
             exchange.is_exchange = True
             exchange.resources.append(resource)
             _event(exchange, name, attributes, _value(entry.get("body"), 0))
@@ -113,11 +120,20 @@ def read(document: Any) -> Iterator[GatewayRecord]:
     yield from each_of((each for each in exchanges.values() if each.is_exchange), _record)
 
 
+def _logged(document: dict[str, Any]) -> set[Any]:
+    """What the log records that make an exchange belong to."""
+    return {
+        _key(entry)
+        for _, entry in _parts(document, "resourceLogs", "scopeLogs", "logRecords")
+        if _event_name(entry, _attributes(entry.get("attributes")))
+    }
+
+
 def _parts(
     document: dict[str, Any], top: str, scopes: str, leaves: str
 ) -> Iterator[tuple[dict[str, Any], Any]]:
     for group in _objects(document.get(top)):
-        resource = _attributes(mapping(group.get("resource")).get("attributes"))
+        resource = _attributes(mapping(group.get("resource")).get("attributes"), _WHO)
         for scope in _objects(group.get(scopes)):
             for leaf in _objects(scope.get(leaves)):
                 yield resource, leaf
@@ -127,23 +143,31 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if type(item) is dict] if type(value) is list else []
 
 
-def _exchange(exchanges: dict[Any, _Exchange], leaf: Mapping[str, Any]) -> _Exchange:
+def _key(leaf: Mapping[str, Any]) -> Any:
     trace, span = text(leaf.get("traceId")), text(leaf.get("spanId"))
     # Without both ids, nothing else can be said to belong to it.
-    key: Any = (trace, span) if trace and span else id(leaf)
-    return exchanges.setdefault(key, _Exchange())
+    return (trace, span) if trace and span else id(leaf)
 
 
-def _span(exchange: _Exchange, resource: dict[str, Any], span: Mapping[str, Any]) -> None:
-    attributes = _attributes(span.get("attributes"))
-    operation = text(attributes.get("gen_ai.operation.name"))
-    exchange.is_exchange = operation not in _NO_EXCHANGE and (
+def _is_exchange(attributes: dict[str, Any]) -> bool:
+    return text(attributes.get("gen_ai.operation.name")) not in _NO_EXCHANGE and (
         not _CONTENT.isdisjoint(attributes)
         or ("gen_ai.request.model" in attributes and not _CALL.isdisjoint(attributes))
         or attributes.get("openinference.span.kind") == "LLM"
         or "llm.input_messages.0.message.role" in attributes
         or attributes.get("langfuse.observation.type") == "generation"
     )
+
+
+def _event_name(entry: Mapping[str, Any], attributes: dict[str, Any]) -> str | None:
+    """The name of a log record, where it is one that makes an exchange."""
+    name = text(entry.get("eventName")) or _first(attributes, _EVENT_NAME) or ""
+    return name if name in _DETAILS or name in _PROMPTS or name in _ROLES else None
+
+
+def _span(
+    exchange: _Exchange, resource: dict[str, Any], span: Mapping[str, Any], attributes: dict[str, Any]
+) -> None:
     exchange.has_span = True
     exchange.attributes = attributes
     exchange.resources.append(resource)
@@ -167,13 +191,15 @@ def _event(exchange: _Exchange, name: str, attributes: dict[str, Any], body: Any
     message = body if type(body) is dict else mapping(attributes.get("gen_ai.event.content"))
     content = message.get("content", attributes.get("content"))
     exchange.messages.append({"role": role, "content": content})
-    for key in (*ACCOUNT, *CONVERSATION, *_ADDRESS, *_USER_AGENT, *_JA4):
-        if key in attributes:
-            exchange.attributes[key] = attributes[key]
+    for key in _WHO.intersection(attributes):
+        exchange.attributes[key] = attributes[key]
 
 
 def _record(exchange: _Exchange) -> GatewayRecord:
-    attributes = ChainMap(exchange.attributes, *exchange.resources)
+    attributes = exchange.attributes
+    for resource in exchange.resources:
+        for key, value in resource.items():
+            attributes.setdefault(key, value)
     invocation = mapping(attributes.get("llm.invocation_parameters"))
     account = _first(attributes, ACCOUNT, _NOBODY) or text(invocation.get("user"))
     if account is None and exchange.has_span:
@@ -186,9 +212,7 @@ def _record(exchange: _Exchange) -> GatewayRecord:
     langfuse = mapping(attributes.get("langfuse.observation.model.parameters"))
     prefix = "gen_ai.request."
     requested = {
-        name.removeprefix(prefix): value
-        for name, value in exchange.attributes.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in attributes.items() if name.startswith(prefix)
     }
     return GatewayRecord(
         account=account,
@@ -301,9 +325,11 @@ def _integer(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+def _attributes(value: Any, wanted: frozenset[str] | None = None) -> dict[str, Any]:
     return {
-        item["key"]: _value(item.get("value"), 0) for item in _objects(value) if type(item.get("key")) is str
+        key: _value(item.get("value"), 0)
+        for item in _objects(value)
+        if type(key := item.get("key")) is str and (wanted is None or key in wanted)
     }
 
 

@@ -1,6 +1,7 @@
 """The opening of a conversation, in the shapes that providers and tracing libraries write messages in.
 
-1. Messages are read up to the first of a user and no further: what follows is history or answer.
+1. Messages are read up to the first of a user and no further: what follows is history or answer. Where that one holds
+   no text, as an image does not, those of the user right behind it, before any answer, are the same turn.
 2. The system prompt is every system and developer message before that turn, joined by a newline.
 3. A message holds text, or parts of which only those of text are read; images, files and tool results are not.
 4. Messages may be JSON text of any of this. Text that is not JSON messages is the user's own, and so is the first text
@@ -113,6 +114,7 @@ def opening(messages: Any, depth: int = 0) -> tuple[str | None, str | None]:
     if type(messages) is not list:
         return None, None
     system: str | None = None
+    began = False
     for message in messages:
         if type(message) is str and message:
             return system, text_of(message)
@@ -122,8 +124,13 @@ def opening(messages: Any, depth: int = 0) -> tuple[str | None, str | None]:
         if type(role) is not str:
             continue
         if role in _USER:
-            return system, text_of(message.get("content") or message.get("parts"))
-        if role in _SYSTEM:
+            began = True
+            turn = text_of(message.get("content") or message.get("parts"))
+            if turn:
+                return system, turn
+        elif began:
+            break
+        elif role in _SYSTEM:
             said = text_of(message.get("content") or message.get("parts"))
             if said:
                 system = said if system is None else f"{system}\n{said}"
@@ -181,13 +188,14 @@ def time_of(value: Any, name: str) -> float:
 
 def each_of(items: Iterable[_Item], make: Callable[[_Item], GatewayRecord]) -> Iterator[GatewayRecord]:
     """Yield the record of each item. Raises BadRecord, after those that could be read, for those that could not."""
-    refused: list[str] = []
+    first, refused = "", 0
     for item in items:
         try:
             record = make(item)
         except BadRecord as error:
-            refused.append(error.rule)
+            first = first or error.rule
+            refused += 1
         else:
             yield record
     if refused:
-        raise BadRecord(refused[0], len(refused))
+        raise BadRecord(first, refused)
