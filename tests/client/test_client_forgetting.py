@@ -1,4 +1,4 @@
-"""What a client drops when a charter ends it: outputs of ended key epochs, peppers that nothing live needs."""
+"""What a client drops when a charter ends it: outputs of ended key epochs, their bands, peppers nothing live needs."""
 
 from __future__ import annotations
 
@@ -9,32 +9,37 @@ from pathlib import Path
 import pytest
 
 from tests.client.fake_node import FakeFederation
+from tests.client.templates import BANDS, template
 from tests.client.test_client_charters import add
 from tests.client.test_client_flow import IBAN, MAIL
 from tests.client.test_client_vault import TYPE, opened, outputs
 from tocsin.charter.document import Charter, ClassKey, Period
-from tocsin.client import system
-from tocsin.indicators.registry import TYPES
+from tocsin.client import Client, ReportDraft, system
+from tocsin.indicators.ptf1.template import BAND
+from tocsin.indicators.registry import TYPES, KeyClass
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing import hpke
+from tocsin.sealing.label import AbuseKind
 from tocsin.sealing.period import PERIOD_SECONDS, Pepper, pepper_commitment
 
 _DAY = 86_400
 _CONTACT = int(TYPES["contact.email"].key_class)
 
 
-def next_epoch(world: FakeFederation, overlap_until: int | None) -> tuple[ClassKey, ...]:
-    """The charter's classes with a second epoch of the contact class, and the first as long as it overlaps."""
+def next_epoch(
+    world: FakeFederation, overlap_until: int | None, key_class: int = _CONTACT
+) -> tuple[ClassKey, ...]:
+    """The charter's classes with another epoch of one class, and the one before as long as it overlaps."""
     found: list[ClassKey] = []
     for key in world.charter.classes:
-        if key.key_class != _CONTACT:
+        if key.key_class != key_class:
             found.append(key)
             continue
         if overlap_until is not None:
             found.append(replace(key, overlap_until=overlap_until))
         found.append(replace(key, epoch=key.epoch + 1))
         for seat in range(1, len(key.committee) + 1):
-            world.shares[_CONTACT, key.epoch + 1, seat] = world.shares[_CONTACT, key.epoch, seat]
+            world.shares[key_class, key.epoch + 1, seat] = world.shares[key_class, key.epoch, seat]
     return tuple(found)
 
 
@@ -167,3 +172,76 @@ def test_what_is_dropped_is_overwritten_in_the_file(tmp_path: Path) -> None:
     assert vault.peppers() == []
     vault.close()
     assert sealed not in (tmp_path / "v").read_bytes()
+
+
+def held_bands(client: Client, *names: str) -> list[int]:
+    """How many bands the vault knows of each template."""
+    keys = [client.key_of(template(name)) for name in names]
+    known = client._vault.skeletons.bands(keys)
+    return [len(known.get(key, ())) for key in keys]
+
+
+def end_bands(world: FakeFederation) -> None:
+    add(world, classes=next_epoch(world, None, int(KeyClass.CONTENT_BAND)))
+
+
+@pytest.mark.usefixtures("few_bands")
+def test_bands_go_with_their_outputs_where_nothing_was_reported(world: FakeFederation) -> None:
+    with world.client(0) as client:
+        client.query([template("asked"), template("reported")])
+        client.submit([ReportDraft(template("reported"), AbuseKind.RESALE)])
+        assert held_bands(client, "asked", "reported") == [BANDS, BANDS]
+    add(world)
+    with world.client(0) as client:
+        assert client.charter.version == 2
+        assert held_bands(client, "asked", "reported") == [BANDS, BANDS]
+    end_bands(world)
+    with world.client(0) as client:
+        assert client.charter.version == 3
+        assert held_bands(client, "asked", "reported") == [0, BANDS]
+        client.query([template("asked")])
+        assert held_bands(client, "asked") == [BANDS]
+
+
+@pytest.mark.usefixtures("few_bands")
+def test_bands_of_a_record_stay_until_it_expires(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.client(0) as client:
+        client.submit([ReportDraft(template("a"), AbuseKind.RESALE)])
+        client.retract([template("a")])
+        (record,) = client._vault.skeletons.records([client.key_of(template("a"))])
+    end_bands(world)
+    with world.client(0) as client:
+        assert (client.charter.version, held_bands(client, "a")) == (2, [BANDS])
+    monkeypatch.setattr("tocsin.client.client.system.now", lambda: record.not_after)
+    add(world, issued=system.now(), expires=system.now() + 300 * _DAY)
+    with world.client(0) as client:
+        assert (client.charter.version, held_bands(client, "a")) == (3, [0])
+        assert client._vault.skeletons.known_refs() == frozenset()
+
+
+@pytest.mark.usefixtures("few_bands")
+@pytest.mark.parametrize("step", ["query", "submit"])
+def test_bands_that_are_dropped_under_way_are_remembered_again(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    with world.client(0) as client:
+        client.query([template("a")])
+        vault = client._vault
+        real, ended = vault.outputs, [False]
+
+        def racing(epoch: int, keys: Sequence[bytes]) -> dict[bytes, Output]:
+            found = real(epoch, keys)
+            if len(found) == BANDS and not ended[0]:
+                ended[0] = True
+                end_bands(world)
+                vault.forget_epoch(BAND, 1)
+            return found
+
+        monkeypatch.setattr(vault, "outputs", racing)
+        if step == "query":
+            assert client.query([template("a")]).evaluated == BANDS
+        else:
+            assert client.submit([ReportDraft(template("a"), AbuseKind.RESALE)]).evaluated == BANDS
+        assert (client.charter.version, held_bands(client, "a")) == (2, [BANDS])

@@ -72,7 +72,7 @@ def test_one_passphrase_file_means_one_passphrase_to_every_command(
     file.write_bytes(b"secret\xff")
     with pytest.raises(BadConfig, match="not UTF-8") as client_side:
         open_secrets(config)
-    with pytest.raises(ValueError, match="not UTF-8") as founding_side:
+    with pytest.raises(BadConfig, match="not UTF-8") as founding_side:
         passphrase_for(UnlockBy.PASSPHRASE)
     assert "0xff" not in str(client_side.value) + str(founding_side.value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -115,6 +116,17 @@ def test_a_secret_that_others_may_read_is_refused(config: Path, name: str) -> No
     path = config.parent / name
     path.chmod(0o640)
     with pytest.raises(ConfigError, match=f"chmod 600 .*{name}"):
+        material.open_keys(load_config(config))
+
+
+def test_a_key_file_of_another_user_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = config.parent / "unlock.key"
+    if os.geteuid() == 0:
+        os.chown(path, 54_321, -1)
+    else:
+        # Nobody else can give a file away, so the tests' own user becomes another one.
+        monkeypatch.setattr("tocsin.node.keys.os.geteuid", lambda: 54_321)
+    with pytest.raises(ConfigError, match=r"belongs to another user .*; run: chown .*unlock\.key"):
         material.open_keys(load_config(config))
 
 

@@ -1,5 +1,7 @@
 """From an error to its one line on standard error and the exit code of `tocsin.cli.main`.
 
+What other programs wrote, such as the end of a node's log, is noted with the error and follows line by line.
+
 Only errors of our own, and those of the file system, are expected; anything else is a fault of the program and keeps
 its traceback.
 """
@@ -33,7 +35,7 @@ def report(error: Exception) -> int:
     code = exit_code(error)
     if code is None:
         raise error
-    fail(_line(error))
+    fail(_line(error), *getattr(error, "__notes__", ()))
     return code
 
 

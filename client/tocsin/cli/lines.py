@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tocsin.cli.output import counted, fail, warn
+from tocsin.cli.output import counted, fail, say, warn
 from tocsin.cli.reading import BadInput, BadLine, Record, read_inputs
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Lines:
     sources: dict[str, int] = field(default_factory=dict)
     accounts: dict[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
     """Own accounts that hold the value at a position of `records`, where the input says so."""
+    read: Counter[str] = field(default_factory=Counter)
+    """How many values of each type a file of indicators gave."""
 
     def refuse(self, position: int, reason: object) -> None:
         """Note that the record at a position of `records` was refused."""
@@ -40,9 +43,16 @@ class Lines:
         if len(self.bad) > _SHOWN:
             warn(f"and {counted(len(self.bad) - _SHOWN, 'more bad line')}")
 
-    def json(self) -> list[dict[str, object]]:
-        """Return the bad lines for a JSON document."""
-        return [{"source": each.source, "line": each.line, "rule": each.rule} for each in self._in_order()]
+    def say_read(self) -> None:
+        """Print what a file of indicators gave, by type: who names only the file does not know."""
+        if self.read:
+            by_type = ", ".join(f"{count:,} {type}" for type, count in sorted(self.read.items()))
+            say(f"{counted(self.read.total(), 'value')} read from {', '.join(self.sources)}: {by_type}")
+
+    def json(self) -> dict[str, object]:
+        """Return for a JSON document the bad lines, and what a file of indicators gave."""
+        bad = [{"source": each.source, "line": each.line, "rule": each.rule} for each in self._in_order()]
+        return {"bad_lines": bad} | ({"read": dict(sorted(self.read.items()))} if self.read else {})
 
     def _in_order(self) -> list[BadLine]:
         # They were found in several passes: reading, checking columns, checking values.
@@ -118,6 +128,7 @@ def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
             "last_seen": str(found.last_seen),
         }
         lines.records.append(Record(str(path), found.row, found.type, found.value, extra))
+        lines.read[found.type] += 1
     missing = sorted(set(accounts) - accounts_of(path)) if accounts else []
     if missing:
         more = ", …" if len(missing) > _NAMED else ""

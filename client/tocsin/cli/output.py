@@ -5,6 +5,9 @@ Rules
 2. Progress, warnings and errors go to standard error; progress only where that is a terminal.
 3. A value of a user is printed only where the command was told to show values. Times are UTC.
 4. Nothing is imported for output before there is any.
+5. Names, paths and messages come from outside. In what is printed for people, whatever would act instead of show (line
+   ends, control characters, marks that turn the direction of writing) is shown escaped, such as `\\u202e`; only what is
+   given as several lines is several lines.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ Json = Annotated[
 """The `--json` flag of every command."""
 
 Advance = Callable[[int], None]
+Cell = str | tuple[str, ...]
+"""What stands in a cell of a table: a line, or several."""
 
 
 def print_json(value: Any) -> None:
@@ -38,7 +43,7 @@ def print_json_line(value: Any) -> None:
     sys.stdout.flush()
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Print a table to standard output; it is as wide as it has to be where that is no terminal."""
     from rich import box
     from rich.console import Console
@@ -46,38 +51,40 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # Names come from other members: as plain text they cannot style or forge anything.
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(_shown(column)), overflow="fold")
     for row in rows:
-        # Names come from other members: as plain text they cannot style or forge anything.
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        lines = ((cell,) if isinstance(cell, str) else cell for cell in row)
+        table.add_row(*(Text("\n".join(map(_shown, each))) for each in lines))
     console = Console() if sys.stdout.isatty() else Console(width=4_096, highlight=False)
     # A table's own title would wrap at the table's width.
-    console.print(Text(_printable(title), style="bold"))
+    console.print(Text(_shown(title), style="bold"))
     console.print(table)
 
 
 def say(text: str) -> None:
-    """Print a line of result."""
-    sys.stdout.write(_printable(text) + "\n")
+    """Print a line of result; line ends at the end of it are blank lines after it."""
+    line = text.rstrip("\n")
+    sys.stdout.write(_shown(line) + text[len(line) :] + "\n")
 
 
 def warn(text: str) -> None:
     """Print a warning to standard error."""
     sys.stdout.flush()
-    sys.stderr.write(f"tocsin: warning: {_printable(text)}\n")
+    sys.stderr.write(f"tocsin: warning: {_shown(text)}\n")
 
 
 def note(text: str) -> None:
     """Say on standard error what a command is at."""
     sys.stdout.flush()
-    sys.stderr.write(f"tocsin: {_printable(text)}\n")
+    sys.stderr.write(f"tocsin: {_shown(text)}\n")
 
 
-def fail(text: str) -> None:
-    """Print an error to standard error."""
+def fail(text: str, *more: str) -> None:
+    """Print an error to standard error; `more` are lines below it."""
     sys.stdout.flush()
-    sys.stderr.write(f"tocsin: {_printable(text)}\n")
+    sys.stderr.write(f"tocsin: {_shown(text)}\n" + "".join(f"  {_shown(line)}\n" for line in more))
 
 
 @contextmanager
@@ -100,7 +107,7 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     counted = [BarColumn(), MofNCompleteColumn()] if total is not None else []
     columns = [SpinnerColumn(), TextColumn("{task.description}"), *counted, TimeElapsedColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(_printable(what)), total=total)
+        task = bar.add_task(escape(_shown(what)), total=total)
         yield lambda more: bar.advance(task, more)
 
 
@@ -124,8 +131,13 @@ def day(week: int) -> str:
     return date(week * 7 * 86_400)
 
 
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() or each == "\n" else "�" for each in text)
+def _shown(text: str) -> str:
+    """Escape whatever does not print (rule 5)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
+    )
 
 
 def _plain(value: object) -> object:

@@ -31,18 +31,20 @@ def query(
     """Screen own values: which did other members report?
 
     Reads type=value, CSV or JSON lines, or with --from what `tocsin ingest` made; then the matched accounts are
-    told. A bad line is reported and the others go on. Asking again is free.
+    told, and JA4 is screened beside other values only. A bad line is reported and the others go on. Asking again is
+    free.
 
     Where the budget ends or too few evaluators answer, what could be screened is printed before the error.
 
     Exit codes: 0 something matched, 1 nothing did, 2 some lines were bad, 3 unavailable, 4 budget used up, 5 an entry
     or answer did not verify.
     """
-    from tocsin.cli.lines import read_some, stop_if_bad
+    from tocsin.cli.lines import read_some, stop_if_bad, without_lone_ja4
     from tocsin.cli.options import connect
     from tocsin.client.errors import TocsinError
 
     lines = read_some(inputs, from_, accounts)
+    without_lone_ja4(lines)
     failure = None
     with connect(config) as client:
         if strict and stop_if_bad(client, lines):
@@ -80,12 +82,12 @@ def query(
                 "queried": result.queried,
                 "evaluated": result.evaluated,
                 "from_vault": result.from_vault,
-                "bad_lines": lines.json(),
                 "problems": [
                     {"writer": each.writer.hex(), "index": each.index, "what": each.what}
                     for each in result.problems
                 ],
             }
+            | lines.json()
         )
     else:
         shown = closest(result.matches, lambda match: tuple(held(match)) or match.positions)
@@ -110,6 +112,7 @@ def query(
             say(
                 f"{counted(same, 'more match', 'more matches')} of a template shown above, less close (see --json)"
             )
+        lines.say_read()
         say(
             f"{counted(result.queried, 'value')} screened, {counted(len(shown), 'match', 'matches')}, "
             f"{counted(result.evaluated, 'evaluation')} paid, "

@@ -97,12 +97,22 @@ def submit(
     from tocsin.client.errors import DraftRefused
     from tocsin.client.reporting import label_of
     from tocsin.indicators.registry import TYPES
+    from tocsin.sealing.label import AbuseKind
 
     if from_ is not None and accounts is None:
         raise BadInput("--from needs --accounts: a file of the account ids that you confirmed, one a line")
+    options = {key: str(value) for key, value in vars(defaults or Defaults()).items() if value is not None}
+    if from_ is not None:
+        # What is wrong here would be wrong for every row.
+        if "abuse" not in options:
+            raise BadInput(f"--from needs --abuse: what the accounts did, one of {_names(AbuseKind)}")
+        try:
+            label_of(0, _draft(Record(str(from_), 0, "", ""), options), "contact.email", system.now())
+        except (BadColumn, DraftRefused) as error:
+            why = error.mend if isinstance(error, DraftRefused) else error
+            raise BadInput(f"an option does not fit: {why}") from None
     lines = read_some(inputs, from_, accounts)
     without_lone_ja4(lines)
-    options = {key: str(value) for key, value in vars(defaults or Defaults()).items() if value is not None}
     good, drafts, wrong = [], [], []
     for position, record in enumerate(lines.records):
         try:
@@ -112,7 +122,7 @@ def submit(
         except BadColumn as error:
             wrong.append((position, str(error)))
         except DraftRefused as error:
-            wrong.append((position, f"refused by rule {error.rule}: {error}"))
+            wrong.append((position, f"refused by rule {error.rule}: {error.mend}"))
         else:
             good.append(record)
             drafts.append(draft)
@@ -178,10 +188,11 @@ def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: tuple[str, str]) 
                 "submissions": [each.hex() for each in receipt.submissions],
                 "evaluated": receipt.evaluated,
                 "from_vault": receipt.from_vault,
-                "bad_lines": lines.json(),
             }
+            | lines.json()
         )
     else:
+        lines.say_read()
         say(
             f"{counted(receipt.accepted, *what)}, {counted(receipt.evaluated, 'evaluation')} paid, "
             f"{receipt.from_vault} from the vault"
@@ -216,8 +227,11 @@ def _word(kind: type[_Word], column: str, text: str) -> _Word:
     try:
         return kind[text.upper().replace("-", "_")]
     except KeyError:
-        names = ", ".join(each.name.lower().replace("_", "-") for each in kind)
-        raise BadColumn(f"{column}: must be one of {names}") from None
+        raise BadColumn(f"{column}: must be one of {_names(kind)}") from None
+
+
+def _names(kind: type[IntEnum]) -> str:
+    return ", ".join(each.name.lower().replace("_", "-") for each in kind)
 
 
 def _number(column: str, text: str) -> int:

@@ -11,12 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tocsin.sealing.keyring import Passphrase
 
-PASSPHRASE_FILE = "TOCSIN_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable, not a passphrase
-
-
-class BadPassphraseFile(ValueError):
-    """A file that holds no text."""
-
 
 class UnlockBy(StrEnum):
     """What keyrings are encrypted under."""
@@ -26,17 +20,14 @@ class UnlockBy(StrEnum):
 
 
 def passphrase_for(unlock: UnlockBy) -> Passphrase | None:
-    """The passphrase from the file that TOCSIN_PASSPHRASE_FILE names, else asked for; None for a key file."""
+    """The passphrase from the file that TOCSIN_PASSPHRASE_FILE names, else asked for; None for a key file.
+
+    Raises `BadConfig`, OSError.
+    """
     if unlock is UnlockBy.KEY_FILE:
         return None
+    from tocsin.client.secret_files import PASSPHRASE_FILE, read_passphrase_file
     from tocsin.sealing.keyring import Passphrase
 
     named = os.environ.get(PASSPHRASE_FILE)
-    if not named:
-        return Passphrase(getpass("Passphrase: "))
-    try:
-        text = Path(named).read_text("utf-8")
-    except UnicodeDecodeError:
-        # Its own message would show a byte of the passphrase.
-        raise BadPassphraseFile(f"the file that {PASSPHRASE_FILE} names is not UTF-8") from None
-    return Passphrase(text.rstrip("\r\n"))
+    return Passphrase(read_passphrase_file(Path(named)) if named else getpass("Passphrase: "))

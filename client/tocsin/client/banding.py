@@ -105,8 +105,15 @@ def skeletons_of(vault: Vault, values: Values) -> tuple[list[Skeleton], Values]:
     return found, {**values, **bands}
 
 
-def parted(subjects: Iterable[Subject]) -> tuple[list[Subject], list[Subject]]:
-    """Return the subjects that are values, and those that are bands."""
+def parted(
+    vault: Vault, skeletons: Iterable[Skeleton], subjects: Iterable[Subject]
+) -> tuple[list[Subject], list[Subject]]:
+    """Return the subjects that are values, and those that are bands, whose outputs the vault has by now.
+
+    What it remembers of the skeletons it may have dropped meanwhile, for a charter that ended the bands' epoch.
+    """
+    if found := {each.key: each.bands for each in skeletons}:
+        vault.skeletons.remember(found)
     values: list[Subject] = []
     bands: list[Subject] = []
     for each in subjects:

@@ -9,9 +9,9 @@ Rules
    is live, since look-ups cover every period of the last 60 days.
 5. The newest charter is also written to client/charter.json, in one step.
 6. Nothing is evaluated by other tables of canonical forms than those the charter names.
-7. When a charter is adopted that is in force, the vault drops the peppers that no live period needs (rule 4), and the
-   outputs of key epochs that the charter ended or whose overlap is past. A period, epoch or type beyond what this
-   charter and release know is another process's, and stays.
+7. When a charter is adopted that is in force, the vault drops the peppers that no live period needs (rule 4), the
+   outputs of key epochs that the charter ended or whose overlap is past, and the bands that nothing needs then. A
+   period, epoch or type beyond what this charter and release know is another process's, and stays.
 """
 
 from __future__ import annotations
@@ -295,6 +295,7 @@ class CharterKeeper:
             newest = max((each.epoch for each in of_class), default=epoch + 1)
             if epoch < newest and not any(each.epoch == epoch and each.is_live(now) for each in of_class):
                 self._vault.forget_epoch(type, epoch)
+        self._vault.skeletons.forget(now)
         live = {era.charter.period.number for era in live_peppers(standing.chain, now)}
         for number in standing.peppers:
             if number < charter.period.number and number not in live:

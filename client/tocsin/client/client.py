@@ -209,7 +209,7 @@ class Client:
                 skeletons, wanted = skeletons_of(self._vault, self._readable(chunk, refused))
                 standing, subjects = self._obtainer.available(wanted, spending, newest_only=False)
                 outputs += len(subjects)
-                subjects, bands = parted(subjects)
+                subjects, bands = parted(self._vault, skeletons, subjects)
                 now = system.now()
                 writers = [each.id for each in standing.others]
                 taggers = Taggers(standing, writers, standing.periods(0, now))
@@ -269,7 +269,7 @@ class Client:
             standing, subjects, paid = self._obtainer.every(wanted, newest_only=True)
             evaluated += paid
             from_vault += len(subjects) - paid
-            subjects, bands = parted(subjects)
+            subjects, bands = parted(self._vault, skeletons, subjects)
             by_key = {each.key: each for each in subjects}
             entries, period = [], standing.charter.period_at(system.now())
             for key, label in labels:
@@ -326,7 +326,7 @@ class Client:
             self._reporter.flush(now)
             raise
         from_vault = len(subjects) - paid
-        subjects, bands = parted(subjects)
+        subjects, bands = parted(self._vault, skeletons, subjects)
         known = {(each.key, each.epoch) for each in held}
         rest = [each for each in subjects if (each.key, each.epoch) not in known]
         keys += self._reporter.enqueue_retraction(retraction_tags(standing, rest, now), now)

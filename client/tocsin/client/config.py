@@ -3,14 +3,14 @@
 1. Environment variables `TOCSIN_CLIENT_<KEY>` take precedence over the file; unknown keys are refused in both.
 2. Relative paths begin at the file's folder.
 3. The keyring opens with `unlock`, a file of 32 bytes that nobody but its owner may read, or, where it says
-   `passphrase`, with the passphrase in the file that TOCSIN_PASSPHRASE_FILE names, else asked at the terminal.
+   `passphrase`, with the passphrase in the file that TOCSIN_PASSPHRASE_FILE names, else asked at the terminal. Neither
+   file may belong to another user, except root.
 """
 
 from __future__ import annotations
 
 import getpass
 import os
-import stat
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.client.errors import BadConfig
+from tocsin.client.secret_files import PASSPHRASE_FILE, read_key_file, read_passphrase_file
 from tocsin.sealing.keyring import KeyringError, Passphrase, Secret, UnlockKey, open_keyring
 
 PREFIX = "TOCSIN_CLIENT_"
@@ -88,7 +89,7 @@ def open_secrets(config: ClientConfig) -> dict[str, Secret]:
     """Open the keyring. Raises `BadConfig`."""
     try:
         sealed = config.keyring.read_bytes()
-        unlock = _unlock_key(config.unlock) if config.unlock is not None else _passphrase()
+        unlock = UnlockKey(read_key_file(config.unlock)) if config.unlock is not None else _passphrase()
         secrets = open_keyring(sealed, unlock)
     except OSError as error:
         raise BadConfig(
@@ -104,23 +105,12 @@ def open_secrets(config: ClientConfig) -> dict[str, Secret]:
     return secrets
 
 
-def _unlock_key(path: Path) -> UnlockKey:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise BadConfig(f"{path} may be read by others (mode {mode:04o}); run: chmod 600 {path}")
-    return UnlockKey(path.read_bytes())
-
-
 def _passphrase() -> Passphrase:
-    named = os.environ.get("TOCSIN_PASSPHRASE_FILE")
+    named = os.environ.get(PASSPHRASE_FILE)
     if named is not None:
-        try:
-            return Passphrase(Path(named).read_text("utf-8").rstrip("\r\n"))
-        except UnicodeDecodeError:
-            # Its own message would show a byte of the passphrase.
-            raise BadConfig("the file that TOCSIN_PASSPHRASE_FILE names is not UTF-8") from None
+        return Passphrase(read_passphrase_file(Path(named)))
     if not sys.stdin.isatty():
-        raise BadConfig("the keyring needs a passphrase and there is no terminal; set TOCSIN_PASSPHRASE_FILE")
+        raise BadConfig(f"the keyring needs a passphrase and there is no terminal; set {PASSPHRASE_FILE}")
     return Passphrase(getpass.getpass("passphrase of the client's keyring: "))
 
 

@@ -117,11 +117,12 @@ class ForeignVault(BadVault):
 
 
 class DraftRefused(LocalProblem):
-    """A report that the rules do not allow; `position` is its place in the call, `rule` says why."""
+    """A report that the rules do not allow; `position` is its place in the call, `rule` says why, `mend` what to do."""
 
     def __init__(self, position: int, rule: str, mend: str) -> None:
         self.position = position
         self.rule = rule
+        self.mend = mend
         super().__init__(f"report {position}: refused by rule {rule}: {mend}")
 
 

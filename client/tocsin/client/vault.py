@@ -109,7 +109,9 @@ class Vault:
         self._random = random
         self._lock = threading.RLock()
         self._path = path
-        self.skeletons = Skeletons(self._lock, self._snapshot, self._writing, self._seal, self._open)
+        self.skeletons = Skeletons(
+            self._lock, self._snapshot, self._writing, self._erasing, self._seal, self._open
+        )
 
     def __repr__(self) -> str:
         return f"Vault({str(self._path)!r})"

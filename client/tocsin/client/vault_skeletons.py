@@ -4,6 +4,8 @@
 2. A record's key and shares rest sealed; its associated data is its ref.
 3. Of one skeleton's records in one epoch and period the newest alone stands. One that was replaced or taken back is
    kept until it expires: its ref must not be carried on, and a retraction covers it too.
+4. The bands of a skeleton are forgotten once the vault has no output of any of them, unless the skeleton is reported or
+   has a record that did not expire: renewing and retracting go by them.
 """
 
 from __future__ import annotations
@@ -41,37 +43,42 @@ class Skeletons:
         lock: threading.RLock,
         snapshot: Callable[[], AbstractContextManager[sqlite3.Connection]],
         writing: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        erasing: Callable[[], AbstractContextManager[sqlite3.Connection]],
         seal: Callable[[bytes, bytes], bytes],
         open: Callable[[bytes, bytes], bytes],
     ) -> None:
         self._lock = lock
         self._snapshot = snapshot
         self._writing = writing
+        self._erasing = erasing
         self._seal = seal
         self._open = open
 
     def remember(self, bands: Mapping[bytes, Sequence[bytes]]) -> None:
         """Note the bands of skeletons, band 1 first."""
-        rows = [
-            (skeleton, number, band)
-            for skeleton, each in bands.items()
-            for number, band in enumerate(each, 1)
-        ]
         with self._lock, self._writing() as db:
+            known = _bands(db, bands)
+            rows = [
+                (skeleton, number, band)
+                for skeleton, each in bands.items()
+                if known.get(skeleton) != tuple(each)
+                for number, band in enumerate(each, 1)
+            ]
             db.executemany("INSERT OR REPLACE INTO band VALUES (?, ?, ?)", rows)
+
+    def forget(self, now: int) -> None:
+        """Drop records that expired and bands that nothing needs (rule 4); what lay there is overwritten."""
+        with self._lock, self._erasing() as db:
+            db.execute("DELETE FROM record WHERE not_after <= ?", (now,))
+            db.execute(
+                "DELETE FROM band WHERE skeleton NOT IN (SELECT skeleton FROM band JOIN value ON key = band"
+                " UNION SELECT key FROM value WHERE reported UNION SELECT skeleton FROM record)"
+            )
 
     def bands(self, skeletons: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
         """Return the bands of those skeletons that have any, band 1 first."""
-        found: dict[bytes, list[bytes]] = {}
         with self._lock, self._snapshot() as db:
-            for marks, part in _parts(skeletons):
-                rows = db.execute(
-                    f"SELECT skeleton, band FROM band WHERE skeleton IN ({marks}) ORDER BY skeleton, number",  # noqa: S608  marks
-                    part,
-                )
-                for skeleton, band in rows:
-                    found.setdefault(skeleton, []).append(band)
-        return {skeleton: tuple(each) for skeleton, each in found.items()}
+            return _bands(db, skeletons)
 
     def holding(self, bands: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
         """Return the skeletons that have any of these bands, each with all of its bands."""
@@ -154,6 +161,18 @@ class Skeletons:
         pieces = [Scalar(plain[at : at + SCALAR_BYTES]) for at in range(0, len(plain), SCALAR_BYTES)]
         record = Record(RecordKey(pieces[0]), ref, tuple(pieces[1:]))
         return KeptRecord(record, skeleton, epoch, period, reported, not_after)
+
+
+def _bands(db: sqlite3.Connection, skeletons: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
+    found: dict[bytes, list[bytes]] = {}
+    for marks, part in _parts(skeletons):
+        rows = db.execute(
+            f"SELECT skeleton, band FROM band WHERE skeleton IN ({marks}) ORDER BY skeleton, number",  # noqa: S608  marks
+            part,
+        )
+        for skeleton, band in rows:
+            found.setdefault(skeleton, []).append(band)
+    return {skeleton: tuple(each) for skeleton, each in found.items()}
 
 
 def _name(ref: bytes) -> bytes:

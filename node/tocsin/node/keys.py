@@ -99,10 +99,16 @@ def read_file(path: Path, key: str) -> bytes:
 
 
 def read_secret_file(path: Path, key: str) -> bytes:
-    """Read a file that only its owner may read. Raises `ConfigError`."""
+    """Read a file that only its owner may read, who runs this or is root. Raises `ConfigError`."""
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            status = os.fstat(file.fileno())
+            if status.st_uid not in (os.geteuid(), 0):
+                raise ConfigError(
+                    f"{path}: belongs to another user (id {status.st_uid}), who could read or replace it; "
+                    f"run: chown {os.geteuid()} {path} (setting {key!r})"
+                )
+            mode = stat.S_IMODE(status.st_mode)
             if mode & 0o077:
                 raise ConfigError(
                     f"{path}: others may read it (mode {mode:04o}); run: chmod 600 {path} (setting {key!r})"

@@ -35,7 +35,7 @@ GRACE_SECONDS = 15
 
 
 class NodeDidNotStart(RuntimeError):
-    """A node process ended or stayed silent; the message holds the end of its log."""
+    """A node process ended or stayed silent; the end of its log is noted with it."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,10 @@ class Nodes:
             if json.loads(line).get("event") == "serving":
                 return
         tail = home.log.read_text(errors="replace")[-2000:] if home.log.exists() else ""
-        raise NodeDidNotStart(f"the node of {home.name} does not serve; the end of {home.log}:\n{tail}")
+        failure = NodeDidNotStart(f"the node of {home.name} does not serve; the end of {home.log}:")
+        for each in tail.splitlines():
+            failure.add_note(each)
+        raise failure
 
     def stop_one(self, home: Home, sign: signal.Signals = signal.SIGTERM) -> int:
         """Stop one node; returns its exit code (negative for a signal)."""

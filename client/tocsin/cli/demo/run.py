@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
@@ -27,6 +26,7 @@ from tocsin.cli.demo.views import evaluator, non_holder, thief
 from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
 from tocsin.client.system import monotonic, pause
+from tocsin.detect.prompts import read_prompts
 from tocsin.indicators.ptf1.bands import BANDS
 from tocsin.indicators.registry import KeyClass
 
@@ -63,7 +63,8 @@ def run(
     """Run the demonstration in `folder` and print its tables; returns what they are made of. Raises DemoFailed."""
     phases = Phases()
     with phases.phase("generating accounts and gateway logs"):
-        providers = generate(members, seed, _prompts(prompts))
+        texts = [each.strip() for each in read_prompts(prompts)] if prompts else []
+        providers = generate(members, seed, texts)
         for provider in providers:
             write(provider, folder / provider.name.lower() / "data")
     with phases.phase(f"founding {members} members, committee {committee}, threshold {threshold}"):
@@ -126,31 +127,6 @@ class _Kept:
         say(f"kept in {self._folder}")
 
 
-def _prompts(path: Path | None) -> list[str]:
-    if path is None:
-        return []
-    content = path.read_bytes()
-    try:
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        lines = content.decode("utf-8").splitlines()
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError):
-        raise ImpossibleDemo(f"{path} is no UTF-8 text, plain or .gz") from None
-    return [_prompt(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _prompt(path: Path, number: int, line: str) -> str:
-    if not line.startswith("{"):
-        return line.strip()
-    try:
-        prompt = json.loads(line).get("prompt")
-    except ValueError:
-        prompt = None
-    if not isinstance(prompt, str):
-        raise ImpossibleDemo(f"{path}:{number}: a line that begins with {{ is JSON with prompt, a text")
-    return prompt
-
-
 def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, dict[str, Any]]:
     """One step in every provider's client process at once."""
     running = {
@@ -169,8 +145,10 @@ def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, d
         for name, process in running.items():
             output, errors = process.communicate()
             if process.returncode:
-                tail = errors.decode(errors="replace")[-2000:]
-                raise DemoFailed(f"{name} could not {step} (exit code {process.returncode}):\n{tail}")
+                failure = DemoFailed(f"{name} could not {step} (exit code {process.returncode}):")
+                for line in errors.decode(errors="replace")[-2000:].splitlines():
+                    failure.add_note(line)
+                raise failure
             outcomes[name] = json.loads(output)
         return outcomes
     finally:
@@ -264,9 +242,9 @@ def _by_template(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]
     )
 
 
-def _kinds(outcome: dict[str, Any], writer: str) -> str:
+def _kinds(outcome: dict[str, Any], writer: str) -> tuple[str, ...]:
     counts = Counter(match["type"] for match in outcome["matches"] if match["writer"] == writer)
-    return "\n".join(f"{count} {type}" for type, count in sorted(counts.items())) or "none"
+    return tuple(f"{count} {type}" for type, count in sorted(counts.items())) or ("none",)
 
 
 def _leads(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from tocsin.charter.card import MemberCard, sign_card
 from tocsin.charter.checks import check_federation
 from tocsin.charter.document import Member
 from tocsin.cli.founding.certificates import LeafRole, issue_leaf, make_authority
+from tocsin.client.secret_files import read_key_file
 from tocsin.client.system import random_bytes
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import Passphrase, UnlockKey, open_keyring, seal_keyring
@@ -75,11 +76,11 @@ def init_member(
 
 
 def open_part(folder: Path, part: str, passphrase: Passphrase | None = None) -> dict[str, bytes]:
-    """The secrets of `identity`, `node` or `client` of a member's folder."""
+    """The secrets of `identity`, `node` or `client` of a member's folder. Raises FoundingError, `BadConfig`."""
     path = folder / part / f"{part}.keyring"
     try:
         sealed = path.read_bytes()
-        unlock = passphrase or UnlockKey((path.parent / "unlock.key").read_bytes())
+        unlock = passphrase or UnlockKey(read_key_file(path.parent / "unlock.key"))
     except FileNotFoundError as missing:
         raise FoundingError(
             f"{missing.filename} is missing: name the folder that `tocsin member init` made"
