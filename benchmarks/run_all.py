@@ -3,7 +3,7 @@
 1. A figure is told with the command that makes it again and with its target, met or missed: nothing is left out.
 2. The machine is described by what figures depend on; nothing names it.
 3. What is not run keeps nothing of an earlier run: the table is of one run of this program, unless `--only` names some;
-   then the rows of the others stay.
+   then the rows of the others stay, and it has to be the machine that they were measured on.
 """
 
 from __future__ import annotations
@@ -70,17 +70,24 @@ def page(text: str, fresh: Mapping[str, list[str]]) -> str:
         if found := _ROW.match(line):
             kept.setdefault(found["name"], []).append(line)
     kept.update(fresh)
-    about = machine()
     today = datetime.datetime.fromtimestamp(_now(), datetime.UTC).strftime("%Y-%m-%d")
     lines = [
-        f"Measured on {about['cores']} cores of {about['cpu']}, {about['system']}, Python {about['python']}, "
-        f"libsodium {about['libsodium']}; {today}.",
+        f"{measured_on()}; {today}.",
         "",
         "| `make bench NAME=` | what | product | primitive or rival | ratio | target | | more |",
         "|---|---|---|---|---|---|---|---|",
         *(line for name in NAMES for line in kept.get(name, [])),
     ]
     return f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}"
+
+
+def measured_on() -> str:
+    """Return what the page says of the machine."""
+    about = machine()
+    return (
+        f"Measured on {about['cores']} cores of {about['cpu']}, {about['system']}, Python {about['python']}, "
+        f"libsodium {about['libsodium']}"
+    )
 
 
 def _now() -> int:
@@ -103,6 +110,10 @@ def main() -> None:
     )
     parser.add_argument("--smoke", action="store_true", help="small sizes, and the page is left alone")
     options = parser.parse_args()
+    page_names = set(NAMES) - {QUALITY}
+    joins = page_names.intersection(options.only) and not page_names.issubset(options.only)
+    if joins and not options.smoke and measured_on() not in PAGE.read_text():
+        parser.error(f"the rows that would stay in {PAGE.name} are of another machine: run all of them here")
     fresh = {name: rows(run(name, ["--smoke"] if options.smoke else [])) for name in options.only}
     if options.smoke:
         return
