@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tocsin.detect.ingest import reading, sources
 from tocsin.detect.ingest.files import find
 from tocsin.detect.ingest.lines import split
-from tocsin.detect.ingest.reading import BadLine, BadLines, Counts, Piece, Stopped, Unreadable, read
+from tocsin.detect.ingest.reading import BadLine, BadLines, Counts, Piece, Unreadable, read
 from tocsin.detect.ingest.record import GatewayRecord
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -84,20 +84,10 @@ def test_a_bad_line_is_reported_by_file_line_and_rule_and_the_others_go_on(tmp_p
 def test_reports_stop_at_the_cap_and_the_count_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"x\n" * 50 + line(1))
-    bad = BadLines(cap=3)
+    bad, counts = BadLines(cap=3), Counts()
     (piece,) = pieces([str(path)], 1)
-    assert len(list(read(piece, "litellm", bad, Counts()))) == 1
-    assert (len(bad.kept), bad.total) == (3, 50)
-
-
-def test_a_strict_run_ends_at_the_first_bad_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(line(1) + b"x\n" + line(2))
-    (piece,) = pieces([str(path)], 1)
-    records = read(piece, "litellm", BadLines(strict=True), Counts())
-    assert next(records).account == "a1"
-    with pytest.raises(Stopped, match="line 2: the line is not JSON"):
-        next(records)
+    assert len(list(read(piece, "litellm", bad, counts))) == 1
+    assert (len(bad.kept), counts.bad) == (3, 50)
 
 
 def test_a_truncated_last_line(tmp_path: Path) -> None:
@@ -136,11 +126,12 @@ def test_a_growing_file_ends_where_it_ended_when_the_pieces_were_made(tmp_path: 
     path = tmp_path / "a.jsonl"
     path.write_bytes(line(1) + line(2))
     (piece,) = pieces([str(path)], 1)
-    records = read(piece, "litellm", BadLines(strict=True), Counts())
+    bad = BadLines()
+    records = read(piece, "litellm", bad, Counts())
     assert next(records).account == "a1"
     with path.open("ab") as file:
         file.write(line(3))
-    assert accounts(list(records)) == ["a2"]
+    assert (accounts(list(records)), bad.kept) == (["a2"], [])
 
 
 def test_a_file_that_shrank_or_went_away(tmp_path: Path) -> None:
@@ -277,10 +268,10 @@ def test_a_piece_may_begin_at_any_byte(tmp_path: Path) -> None:
     path.write_bytes(content)
     size = len(content)
     for cut in range(1, size):
-        found = []
+        found, bad = [], BadLines()
         for piece in (Piece(str(path), 0, cut, size), Piece(str(path), cut, size, size)):
-            found += read(piece, "litellm", BadLines(strict=True), Counts())
-        assert accounts(found) == ["a1", "a2", "a3"], cut
+            found += read(piece, "litellm", bad, Counts())
+        assert (accounts(found), bad.kept) == (["a1", "a2", "a3"], []), cut
 
 
 def test_a_bad_line_of_a_later_piece_is_placed_by_its_byte(tmp_path: Path) -> None:

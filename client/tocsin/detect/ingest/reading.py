@@ -31,7 +31,7 @@ from .files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_docu
 from .formats import FORMATS, detect_format
 from .lines import MAX_LINE, TOO_LONG, Line, split
 from .record import MAX_ACCOUNT_BYTES, UNDATED, BadRecord, GatewayRecord
-from .report import BadLine, BadLines, Counts, Stopped
+from .report import BadLine, BadLines, Counts
 from .sources import Damaged
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "BadLines",
     "Counts",
     "Piece",
-    "Stopped",
     "Unreadable",
     "cut",
     "read",

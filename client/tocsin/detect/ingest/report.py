@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
-class Stopped(ValueError):
-    """The first bad line of a strict run."""
-
-
 @dataclass(frozen=True, slots=True)
 class BadLine:
     """What was not used, and the rule it breaks. `place` is `line 3`, `byte 4096`, `item 2` or `row 7`."""
@@ -53,17 +49,12 @@ class Counts:
 
 @dataclass(slots=True)
 class BadLines:
-    """The first bad lines, up to `cap`, and how many there were. One that is `strict` raises Stopped at the first."""
+    """The first bad lines, up to `cap`."""
 
     cap: int = 100
-    strict: bool = False
     kept: list[BadLine] = field(default_factory=list)
-    total: int = 0
 
     def __call__(self, bad: BadLine) -> None:
-        """Keep one. Raises Stopped."""
-        self.total += 1
-        if self.strict:
-            raise Stopped(str(bad))
+        """Keep one, where there is room."""
         if len(self.kept) < self.cap:
             self.kept.append(bad)
