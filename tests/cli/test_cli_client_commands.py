@@ -261,12 +261,37 @@ def test_status_and_budget(terminal: Session) -> None:
     assert len(json.loads(terminal(0, "budget", "--json")[1])["budgets"]) == 30
 
 
-def test_a_node_that_is_down_is_exit_code_3_and_the_report_waits(terminal: Session) -> None:
+def test_a_node_that_is_down_is_exit_code_3_and_it_is_said_that_nothing_waits(terminal: Session) -> None:
     terminal.node(1).down = True
-    code, out, err = terminal(1, "submit", "contact.email=a@example.com", "--abuse", "resale")
-    assert (code, out) == (3, "")
-    assert err == "tocsin: the node is down\n"
-    assert issubclass(Unavailable, Exception)
+    for command in (("submit", "--abuse", "resale"), ("retract",)):
+        code, out, err = terminal(1, *command, "contact.email=a@example.com")
+        assert (code, out) == (3, "")
+        assert err == (
+            "tocsin: the node is down\n"
+            "  of this command nothing was kept: run it again when the node can be reached\n"
+        )
+    terminal.node(1).down = False
+    assert json.loads(terminal(1, "status", "--json")[1])["outbox"] == 0
+
+
+def test_what_was_sealed_when_the_node_went_away_waits_and_is_sent(
+    terminal: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise Unavailable("the node went away")
+
+    with monkeypatch.context() as away:
+        away.setattr(FakeNode, "submit", gone)
+        code, _, err = terminal(1, "submit", "contact.email=a@example.com", "--abuse", "resale")
+    said = "tocsin: the node went away\n  1 sealed request waits in the outbox, and the next command sends what waits\n"
+    assert (code, err) == (3, said)
+    terminal.node(1).down = True
+    code, _, err = terminal(1, "renew")
+    assert (code, "1 sealed request waits" in err, "nothing was kept" in err) == (3, True, True)
+    terminal.node(1).down = False
+    assert terminal(1, "renew")[0] == 0
+    assert json.loads(terminal(1, "status", "--json")[1])["outbox"] == 0
+    assert json.loads(terminal(0, "query", "contact.email=a@example.com", "--json")[1])["matches"]
 
 
 def test_budget_used_up_is_exit_code_4(terminal: Session) -> None:

@@ -113,8 +113,8 @@ def test_a_ja4_alone_is_neither_reported_nor_screened(
     both.write_text("lone\nother\n")
     submit = ("submit", "--from", str(indicators), "--abuse", "resale", "--json", "--accounts")
     code, out, err = terminal(1, *submit, lone)
-    assert (code, json.loads(out)["accepted"]) == (0, 0)
-    assert err == "tocsin: warning: 2 JA4s are left out: the accounts hold nothing else\n"
+    assert (code, out) == (2, "")
+    assert err == "tocsin: the accounts hold nothing but JA4s, which say next to nothing alone\n"
     # The account that holds an address too brings its JA4s along, also the one that it shares.
     code, out, err = terminal(1, *submit, str(both))
     assert (code, json.loads(out)["accepted"]) == (0, 4)
@@ -129,8 +129,7 @@ def test_a_ja4_alone_is_neither_reported_nor_screened(
         (JA4, ("lone", "other")),
         (JA4, ("other",)),
     ]
-    code, out, _ = terminal(0, "query", "--from", str(indicators), "--accounts", lone, "--json")
-    assert (code, json.loads(out)["queried"], json.loads(out)["evaluated"]) == (1, 0, 0)
+    assert terminal(0, "query", "--from", str(indicators), "--accounts", lone)[:2] == (2, "")
 
 
 def test_a_ja4_that_is_named_by_itself_is_screened(terminal: Session) -> None:
@@ -149,4 +148,25 @@ def test_accounts_that_are_all_unknown_are_an_error_and_nothing_is_sent(
     nobody = named(tmp_path, "nobody", "no one")
     code, out, err = terminal(1, *command, "--from", str(indicators), "--accounts", nobody)
     assert (code, out, opened) == (2, "", [])
-    assert err == f"tocsin: 2 named accounts are not in {indicators}: no one, nobody\n"
+    assert err == (
+        f"tocsin: 2 named accounts are not in {indicators}, and no other is named: write one account id a line, as the "
+        "logs write it\n"
+    )
+
+
+@pytest.mark.parametrize("line", ['{"email": "mallory@example.com"}', "mallory@example.com" + "x" * 1_100])
+def test_a_file_that_names_no_accounts_is_told_without_its_content(
+    terminal: Session, tmp_path: Path, indicators: Path, line: str
+) -> None:
+    named_so = named(tmp_path, "lone", line)
+    code, _, err = terminal(1, "query", "--from", str(indicators), "--accounts", named_so)
+    assert (code, "line 2: is no account id" in err, "mallory" in err) == (2, True, False)
+
+
+@pytest.mark.parametrize("option", [("--bad-accounts", "50"), ("--first-seen", "2020-01-01")])
+def test_options_that_the_file_says_itself_are_refused(
+    terminal: Session, tmp_path: Path, indicators: Path, option: tuple[str, str]
+) -> None:
+    submit = ("submit", "--from", str(indicators), "--abuse", "resale", "--accounts", named(tmp_path, "lone"))
+    code, _, err = terminal(1, *submit, *option)
+    assert (code, f"{option[0]} does not go with --from" in err) == (2, True)

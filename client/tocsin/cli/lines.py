@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A file of a million bad lines should not scroll the first reason away.
 _SHOWN = 20
 _NAMED = 20
+_SHORT = 64
 
 
 @dataclass
@@ -83,7 +84,10 @@ def read_some(inputs: Sequence[str], indicators: Path | None, accounts: Path | N
 
 
 def without_lone_ja4(lines: Lines) -> None:
-    """Leave out each JA4 whose accounts hold nothing else: a thousand of them cover nearly all traffic."""
+    """Leave out each JA4 whose accounts hold nothing else: a thousand of them cover nearly all traffic.
+
+    Raises `BadInput` where nothing is left.
+    """
     if not lines.accounts:
         return
     others = {
@@ -98,6 +102,8 @@ def without_lone_ja4(lines: Lines) -> None:
         if record.type != "net.ja4" or others.intersection(lines.accounts[position])
     ]
     if left := len(lines.records) - len(kept):
+        if not kept:
+            raise BadInput("the accounts hold nothing but JA4s, which say next to nothing alone")
         warn(f"{counted(left, 'JA4 is', 'JA4s are')} left out: the accounts hold nothing else")
     lines.records = [record for record, _ in kept]
     lines.accounts = {position: accounts for position, (_, accounts) in enumerate(kept)}
@@ -105,11 +111,20 @@ def without_lone_ja4(lines: Lines) -> None:
 
 def read_accounts(path: Path) -> list[str]:
     """Return the account ids in a file, one a line. Raises `BadInput`, OSError."""
+    from tocsin.detect.ingest.record import MAX_ACCOUNT_BYTES
+
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise BadInput(f"{path}: is not UTF-8; convert it") from None
-    found = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        account = line.rstrip("\r")
+        if account.startswith("{") or len(account.encode()) > MAX_ACCOUNT_BYTES:
+            # A log may stand here by mistake, whose lines hold what users wrote.
+            raise BadInput(f"{path}: line {number}: is no account id; write one a line, as the logs write it")
+        if account.strip():
+            found.append(account)
     if not found:
         raise BadInput(f"{path}: names no account; write one a line")
     return found
@@ -131,12 +146,14 @@ def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
         lines.read[found.type] += 1
     missing = sorted(set(accounts) - accounts_of(path)) if accounts else []
     if missing:
-        more = ", …" if len(missing) > _NAMED else ""
         said = f"{counted(len(missing), 'named account is', 'named accounts are')} not in {path}"
-        said += f": {', '.join(missing[:_NAMED])}{more}"
         if not lines.records:
-            raise BadInput(said)
-        warn(said)
+            # It may be another file, of what nobody should see.
+            raise BadInput(
+                f"{said}, and no other is named: write one account id a line, as the logs write it"
+            )
+        more = ", …" if len(missing) > _NAMED else ""
+        warn(f"{said}: {', '.join(each[:_SHORT] for each in missing[:_NAMED])}{more}")
     return lines
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+from tocsin.cli.output import counted
 
 if TYPE_CHECKING:
     from tocsin.client import Client
@@ -66,3 +70,22 @@ def connect(config: Path) -> Client:
     from tocsin.client import Client
 
     return Client.connect(config)
+
+
+@contextmanager
+def sending(config: Path) -> Iterator[Client]:
+    """Open the client of a command that sends; where the node cannot be reached, say what is in the outbox."""
+    from tocsin.client.errors import Unavailable
+
+    with connect(config) as client:
+        before = client.outbox
+        try:
+            yield client
+        except Unavailable as error:
+            waiting = client.outbox
+            if waiting:
+                requests = counted(waiting, "sealed request waits", "sealed requests wait")
+                error.add_note(f"{requests} in the outbox, and the next command sends what waits")
+            if waiting == before:
+                error.add_note("of this command nothing was kept: run it again when the node can be reached")
+            raise

@@ -33,6 +33,7 @@ _COLUMNS = (
     "legal_basis",
     "supporting",
 )
+_OF_THE_FILE = ("bad_accounts", "exchanges", "first_seen", "last_seen")
 _Word = TypeVar("_Word", bound=IntEnum)
 
 
@@ -82,8 +83,12 @@ def submit(
     """Report own values to the federation; done when the node holds them durably.
 
     Reads type=value, CSV or JSON lines; further columns abuse, role, bad_accounts, exchanges, first_seen, last_seen,
-    tlp, confidence, legal_basis and supporting override the options. A bad line is reported and the others go on. If
-    the node cannot be reached the sealed reports stay in the outbox, and the next command sends them.
+    tlp, confidence, legal_basis and supporting override the options. A bad line is reported and the others go on.
+    What is sealed before the node can no longer be reached waits in the outbox, and the next command sends it; the
+    error says whether anything does.
+
+    A value that is given again is reported again, as a further entry: give what is new, and let `renew` carry on the
+    rest.
 
     With --from, what `tocsin ingest` made: the values of the named accounts and of no others. How many of them hold a
     value, their exchanges and their times are what its report says. JA4 is reported beside other values only.
@@ -91,7 +96,7 @@ def submit(
     Exit codes: 0 done, 2 some lines were bad, 3 unavailable, 4 refused or budget used up, 5 a check failed.
     """
     from tocsin.cli.lines import read_some, stop_if_bad, without_lone_ja4
-    from tocsin.cli.options import connect
+    from tocsin.cli.options import sending
     from tocsin.cli.reading import BadInput
     from tocsin.client import system
     from tocsin.client.errors import DraftRefused
@@ -104,6 +109,12 @@ def submit(
     options = {key: str(value) for key, value in vars(defaults or Defaults()).items() if value is not None}
     if from_ is not None:
         # What is wrong here would be wrong for every row.
+        said, plain = vars(defaults or Defaults()), vars(Defaults())
+        if given := [name for name in _OF_THE_FILE if said[name] != plain[name]]:
+            option = given[0].replace("_", "-")
+            raise BadInput(
+                f"--{option} does not go with --from, whose file says it of each value: leave it out"
+            )
         if "abuse" not in options:
             raise BadInput(f"--from needs --abuse: what the accounts did, one of {_names(AbuseKind)}")
         try:
@@ -126,7 +137,7 @@ def submit(
         else:
             good.append(record)
             drafts.append(draft)
-    with connect(config) as client:
+    with sending(config) as client:
         if strict and stop_if_bad(client, lines, wrong):
             return EXIT_INPUT
         for position, reason in wrong:
@@ -154,10 +165,10 @@ def retract(
     Exit codes: 0 done, 2 some lines were bad, 3 unavailable, 4 refused or budget used up, 5 a check failed.
     """
     from tocsin.cli.lines import read_some, stop_if_bad
-    from tocsin.cli.options import connect
+    from tocsin.cli.options import sending
 
     lines = read_some(inputs, from_, accounts)
-    with connect(config) as client:
+    with sending(config) as client:
         if strict and stop_if_bad(client, lines):
             return EXIT_INPUT
         with progress("retracting"):
@@ -171,9 +182,9 @@ def renew(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
     Exit codes: 0 done, 3 unavailable, 4 refused, 5 a check failed.
     """
     from tocsin.cli.lines import Lines
-    from tocsin.cli.options import connect
+    from tocsin.cli.options import sending
 
-    with connect(config) as client, progress("renewing"):
+    with sending(config) as client, progress("renewing"):
         receipt = client.renew()
     return _tell(receipt, Lines(), json=json, what=("entry is renewed", "entries are renewed"))
 

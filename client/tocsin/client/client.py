@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import TypeVar
 
@@ -235,11 +236,11 @@ class Client:
     def submit(self, drafts: Iterable[ReportDraft], *, progress: Progress | None = None) -> Receipt:
         """Report values of this member's own; returns once the node holds them durably.
 
-        Drafts that the rules refuse are named in `Receipt.refused` by position, the others go on. The sealed requests
-        are in the outbox before they are sent: if this raises `Unavailable`, the next `submit`, `retract`, `renew` or
-        `flush` sends the same bytes. They are published at the node's next tick. Raises as `query` does, and
-        `SubmissionLost`. A template's bands are sealed beside what the own log has there, so they alone are not in the
-        outbox where the node cannot be asked: submit again.
+        Drafts that the rules refuse are named in `Receipt.refused` by position, the others go on. Raises as `query`
+        does, and `SubmissionLost`. What is sealed is in the outbox before it is sent: if this raises `Unavailable`, the
+        next `submit`, `retract`, `renew` or `flush` sends the same bytes. What is not sealed by then is not kept: a
+        first call asks for newer charters, values are evaluated, and bands go beside what the own log has there. Where
+        `outbox` did not grow, submit again.
 
         >>> from tocsin.sealing.label import AbuseKind
         >>> with Client.connect("client/") as tocsin:
@@ -348,6 +349,11 @@ class Client:
         keys += self._recorder.renew(standing, labels, now)
         return Receipt(self._reporter.flush(now).accepted(keys), (), keys)
 
+    @property
+    def outbox(self) -> int:
+        """How many sealed requests wait to be sent."""
+        return len(self._vault.outbox())
+
     def flush(self) -> Receipt:
         """Send what an earlier call left in the outbox."""
         self._current()
@@ -416,7 +422,7 @@ class Client:
             node_version=node.software_version,
             node_charter_version=node.charter_version,
             waiting=node.waiting,
-            outbox=len(self._vault.outbox()),
+            outbox=self.outbox,
             kept=sum(self._vault.kept().values()),
             logs=tuple((names.get(each.writer, each.writer.hex()), each) for each in node.logs),
         )
@@ -488,11 +494,6 @@ class Client:
 
 
 def _chunks(items: Iterable[_Item]) -> Iterator[list[_Item]]:
-    chunk: list[_Item] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
         yield chunk
