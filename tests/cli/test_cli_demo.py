@@ -108,7 +108,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         (b"\xff", "is not UTF-8"),
         (b'{"text": "x"}\n', "prompts.jsonl:1: "),
         (b"{\n", "prompts.jsonl:1: "),
-        (gzip.compress(b"a prompt\n")[:-9], "the gzip stream is damaged"),
+        (gzip.compress(b"a prompt\n", mtime=0)[:-9], "the gzip stream is damaged"),
     ],
 )
 def test_prompts_that_cannot_be_read_are_bad_usage(tmp_path: Path, content: bytes | None, told: str) -> None:

@@ -1,4 +1,4 @@
-"""What `tocsin fingerprint compare` says of files that share nothing, and of files that cannot be compared."""
+"""What `tocsin fingerprint compare` and `common` say of files that share little or nothing, or cannot be used."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.detect import made_logs
 from tocsin.cli.main import run
+from tocsin.detect.indicators_file import read_indicators
 from tocsin.detect.prompts import read_prompts
 from tocsin.indicators.ptf1.common_list import build_common_list, shipped
 from tocsin.indicators.ptf1.shingles import Shingler
@@ -35,8 +36,8 @@ def common_of(path: Path, prompts: Path) -> Path:
     return path
 
 
-def ingested(capture: pytest.CaptureFixture[str], path: Path, *options: object) -> Path:
-    logs = made_logs.write(path.with_suffix(".jsonl"), made_logs.lines(1, 8))
+def ingested(capture: pytest.CaptureFixture[str], path: Path, *options: object, accounts: int = 1) -> Path:
+    logs = made_logs.write(path.with_suffix(".jsonl"), made_logs.lines(accounts, 8))
     assert run([str(each) for each in ("ingest", logs, "--out", path, "--workers", 1, *options)]) == 0
     capture.readouterr()
     return path
@@ -53,7 +54,7 @@ def test_each_skeleton_and_why_it_is_refused_is_shown(
         ((a, a, "--common", common), "template.common", "80 % or more on the common list"),
     ):
         code, out, _ = told(capsys, *more)
-        assert code == 0
+        assert code == 1
         assert re.search(rf"^ +A +1 .* refused: {re.escape(rule)} \({why}\)", out, re.MULTILINE)
         assert f"no: A is refused ({rule}) and B is refused ({rule})" in out
         found = json.loads(told(capsys, *more, "--json")[1])
@@ -151,3 +152,107 @@ def test_a_bad_common_list_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert (code, out) == (2, "")
         assert err.startswith(f"tocsin: {path}: ")
         assert what in err
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_fewer_than_four_prompts_are_compared_and_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], few: int
+) -> None:
+    a, b = written(tmp_path / "a.txt", PROMPTS), written(tmp_path / "b.txt", PROMPTS[:few])
+    for more in ((a, b), (b, b)):
+        code, out, _ = told(capsys, *more)
+        assert code == 1
+        assert re.search(
+            rf"^ +B +1 +{few} of {few} +\d+ +- +- +refused: template\.support ", out, re.MULTILINE
+        )
+        assert "(4 prompts of three words or more are needed)" in out
+        assert "B is refused (template.support)" in out
+    found = json.loads(told(capsys, a, b, "--json")[1])
+    assert [each["skeletons"][0]["kept"] != [] for each in found["files"]] == [True, False]
+    (pair,) = found["pairs"]
+    assert pair["shared"] > 40
+    assert (pair["equal"], pair["bands"], pair["reached"]) == (False, 0, False)
+
+
+def test_a_shingle_in_common_is_nothing_to_be_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = [f"{' '.join(f'{one}{two}l' for one in 'bdfghjkm' for two in 'aeiou')} mark from zero"] * 5
+    a, b = written(tmp_path / "a.txt", PROMPTS), written(tmp_path / "b.txt", other)
+    code, out, _ = told(capsys, a, b)
+    assert code == 1
+    assert "1 pair of skeletons" in out
+    assert len(re.findall(r" kept +$", out, re.MULTILINE)) == 2
+    assert told(capsys, a, a)[0] == 0
+
+
+def test_equal_is_said_in_the_same_words_of_prompts_and_of_indicators(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = written(tmp_path / "a.txt", PROMPTS), written(tmp_path / "b.txt", [PROMPTS[0].lower()] * 4)
+    assert re.search(
+        r"^ +1 +1 .* 1\.000 +yes, at 40, 50, 60, 80, 100 % ", told(capsys, a, a)[1], re.MULTILINE
+    )
+    assert re.search(r"^ +1 +1 .* 0\.\d+ +no ", told(capsys, a, b)[1], re.MULTILINE)
+    made = ingested(capsys, tmp_path / "a.parquet")
+    assert re.search(r"1\.000 +yes +\d", told(capsys, made, made)[1])
+
+
+def test_skeletons_of_indicators_are_known_by_their_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ingested(capsys, tmp_path / "a.parquet", accounts=2)
+    rows = [each.row for each in read_indicators(made) if each.type == "prompt.template"]
+    assert rows != list(range(1, len(rows) + 1))
+    code, out, _ = told(capsys, made, made)
+    assert code == 0
+    assert re.search(r"^ +A \(row: accounts\) +B \(row: accounts\) ", out, re.MULTILINE)
+    assert re.search(rf"^ +{rows[-1]}: (acct-\d) +{rows[-1]}: \1 ", out, re.MULTILINE)
+    assert {each["left"] for each in json.loads(told(capsys, made, made, "--json")[1])["pairs"]} == set(rows)
+    text = written(tmp_path / "a.txt", PROMPTS)
+    assert re.search(r"^ +A \(skeleton\) +B \(skeleton\) ", told(capsys, text, text)[1], re.MULTILINE)
+
+
+def test_a_json_array_is_no_file_of_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, array = written(tmp_path / "a.txt", PROMPTS), tmp_path / "b.json"
+    array.write_text(json.dumps([{"prompt": each} for each in PROMPTS], indent=2))
+    code, out, err = told(capsys, text, array)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"tocsin: {array} is a JSON array: write JSON lines, an object with the text `prompt` on each line\n"
+    )
+
+
+def test_a_folder_is_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, folder = written(tmp_path / "a.txt", PROMPTS), tmp_path / "folder"
+    folder.mkdir()
+    for sides in ((folder, text), (text, folder), (folder, folder)):
+        assert told(capsys, *sides) == (
+            2,
+            "",
+            f"tocsin: {folder} is a folder: name a file of prompts, or of indicators that `tocsin ingest` made\n",
+        )
+
+
+def test_what_is_compared_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = told(capsys, "--help")
+    assert code == 0
+    described = " ".join(out.replace("│", " ").split())
+    assert re.search(r"\* A --a A file of prompts \(.*\* B --b A file of the same kind", described)
+
+
+def test_a_common_list_without_shingles_is_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, out = written(tmp_path / "a.txt", PROMPTS), tmp_path / "mine.ptfc"
+    arguments = ["fingerprint", "common", str(text), "--name", "mine-1", "--out", str(out), "--least"]
+    assert run([*arguments, "9"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        "tocsin: no shingle stands in 9 prompts: the most frequent one stands in 8; give a lower --least, or more "
+        "prompts\n"
+    )
+    assert not out.exists()
+    assert run([*arguments, "8"]) == 0
+    assert out.exists()

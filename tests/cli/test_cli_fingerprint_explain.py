@@ -80,6 +80,9 @@ def test_what_is_kept_is_what_ingest_writes(tmp_path: Path, capsys: pytest.Captu
             turn = f"{words} {'again' if number % 2 else ''} {made_logs.TOPICS[number % 8]}"
             made.append(made_logs.line("acct", f"{name}{number}", turn, system=f"{made_logs.SYSTEM} {words}"))
     logs, out, state = made_logs.write(tmp_path / "a.jsonl", made), tmp_path / "o", tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "key").touch(mode=0o600)
+    (state / "key").write_bytes(bytes(32))  # else it is chance which conversations are sampled
     ingest = ("ingest", logs, "--out", out, "--state", state, "--workers", 1, "--k", 20)
     assert run([str(each) for each in ingest]) == 0
     capsys.readouterr()
@@ -168,9 +171,9 @@ def test_bad_lines_and_progress_are_told_as_ingest_tells_them(
     logs = made_logs.write(tmp_path / "a.jsonl", [*turns(4), *['{"who": "SECRET"}', "{SECRET"] * 11])
     code, out, err = told(capsys, logs, "--account", "acct")
     assert code == 0
-    assert f"tocsin: warning: {logs}: line 5: " in err
-    assert f"tocsin: warning: {logs}: line 6: the line is not JSON\n" in err
-    assert err.count("tocsin: warning: ") == 21
-    assert "tocsin: warning: and 2 more bad lines\n" in err
+    run(["ingest", str(logs), "--out", str(tmp_path / "o"), "--workers", "1"])
+    warnings = [line for line in err.splitlines() if line.startswith("tocsin: warning: ")]
+    assert warnings[-1] == "tocsin: warning: 22 bad lines in all"
+    assert set(warnings) <= set(capsys.readouterr().err.splitlines())
     assert "tocsin: 4 records, " in err
     assert "SECRET" not in out + err

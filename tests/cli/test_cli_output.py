@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 
 import pytest
 
 from tocsin.cli.failures import report
-from tocsin.cli.output import fail, note, print_json, print_table, progress, say, warn
+from tocsin.cli.output import Cell, fail, note, print_json, print_table, progress, say, warn
 from tocsin.client.errors import Unavailable
 
 # Line ends, an escape sequence in both forms, the marks that turn the direction of writing, a lone surrogate.
@@ -27,6 +28,24 @@ HOSTILE = {
     "\u061c": "\\u061c",
     "\udcff": "\\udcff",
 }
+
+
+COLUMNS = ("line", "entry", "名前")
+ROWS = [("values.csv:3", ("first", "second"), "a\x1b[2Jb"), ("values.csv:12", "", "x" * 200)]
+
+
+def printed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    width: int,
+    rows: list[tuple[Cell, ...]],
+) -> str:
+    """Return what a terminal of this width is given, without the sequences that only style it."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    print_table(f"of {'/'.join(['folder'] * 20)}", COLUMNS, rows)
+    return re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
 
 
 def print_cell(text: str) -> None:
@@ -88,6 +107,36 @@ def test_a_cell_of_several_lines_is_given_as_such(capsys: pytest.CaptureFixture[
     rows = [each.split() for each in capsys.readouterr().out.splitlines()]
     assert ["one", "x\\ny"] in rows
     assert ["two"] in rows
+
+
+def test_a_table_that_the_terminal_is_too_narrow_for_is_printed_row_by_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert printed(monkeypatch, capsys, 40, ROWS) == (
+        f"of {'/'.join(['folder'] * 20)}\n"
+        "\n"
+        "line   values.csv:3\n"
+        "entry  first\n"
+        "       second\n"
+        "名前   a\\x1b[2Jb\n"
+        "\n"
+        "line   values.csv:12\n"
+        "entry\n"
+        f"名前   {'x' * 200}\n"
+        "\n"
+    )
+
+
+def test_a_table_that_fits_stays_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ROWS[:1]
+    header, rule, *_ = printed(monkeypatch, capsys, 300, rows).splitlines()[2:]
+    assert header.split() == list(COLUMNS)
+    width = len(rule.rstrip()) + 1
+    assert printed(monkeypatch, capsys, width, rows).splitlines()[3].rstrip() == rule.rstrip()
+    assert printed(monkeypatch, capsys, width - 1, rows).splitlines()[2] == "line   values.csv:3"
+    assert printed(monkeypatch, capsys, 10, []).splitlines()[1:] == [""]
 
 
 def test_line_ends_behind_a_result_are_blank_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,15 +17,15 @@ from tocsin.client.system import random_bytes
 from tocsin.sealing.keyring import Argon2Cost, Passphrase, UnlockKey, seal_keyring
 
 OTHER = 54_321
+ANOTHER = 54_322
 
 
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let a file belong to another user than who runs this; return whose it is."""
+    """Let a file belong to another user than who runs this, who is not root; return whose it is."""
     if os.geteuid() == 0:
         os.chown(path, OTHER, -1)
-    else:
-        # Nobody else can give a file away, so the tests' own user becomes another one.
-        monkeypatch.setattr("tocsin.client.secret_files.os.geteuid", lambda: OTHER)
+    # Only root can give a file away, and root may read it: so who runs the tests becomes yet another user.
+    monkeypatch.setattr("tocsin.client.secret_files.os.geteuid", lambda: ANOTHER)
     return path.stat().st_uid
 
 

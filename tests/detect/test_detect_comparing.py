@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.detect.made_logs import TEMPLATE, TOPICS
-from tocsin.detect.comparing import Side, compare_skeletons, compare_values, lists_of, side_of, verdicts
+from tocsin.detect.comparing import FEW, Side, compare_skeletons, compare_values, lists_of, side_of, verdicts
 from tocsin.detect.explaining import word_runs
 from tocsin.detect.indicators_file import BadIndicators, Indicator
 from tocsin.detect.prompts import BadPrompts, read_prompts
@@ -24,7 +24,7 @@ COMMON = shipped(CURRENT.common_prompts)
 
 
 def indicator(value: str, account: str) -> Indicator:
-    return Indicator(1, "prompt.template", value, (account,), 1, 0, 0)
+    return Indicator(ord(account), "prompt.template", value, (account,), 1, 0, 0)
 
 
 def prompts(template: str = TEMPLATE) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_changed_template_agrees_in_bands_only() -> None:
     ]
     (found,) = compare_values(rows[:1], rows[1:])
     assert (found.bands, found.shared, found.reached) == (pair.bands, pair.shared, True)
-    assert found.accounts == (("a",), ("b",))
+    assert (found.left, found.right, found.accounts) == (ord("a"), ord("b"), (("a",), ("b",)))
 
 
 def test_files_of_indicators_are_equal_where_one_level_has_bands_and_the_other_has_none() -> None:
@@ -66,6 +66,20 @@ def test_what_would_be_refused_is_not_told() -> None:
     (pair,) = compare_skeletons(side_of(short), side_of(short), COMMON)
     assert pair.jaccard == 1.0
     assert (pair.equal, pair.equal_levels, pair.bands, pair.reached) == (False, (), 0, False)
+
+
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_fewer_than_four_prompts_are_compared_and_nothing_of_them_is_told(few: int) -> None:
+    side = side_of([*prompts()[:few], "two words"])
+    (verdict,) = verdicts(side, COMMON)
+    assert (verdict.kept, verdict.banded, verdict.refused) == ((), (), FEW)
+    assert verdict.why == "4 prompts of three words or more are needed"
+    (pair,) = compare_skeletons(side, side, COMMON)
+    assert pair.jaccard == 1.0
+    assert (pair.equal, pair.equal_levels, pair.bands, pair.reached) == (False, (), 0, False)
+    assert pair.refused == (FEW, FEW)
+    (pair,) = compare_skeletons(side_of(prompts()), side, COMMON)
+    assert (pair.reached, pair.refused) == (False, (None, FEW))
 
 
 def test_only_the_first_two_skeletons_of_a_side_have_bands() -> None:
@@ -111,7 +125,7 @@ def test_a_file_with_a_value_that_is_no_skeleton_is_named() -> None:
     good = indicator(write_skeleton(side_of(prompts()).blocks[0].shingles, COMMON), "a")
     assert lists_of(Path("made.parquet"), [good, good]) == [COMMON.id.hex()]
     with pytest.raises(
-        BadIndicators, match=r"^made\.parquet: row 1: prompt\.template: refused by rule template\.text"
+        BadIndicators, match=r"^made\.parquet: row 97: prompt\.template: refused by rule template\.text"
     ):
         lists_of(Path("made.parquet"), [good, indicator("a prompt", "a")])
 
@@ -130,3 +144,20 @@ def test_a_damaged_gzip_stream_of_prompts_is_refused(tmp_path: Path, cut: slice)
     path.write_bytes(gzip.compress("\n".join(prompts()).encode())[cut] + b"\xff" * 30)
     with pytest.raises(BadPrompts, match="damaged"):
         list(read_prompts(path))
+
+
+@pytest.mark.parametrize("first", ["[", " [ ", '["a prompt", "another"]', "[]"])
+def test_a_json_array_of_prompts_is_refused(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f"{first}\n  tell me about rivers\n]\n")
+    with pytest.raises(BadPrompts, match=r"a\.json is a JSON array: write JSON lines"):
+        list(read_prompts(path))
+
+
+@pytest.mark.parametrize(
+    "first", ["[INST] tell me about rivers [/INST]", "[a, b]", "[1] cited", "[" * 100_000]
+)
+def test_a_prompt_may_begin_as_an_array_does(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(f"{first}\n[\n")
+    assert list(read_prompts(path)) == [f"{first}\n", "[\n"]

@@ -438,4 +438,39 @@ def test_a_log_that_is_gone_after_it_was_read_is_told_once(
     monkeypatch.setattr("tocsin.detect.ingesting.reading.read", read_then_cut)
     summary = run(path)
     assert summary.changed == []
-    assert [each.rule for each in summary.bad][-1] == "was cut while this ran; run again for what it holds"
+    assert summary.bad[0].rule == "was cut while this ran; run again for what it holds"
+
+
+def test_a_file_that_was_made_long_at_once_is_read_as_it_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for end, read in ((3, 3), (6, 3), (6, 0)):
+        path.write_bytes(entries(0, end).ljust(4_096, b"\0"))
+        assert run(path).counts.records == read
+    assert exchanges(tmp_path) == 6
+
+
+def test_a_log_and_a_longer_copy_of_it_are_both_remembered(tmp_path: Path) -> None:
+    short, long = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    short.write_bytes(entries(0, 5))
+    assert told(run(short)) == (5, 0, 0)
+    long.write_bytes(entries(0, 8))
+    assert told(run(short, long)) == (3, 1, 1)
+    assert told(run(short, long)) == (0, 2, 0)
+    assert exchanges(tmp_path) == 8
+
+
+def test_a_log_that_goes_away_before_it_is_compared_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays, goes = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    stays.write_bytes(entries(0, 2))
+    goes.write_bytes(entries(2, 4))
+    compared = Seen.rest_of
+
+    def late(memory: Seen, *given: Any) -> Any:
+        goes.unlink()
+        return compared(memory, *given)
+
+    monkeypatch.setattr(Seen, "rest_of", late)
+    summary = run(stays, goes)
+    assert (told(summary), [each.file for each in summary.bad]) == ((2, 0, 0), [str(goes)])

@@ -24,6 +24,8 @@ from tocsin.cli.ingest import (
     common_list,
     format_of,
     need_extra,
+    no_line_read,
+    warn_bad,
     warn_passed_over,
 )
 from tocsin.cli.output import Json, counted, date, fail, note, print_json, print_table, say, warn
@@ -31,7 +33,6 @@ from tocsin.cli.output import Json, counted, date, fail, note, print_json, print
 if TYPE_CHECKING:
     from tocsin.detect.comparing import Likeness
     from tocsin.detect.explaining import Explained
-    from tocsin.detect.ingest.reading import BadLines, Counts
     from tocsin.indicators.ptf1.common_list import CommonList
 
 EXIT_NOTHING = 1
@@ -76,7 +77,8 @@ def explain(
     from tocsin.client.system import random_bytes
     from tocsin.detect.explaining import Explainer, sampling_of
     from tocsin.detect.ingest import files, reading
-    from tocsin.detect.ingesting import SHOWN, Options
+    from tocsin.detect.ingest.report import to_tell
+    from tocsin.detect.ingesting import ALIKE, SHOWN, Options
     from tocsin.detect.state import read_key
     from tocsin.indicators.ptf1.account import KEY_BYTES
 
@@ -86,7 +88,7 @@ def explain(
     settings = sampling_of(state, k, window_days)
     options = Options(common_list(common), format_of(format, field_map), *settings)
     explainer = Explainer(account, key, options.k, options.window_days)
-    bad, counts, rates = reading.BadLines(SHOWN), reading.Counts(), Rates()
+    bad, counts, rates = reading.BadLines(SHOWN * ALIKE, ALIKE), reading.Counts(), Rates()
     inputs = files.find(logs)
     done = 0
     rates("records", done, 0)
@@ -97,11 +99,10 @@ def explain(
             rates("records", done, 0)
     rates.end()
     warn_passed_over(inputs.passed_over)
-    _warn_bad(bad, counts)
+    order = {each.path: place for place, each in enumerate(inputs.sources)}
+    warn_bad(to_tell([bad], order, SHOWN, ALIKE), counts.bad)
     if counts.bad and not counts.records:
-        fail(
-            f"{counted(counts.bad, 'bad line')}: no line could be read: name another --format, or give a --field-map"
-        )
+        fail(f"{counted(counts.bad, 'bad line')}: {no_line_read(counts, mapped=field_map is not None)}")
         return EXIT_INPUT
     found = explainer.explain(options.common)
     note("for your own eyes only: this shows what the account's users wrote")
@@ -129,14 +130,26 @@ def explain(
 
 
 @app.command
-def compare(a: Path, b: Path, *, common: CommonFile = None, json: Json = False) -> int:
-    """Compare two files of prompts (one a line, or JSON lines with `prompt`), or two files of indicators.
+def compare(
+    a: Annotated[
+        Path,
+        Parameter(
+            help="A file of prompts (one a line, or JSON lines with `prompt`), or of indicators that `tocsin ingest` "
+            "made."
+        ),
+    ],
+    b: Annotated[Path, Parameter(help="A file of the same kind, to compare it with.")],
+    *,
+    common: CommonFile = None,
+    json: Json = False,
+) -> int:
+    """Compare two files of prompts, or two files of indicators: of which skeletons would a federation tell?
 
-    Skeletons are numbered in the order in which they are found, and it is said what would be shared of each; of files
-    of indicators their accounts are named. A federation tells of two that are equal at some level, or agree in enough
-    bands.
+    Skeletons of prompts are numbered in the order in which they are found, and it is said what would be shared of each:
+    nothing, where there are fewer than 4 prompts. Skeletons of indicators are named by the first row that holds them,
+    and by their accounts. A federation tells of two that are equal at some level, or agree in enough bands.
 
-    Exit codes: 0 some are alike, 1 none are, 2 the input is unusable.
+    Exit codes: 0 a federation would tell of some pair, 1 it would of none, 2 the input is unusable.
     """
     from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
 
@@ -164,7 +177,7 @@ def compare(a: Path, b: Path, *, common: CommonFile = None, json: Json = False) 
         )
     else:
         _print_compared(found)
-    return 0 if found.pairs else EXIT_NOTHING
+    return 0 if any(each.reached for each in found.pairs) else EXIT_NOTHING
 
 
 @app.command(name="common")
@@ -200,6 +213,12 @@ def make_common(
                 rates("prompts", prompts, 0)
     if not counts:
         raise BadPrompts("the files hold no prompt of three words or more")
+    most = max(counts.values())
+    if most < least:
+        raise BadPrompts(
+            f"no shingle stands in {least:,} prompts: the most frequent one stands in {most:,}; give a lower --least, "
+            "or more prompts"
+        )
     data = build_common_list(name, counts, least)
     made = parse_common_list(data)
     with out.open("xb") as file:
@@ -213,10 +232,11 @@ def make_common(
 
 @dataclass(slots=True)
 class _Compared:
-    """What is said of two files: each by itself as in JSON, and their pairs."""
+    """What is said of two files: each by itself as in JSON, their pairs, and what names the sides of a pair."""
 
     files: list[dict[str, Any]]
     pairs: list[Likeness]
+    named_by: str
 
 
 def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
@@ -234,7 +254,7 @@ def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
         }
         for path, side in zip((a, b), sides, strict=True)
     ]
-    return _Compared(files, compare_skeletons(left, right, common))
+    return _Compared(files, compare_skeletons(left, right, common), "skeleton")
 
 
 def _compared_indicators(a: Path, b: Path) -> _Compared:
@@ -260,7 +280,7 @@ def _compared_indicators(a: Path, b: Path) -> _Compared:
         }
         for path, side, ids in zip((a, b), sides, lists, strict=True)
     ]
-    return _Compared(files, compare_values(left, right))
+    return _Compared(files, compare_values(left, right), "row: accounts")
 
 
 def _print_compared(found: _Compared) -> None:
@@ -281,7 +301,15 @@ def _print_compared(found: _Compared) -> None:
     pairs = found.pairs
     print_table(
         f"{counted(len(pairs), 'pair')} of skeletons",
-        ("A", "B", "shingles", "in common", "Jaccard", "equal", f"bands of {BANDS}", "told"),
+        (
+            *(f"{name} ({found.named_by})" for name in "AB"),
+            "shingles",
+            "in common",
+            "Jaccard",
+            "equal",
+            f"bands of {BANDS}",
+            "told",
+        ),
         [
             (
                 _side(each.left, each.accounts[0]),
@@ -289,7 +317,7 @@ def _print_compared(found: _Compared) -> None:
                 f"{each.shingles[0]}, {each.shingles[1]}",
                 str(each.shared),
                 f"{each.jaccard:.3f}",
-                _percents(each.equal_levels, "yes" if each.equal else "-"),
+                _equal(each),
                 str(each.bands),
                 _told(each),
             )
@@ -313,8 +341,14 @@ def _skeleton_row(name: str, prompts: int, skeleton: dict[str, Any]) -> tuple[st
     )
 
 
-def _percents(levels: Sequence[int], none: str = "-") -> str:
-    return f"{', '.join(map(str, levels))} %" if levels else none
+def _percents(levels: Sequence[int]) -> str:
+    return f"{', '.join(map(str, levels))} %" if levels else "-"
+
+
+def _equal(pair: Likeness) -> str:
+    if pair.equal_levels:
+        return f"yes, at {_percents(pair.equal_levels)}"
+    return "yes" if pair.equal else "no"
 
 
 def _verdict(refused: str | None, why: str | None) -> str:
@@ -352,15 +386,8 @@ def _print_explained(each: Explained) -> None:
     say(f"words: {' … '.join(each.words)}\n")
 
 
-def _warn_bad(bad: BadLines, counts: Counts) -> None:
-    for each in bad.kept:
-        warn(str(each))
-    if counts.bad > len(bad.kept):
-        warn(f"and {counted(counts.bad - len(bad.kept), 'more bad line')}")
-
-
 def _side(number: int, accounts: tuple[str, ...]) -> str:
-    """Name a skeleton by its number and, of a file of indicators, by an account that holds it."""
+    """Name a skeleton by its number or, of a file of indicators, by its row and an account that holds it."""
     if not accounts:
         return str(number)
     more = f" and {len(accounts) - 1} more" if len(accounts) > 1 else ""
@@ -370,5 +397,9 @@ def _side(number: int, accounts: tuple[str, ...]) -> str:
 def _is_parquet(path: Path) -> bool:
     from tocsin.detect.ingest.sources import PARQUET
 
+    if path.is_dir():
+        raise BadComparison(
+            f"{path} is a folder: name a file of prompts, or of indicators that `tocsin ingest` made"
+        )
     with path.open("rb") as file:
         return file.read(len(PARQUET)) == PARQUET

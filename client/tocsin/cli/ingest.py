@@ -7,7 +7,7 @@ left half written. The exit code is 143.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from tocsin.cli.output import Json, counted, fail, note, print_json, print_table
 
 if TYPE_CHECKING:
     from tocsin.detect.ingest.formats import FieldMap
+    from tocsin.detect.ingest.reading import BadLine, Counts
     from tocsin.detect.ingesting import Summary
     from tocsin.indicators.ptf1.common_list import CommonList
 
@@ -87,8 +88,8 @@ def ingest(
     Nothing leaves this machine. Prompts are sampled and hashed; none is in the file. Bad lines are told and the others
     go on.
 
-    Exit codes: 0 done, 2 nothing was written (lines were bad and --strict was given, or all were), or the input is
-    unusable, 143 ended by SIGTERM.
+    Exit codes: 0 done, 2 nothing was written (lines were bad and --strict was given, or all were and no log was read
+    before), or the input is unusable, 143 ended by SIGTERM.
     """
     need_extra()
     from tocsin.detect.ingesting import Options
@@ -127,15 +128,34 @@ def ingest(
             f"the state has no room to remember {counted(summary.forgotten, 'file')}, which would be counted again: "
             "name only logs that are new"
         )
-    for bad in summary.bad:
-        warn(str(bad))
-    if summary.counts.bad > len(summary.bad):
-        warn(f"and {counted(summary.counts.bad - len(summary.bad), 'more bad line')}")
+    counts = summary.counts
+    if counts.records and counts.without_content == counts.records:
+        mapped = ", or the field map names fields that the records do not have" if field_map else ""
+        warn(f"no record has content: content capture is off{mapped}")
+    warn_bad(summary.bad, counts.bad)
     if not summary.written:
-        why = "--strict" if strict else "no line could be read: name another --format, or give a --field-map"
-        fail(f"{counted(summary.counts.bad, 'bad line')}: nothing was written ({why})")
+        why = "--strict" if strict else no_line_read(counts, mapped=field_map is not None)
+        fail(f"{counted(counts.bad, 'bad line')}: nothing was written ({why})")
         return EXIT_INPUT
     return 0
+
+
+def no_line_read(counts: Counts, *, mapped: bool) -> str:
+    """Say that no line could be read and, where the format is why, how to mend it."""
+    if not counts.unfit:
+        return "no line could be read"
+    mend = "mend the field map" if mapped else "name another --format, or give a --field-map"
+    return f"no line could be read: {mend}"
+
+
+def warn_bad(told: Sequence[BadLine], total: int) -> None:
+    """Tell of the bad lines, of which there are `total` in all."""
+    for bad in told:
+        warn(str(bad))
+    if total > len(told):
+        others = total - sum(bad.count + bad.more for bad in told)
+        unlike = f", of which {others:,} of other files or rules than these" if others else ""
+        warn(f"{counted(total, 'bad line')} in all{unlike}")
 
 
 @contextmanager
@@ -170,7 +190,8 @@ def warn_passed_over(endings: Mapping[str, int]) -> None:
 class Rates:
     """Says on standard error how far a run is and how fast it goes, every few seconds.
 
-    A phase's rate counts from its first step to its last: what is done between two phases belongs to neither.
+    A phase's rate counts from its first step to its last: what is done between two phases belongs to neither. Where
+    nothing was done, nothing is said.
     """
 
     def __init__(self, every: float = 2.0) -> None:
@@ -192,7 +213,7 @@ class Rates:
 
     def end(self) -> None:
         """Say how it stands."""
-        if self._what:
+        if self._done:
             of = f" of {self._total:,}" if self._total else ""
             rate = self._done / max(self._at - self._began, 1e-3)
             note(f"{self._done:,}{of} {self._what}, {rate:,.{0 if rate >= 10 else 1}f} a second")
@@ -253,8 +274,17 @@ def _document(summary: Summary) -> dict[str, object]:
         "refused": dict(sorted(tally.refused.items())),
         "values": dict(sorted((+tally.values).items())),
         "peak_mib": round(summary.peak_mib, 1),
-        "bad_lines": [{"file": bad.file, "place": bad.place, "rule": bad.rule} for bad in summary.bad],
+        "bad_lines": [_of_bad(bad) for bad in summary.bad],
     }
+
+
+def _of_bad(bad: BadLine) -> dict[str, object]:
+    found: dict[str, object] = {"file": bad.file, "place": bad.place, "rule": bad.rule}
+    if bad.count > 1:
+        found["exchanges"] = bad.count
+    if bad.more:
+        found["more"] = bad.more
+    return found
 
 
 def _table(summary: Summary) -> None:

@@ -8,6 +8,8 @@ Rules
 5. Names, paths and messages come from outside. In what is printed for people, whatever would act instead of show (line
    ends, control characters, marks that turn the direction of writing) is shown escaped, such as `\\u202e`; only what is
    given as several lines is several lines.
+6. On a terminal that is narrower than a table, each row is printed as a record, a line for each cell: folded inside
+   words, a value could be neither read nor copied.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[
     bool, Parameter(name="--json", negative=(), help="Print one JSON document instead of tables.")
@@ -29,6 +34,7 @@ Json = Annotated[
 Advance = Callable[[int], None]
 Cell = str | tuple[str, ...]
 """What stands in a cell of a table: a line, or several."""
+_ANY_WIDTH = 1 << 20
 
 
 def print_json(value: Any) -> None:
@@ -44,23 +50,32 @@ def print_json_line(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print a table to standard output; it is as wide as it has to be where that is no terminal."""
+    """Print a table to standard output: as wide as it has to be where that is no terminal, as records where a terminal
+    is too narrow (rule 6).
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = [_shown(column) for column in columns]
+    shown = [[tuple(map(_shown, (cell,) if isinstance(cell, str) else cell)) for cell in row] for row in rows]
     # Names come from other members: as plain text they cannot style or forge anything.
-    for column in columns:
-        table.add_column(Text(_shown(column)), overflow="fold")
-    for row in rows:
-        lines = ((cell,) if isinstance(cell, str) else cell for cell in row)
-        table.add_row(*(Text("\n".join(map(_shown, each))) for each in lines))
-    console = Console() if sys.stdout.isatty() else Console(width=4_096, highlight=False)
+    for name in names:
+        table.add_column(Text(name), overflow="fold")
+    for cells in shown:
+        table.add_row(*(Text("\n".join(lines)) for lines in cells))
+    terminal = sys.stdout.isatty()
+    console = Console() if terminal else Console(width=4_096, highlight=False)
     # A table's own title would wrap at the table's width.
-    console.print(Text(_shown(title), style="bold"))
-    console.print(table)
+    console.print(Text(_shown(title), style="bold"), soft_wrap=True)
+    # Rich measures no table as wider than it is given room for.
+    room = console.options.update_width(_ANY_WIDTH)
+    if terminal and console.measure(table, options=room).maximum > console.width:
+        _print_records(console, names, shown)
+    else:
+        console.print(table)
 
 
 def say(text: str) -> None:
@@ -129,6 +144,22 @@ def date(seconds: int) -> str:
 def day(week: int) -> str:
     """Write the first day of a week counted since 1970."""
     return date(week * 7 * 86_400)
+
+
+def _print_records(console: Console, names: Sequence[str], rows: Iterable[Sequence[Sequence[str]]]) -> None:
+    """Print rows whose text is escaped already, one below the other (rule 6); long lines are left to the terminal."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    width = max(map(cell_len, names)) + 2
+    console.print()
+    for row in rows:
+        for name, lines in zip(names, row, strict=True):
+            first = f"{' ' * (width - cell_len(name))}{lines[0]}".rstrip() if lines else ""
+            console.print(Text.assemble((name, "bold"), first), soft_wrap=True)
+            for line in lines[1:]:
+                console.print(Text(f"{' ' * width}{line}"), soft_wrap=True)
+        console.print()
 
 
 def _shown(text: str) -> str:

@@ -1,6 +1,7 @@
 """Files that hold a key or a passphrase.
 
-1. One that belongs to another user than who runs this, or root, is refused: that user could read or replace it.
+1. One that belongs to another user than who runs this, or root, is refused: that user could read or replace it. Root
+   itself reads whatever it is given, as in a container.
 2. What is checked is the open file, so it is what is read.
 3. A passphrase's file may be readable by others: containers hand secrets over as files that only one user can reach.
 """
@@ -33,7 +34,7 @@ def read_passphrase_file(path: Path) -> str:
 def _read(path: Path, *, private: bool) -> bytes:
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
-        if status.st_uid not in (os.geteuid(), 0):
+        if os.geteuid() != 0 and status.st_uid not in (os.geteuid(), 0):
             raise BadConfig(
                 f"{path} belongs to another user (id {status.st_uid}), who could read or replace it; "
                 f"run: chown {os.geteuid()} {path}"

@@ -70,10 +70,13 @@ class Skeletons:
         """Drop records that expired and bands that nothing needs (rule 4); what lay there is overwritten."""
         with self._lock, self._erasing() as db:
             db.execute("DELETE FROM record WHERE not_after <= ?", (now,))
-            db.execute(
-                "DELETE FROM band WHERE skeleton NOT IN (SELECT skeleton FROM band JOIN value ON key = band"
-                " UNION SELECT key FROM value WHERE reported UNION SELECT skeleton FROM record)"
-            )
+        with self._lock, self._snapshot() as db:
+            found = [skeleton for (skeleton,) in db.execute(_unused("band"))]
+        # In parts: another process waits ten seconds for its turn to write, and no longer.
+        for marks, part in _parts(found):
+            still = _unused(f"band WHERE skeleton IN ({marks})")
+            with self._lock, self._erasing() as db:
+                db.execute(f"DELETE FROM band WHERE skeleton IN ({still})", part)  # noqa: S608  marks
 
     def bands(self, skeletons: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
         """Return the bands of those skeletons that have any, band 1 first."""
@@ -161,6 +164,16 @@ class Skeletons:
         pieces = [Scalar(plain[at : at + SCALAR_BYTES]) for at in range(0, len(plain), SCALAR_BYTES)]
         record = Record(RecordKey(pieces[0]), ref, tuple(pieces[1:]))
         return KeptRecord(record, skeleton, epoch, period, reported, not_after)
+
+
+def _unused(bands: str) -> str:
+    """SQL for those skeletons of `bands` that nothing needs (rule 4)."""
+    return (
+        f"SELECT skeleton FROM (SELECT DISTINCT skeleton FROM {bands}) AS each"  # noqa: S608  constants and marks
+        " WHERE NOT EXISTS (SELECT 1 FROM band JOIN value ON key = band WHERE skeleton = each.skeleton)"
+        " AND NOT EXISTS (SELECT 1 FROM value WHERE key = each.skeleton AND reported)"
+        " AND NOT EXISTS (SELECT 1 FROM record WHERE skeleton = each.skeleton)"
+    )
 
 
 def _bands(db: sqlite3.Connection, skeletons: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:

@@ -1,11 +1,13 @@
 """How alike two sets of prompts, or two files of indicators, are.
 
-1. Of four prompts or more the skeletons count, as they would of an account. Of fewer, what all of them have in common.
-2. Two skeletons are told where they share a shingle; of two files of indicators, where they are equal or agree in τ
+1. Of four prompts or more, each of three words or more, the skeletons count, as they would of an account. Of fewer,
+   what all of them have in common is compared too, but refused: an account of so few conversations has no skeleton.
+2. Two skeletons are a pair where they share a shingle; of two files of indicators, where they are equal or agree in τ
    bands, which is what a federation would see. A level that is refused is neither equal nor does it agree.
 3. Only levels that have bands, of 32 shingles or more, agree in some; of two such levels a side the best pair counts.
 4. The skeletons of a side are judged together, as those of an account are: only the first two have bands. Of each it is
    said what would be shared of it, or why nothing; of a side without any, why there is none.
+5. A skeleton of prompts is known by its number, from 1; one of a file of indicators by the first row that holds it.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ from tocsin.indicators.ptf1.template import (
 )
 from tocsin.indicators.refusal import Refused
 from tocsin.indicators.snapshot_files import CURRENT
+
+FEW = "template.support"
+"""Why nothing of fewer than four prompts would be shared (rule 1)."""
 
 WHY = {
     Refusal.SHORT: f"fewer than {MIN_SHINGLES} shingles",
@@ -80,7 +85,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Two skeletons, numbered from 1 on each side, and what they share."""
+    """Two skeletons, each by its number or its row (rule 5), and what they share."""
 
     left: int
     right: int
@@ -130,15 +135,14 @@ def verdicts(side: Side, common: CommonList) -> list[Verdict]:
     """Return what would be shared of each skeleton of a side (rule 4)."""
     made = []
     for number, (block, said) in enumerate(zip(side.blocks, by_block(side.blocks, common), strict=True), 1):
-        shared = {each.shingles: each.banded for each in said if each.refusal is None}
+        shared = {each.shingles: each.banded for each in _shared(block, said)}
         kept = [percent for percent, level in zip(LEVELS, block.levels, strict=True) if level in shared]
         banded = [
             percent
             for percent, level in zip(LEVELS, block.levels, strict=True)
             if shared.get(level) and len(level) >= MIN_BANDED
         ]
-        refused = _refused(said)
-        why = None if refused is None else WHY[refused]
+        refused, why = _refused(block, said)
         support, size = len(block.units), len(block.shingles)
         made.append(Verdict(number, support, size, tuple(kept), tuple(banded), refused, why))
     return made
@@ -146,7 +150,13 @@ def verdicts(side: Side, common: CommonList) -> list[Verdict]:
 
 def compare_skeletons(left: Side, right: Side, common: CommonList) -> list[Likeness]:
     """Return each pair that shares a shingle, the most alike first."""
-    told = [[_told(said, common) for said in by_block(side.blocks, common)] for side in (left, right)]
+    told = [
+        [
+            _told(block, said, common)
+            for block, said in zip(side.blocks, by_block(side.blocks, common), strict=True)
+        ]
+        for side in (left, right)
+    ]
     found = []
     for one, mine in enumerate(left.blocks):
         for other, theirs in enumerate(right.blocks):
@@ -183,7 +193,7 @@ def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> lis
         for band in band_values(each.value):
             holders.setdefault(band, []).append(place)
     found = []
-    for one, each in enumerate(left):
+    for each in left:
         agreeing = Counter(place for band in band_values(each.value) for place in holders.get(band, ()))
         pairs = {place: count for place, count in agreeing.items() if count >= BAND_THRESHOLD}
         skeleton = read_skeleton(TEMPLATE, each.value)
@@ -194,10 +204,15 @@ def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> lis
             theirs = read_skeleton(TEMPLATE, right[other].value)
             found.append(
                 _likeness(
-                    (one + 1, other + 1), frozenset(skeleton[1]), frozenset(theirs[1]), other == equal, [], count,
+                    (each.row, right[other].row),
+                    frozenset(skeleton[1]),
+                    frozenset(theirs[1]),
+                    other == equal,
+                    [],
+                    count,
                     accounts=(each.accounts, right[other].accounts),
                 )
-            )  # fmt: skip
+            )
     return sorted(found, key=lambda each: (-each.jaccard, each.left, each.right))
 
 
@@ -210,14 +225,26 @@ class _Told:
     refused: str | None
 
 
-def _told(said: Sequence[Judged], common: CommonList) -> _Told:
-    shared = [each for each in said if each.refusal is None]
+def _told(block: Block, said: Sequence[Judged], common: CommonList) -> _Told:
+    shared = _shared(block, said)
     bands = [frozenset(band_values(write_skeleton(each.shingles, common))) for each in shared if each.banded]
-    return _Told(frozenset(each.shingles for each in shared), bands, _refused(said))
+    return _Told(frozenset(each.shingles for each in shared), bands, _refused(block, said)[0])
 
 
-def _refused(said: Sequence[Judged]) -> Refusal | None:
-    return next((each.refusal for each in said), None)
+def _shared(block: Block, said: Sequence[Judged]) -> list[Judged]:
+    return [] if _few(block) else [each for each in said if each.refusal is None]
+
+
+def _refused(block: Block, said: Sequence[Judged]) -> tuple[str | None, str | None]:
+    """Return the rule that a block is refused under and what it means; nothing where some of it is shared."""
+    if _few(block):
+        return FEW, f"{MIN_SUPPORT} prompts of three words or more are needed"
+    refusal = next((each.refusal for each in said), None)
+    return refusal, None if refusal is None else WHY[refusal]
+
+
+def _few(block: Block) -> bool:
+    return len(block.units) < MIN_SUPPORT
 
 
 def _likeness(

@@ -6,7 +6,8 @@
 4. Spilled texts are sealed under a key that only this run holds, in a folder beside the output that is removed at the
    end, also after an error, an interrupt or SIGTERM, for which the command raises; workers are ended first. Only a run
    that is killed otherwise leaves it, `.tocsin-ingest-*`, to be removed by hand.
-5. With a state, a log that an earlier run read is not read again (see `seen`).
+5. With a state, a log that an earlier run read is not read again (see `seen`). Where there is one, a run that could
+   read nothing new writes all the same: what is in the state.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tocsin.detect import state as states
 from tocsin.detect.indicators_file import LOCAL, write_indicators
 from tocsin.detect.ingest import files, reading
 from tocsin.detect.ingest.formats import FieldMap
+from tocsin.detect.ingest.report import to_tell
 from tocsin.detect.sampling import DEFAULT_K, DEFAULT_WINDOW_DAYS, MAX_ACCOUNTS, Sampler
 from tocsin.detect.seen import Seen
 from tocsin.detect.settling import Settings, Settler, Tally, as_objects
@@ -44,7 +46,9 @@ from tocsin.indicators.refusal import Mode
 from tocsin.indicators.snapshot_files import CURRENT
 
 SHOWN = 20
-"""How many bad lines are kept word for word."""
+"""How many bad lines are told word for word, besides what concerns a whole file."""
+ALIKE = 3
+"""How many of them of one file and rule, at most."""
 LONG_TO_COMPARE = 1 << 30
 """Bytes of logs; of less nobody waits for the comparison with a state."""
 _PIECES_EACH = 4
@@ -95,7 +99,8 @@ class Options:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. With `written` False nothing was: it met bad lines, and was strict or could read no other."""
+    """What a run did. With `written` False nothing was: it met bad lines, and was strict or could read no other, now or
+    before."""
 
     counts: reading.Counts = field(default_factory=reading.Counts)
     bad: list[reading.BadLine] = field(default_factory=list)
@@ -145,17 +150,17 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
         pieces = reading.cut(sources, options.workers * _PIECES_EACH)
         # Another process has another standard input.
         inline = options.workers == 1 or any(each.path == reading.STANDARD_INPUT for each in pieces)
-        for each in _spread(1 if inline else options.workers, _read, run, pieces, "records", report):
+        read = _spread(1 if inline else options.workers, _read, run, pieces, "records", report)
+        for each in read:
             summary.counts.merge(each.counts)
-            summary.bad.extend(each.bad)
             summary.peak_mib += each.peak_mib
+        order = {each.path: place for place, each in enumerate(pieces)}
+        summary.bad = to_tell([each.bad for each in read], order, SHOWN, ALIKE)
         unbroken = summary.counts.used - summary.counts.broken
         if seen is not None:
             summary.changed = sorted(seen.changed(unbroken))
-        order = {each.path: place for place, each in enumerate(pieces)}
-        summary.bad.sort(key=lambda each: (order.get(each.file, 0), *_natural(each.place)))
-        del summary.bad[SHOWN:]
-        if summary.counts.bad and (options.strict or not summary.counts.records):
+        any_read = summary.counts.records or summary.read_before or summary.continued
+        if summary.counts.bad and (options.strict or not any_read):
             return summary
         peak = 0.0
         try:
@@ -204,7 +209,7 @@ class _Run:
 @dataclass(slots=True)
 class _Read:
     counts: reading.Counts
-    bad: list[reading.BadLine]
+    bad: reading.BadLines
     peak_mib: float
 
 
@@ -282,7 +287,7 @@ def _turns(items: Sequence[_Item]) -> Iterator[_Item]:
 
 def _read(run: _Run, pieces: Sequence[reading.Piece], worker: int) -> _Read:
     """Phase 1, one worker's share."""
-    counts, bad = reading.Counts(), reading.BadLines(SHOWN)
+    counts, bad = reading.Counts(), reading.BadLines(SHOWN * ALIKE, ALIKE)
     spill = Spill(run.folder / "spill", worker, run.key)
     options = run.options
     sampler = Sampler(run.settings.key, spill, options.k, options.window_days, options.max_accounts)
@@ -292,7 +297,7 @@ def _read(run: _Run, pieces: Sequence[reading.Piece], worker: int) -> _Read:
             _shared[0].more(took)
     sampler.flush()
     spill.close()
-    return _Read(counts, bad.kept, _peak())
+    return _Read(counts, bad, _peak())
 
 
 def _settle(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, float]:
@@ -345,8 +350,3 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         1024 if sys.platform != "darwin" else 1 << 20
     )
-
-
-def _natural(place: str) -> tuple[str, int]:
-    unit, _, number = place.rpartition(" ")
-    return unit, int(number) if number.isdigit() else 0

@@ -64,7 +64,10 @@ class _Met:
 
     @property
     def passed_over(self) -> bool:
-        return self.known is not None and self.known.size == self.source.size
+        if self.known is None or self.known.size != self.source.size:
+            return False
+        # A file that was made long at once may have been filled since.
+        return self.now is None or self.now.read <= self.known.read
 
 
 class Seen:
@@ -83,7 +86,7 @@ class Seen:
     def rest_of(
         self, sources: Sequence[Source], told: Callable[[int, int], None] = lambda done, total: None
     ) -> list[Source]:
-        """Return what is still to be read of `sources` (rules 1 to 3). Raises OSError.
+        """Return what is still to be read of `sources` (rules 1 to 3).
 
         `told` is called with how many bytes were compared, and how many there are.
         """
@@ -112,10 +115,10 @@ class Seen:
     def write(self, used: set[str]) -> None:
         """Write what is remembered from now on, of this run's files those that were `used` (rules 4 to 7)."""
         files = {each for group in self._heads.values() for each in group if self._day - each.day <= MAX_DAYS}
+        files.difference_update(each.known for each in self._met if each.known is not None)
         for each in self._met:
             known, now = each.known, each.now
             if known is not None:
-                files.discard(known)
                 now = now if now is not None and each.source.path in used else replace(known, day=self._day)
             elif each.source.path not in used:
                 now = None
@@ -130,18 +133,27 @@ class Seen:
     def _meet(self, source: Source, more: Callable[[int], None]) -> _Met:
         if source.identity is None or not source.size:
             return _Met(source, None, None, "")
-        with open(source.path, "rb") as file:
-            head = file.read(min(HEAD, source.size))
-            alike = [each for each in self._alike(head) if each.read <= source.size]
-            read = _complete(file, source.size) if source.lines else source.size
-            digests = self._digests(file, {read, *(each.read for each in alike)}, more)
-            same = [each for each in alike if digests.get(each.read) == each.whole]
-            known = max(same, key=lambda each: (each.read, each.size), default=None)
-            now = None
-            if read and read in digests:
-                start = self._digest(head[: min(HEAD, 1 << read.bit_length() - 1)])
-                now = _File(start, digests[read], read, source.size, self._day)
-            return _Met(source, known, now, self._tail(file, read))
+        try:
+            with open(source.path, "rb") as file:
+                return self._compared(file, source, more)
+        except OSError:  # whoever reads it will say so
+            return _Met(source, None, None, "")
+
+    def _compared(self, file: BinaryIO, source: Source, more: Callable[[int], None]) -> _Met:
+        head = file.read(min(HEAD, source.size))
+        alike = [each for each in self._alike(head) if each.read <= source.size]
+        if not source.lines:
+            alike = [each for each in alike if each.size == source.size]
+        read = _complete(file, source.size) if source.lines else source.size
+        tail = self._tail(file, read)  # first, so that what is changed from here on shows
+        digests = self._digests(file, {read, *(each.read for each in alike)}, more)
+        same = [each for each in alike if digests.get(each.read) == each.whole]
+        known = max(same, key=lambda each: (each.read, each.size), default=None)
+        now = None
+        if read and read in digests:
+            start = self._digest(head[: min(HEAD, 1 << read.bit_length() - 1)])
+            now = _File(start, digests[read], read, source.size, self._day)
+        return _Met(source, known, now, tail)
 
     def _alike(self, head: bytes) -> Iterator[_File]:
         length = 1

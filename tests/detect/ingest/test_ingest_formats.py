@@ -277,6 +277,28 @@ def test_a_field_map(tmp_path: Path) -> None:
         list(convert({"at": 1}))
     with pytest.raises(BadRecord, match="at is neither"):
         list(convert({"user": {"id": "a"}, "at": "yesterday"}))
+    with pytest.raises(BadRecord, match="there is no at, which holds the time"):
+        list(convert({"user": {"id": "a"}, "att": 1.5e12}))
+
+
+@pytest.mark.parametrize(
+    ("unit", "time", "looks"),
+    [
+        ("s", 1.7e12, 'milliseconds: say time_unit = "ms" in'),
+        ("s", 1_700_000_000_000, "milliseconds"),
+        ("s", 1.7e15, "microseconds"),
+        ("ms", 1.7e15, "microseconds"),
+        ("s", 1.7e18, "nanoseconds"),
+        ("us", 1.7e18, "nanoseconds"),
+    ],
+)
+def test_a_time_of_another_unit_is_told(tmp_path: Path, unit: str, time: float, looks: str) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text(f'account = "a"\ntime = "att"\ntime_unit = "{unit}"')
+    convert = field_map(path)
+    rule = f"att is neither unix seconds nor an ISO 8601 time; it looks like {looks}"
+    with pytest.raises(BadRecord, match=rule):
+        list(convert({"a": "x", "att": time}))
 
 
 @pytest.mark.parametrize(

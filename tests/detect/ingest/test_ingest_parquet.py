@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -108,6 +109,26 @@ def test_rows_that_do_not_fit_into_memory_together_are_told(
     assert told == [(number, parquet.AMONG_LONG) for number in range(2_049, 4_097)]
 
 
+def test_rows_of_a_vector_that_is_too_heavy_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_AT_ONCE", 10_000)
+    monkeypatch.setattr(parquet, "_HEAVIEST", 20_000)
+    query = (
+        "SELECT CASE WHEN i < 2048 THEN repeat('x', 10) ELSE 'x' END AS a FROM range(4100) t(i) ORDER BY i"
+    )
+    found = rows(written(tmp_path / "a.parquet", query))
+    assert [row for _, row in found] == [parquet.AMONG_LONG] * 2_048 + [{"a": "x"}] * 2_052
+
+
+def test_a_file_of_rows_that_are_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "MAX_LINE", 100)
+    monkeypatch.setattr(parquet, "MAX_BAD_ROWS", 20)
+    path = written(tmp_path / "a.parquet", "SELECT repeat('x', 90 + i % 20) AS a FROM range(2000) t(i)")
+    with pytest.raises(Damaged, match=r"is given up after row \d+: 20 of its rows are too long"):
+        rows(path)
+
+
 def test_lists_of_many_values_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = written(tmp_path / "a.parquet", "SELECT {'held': range(1000)} AS a")
     few = written(tmp_path / "b.parquet", "SELECT {'held': i} AS a FROM range(1000) t(i)")
@@ -119,18 +140,37 @@ def test_lists_of_many_values_are_told(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_columns_that_no_format_reads_are_left_out(tmp_path: Path) -> None:
-    deep = "1"
-    for _ in range(20):
-        deep = f"{{'a': {deep}}}"
-    query = f"""
-        SELECT 'x' AS a, INTERVAL 100000000 MONTHS AS b, BLOB 'secret' AS c, [INTERVAL 1 DAY] AS d, {deep} AS e,
-        [[1, 2]] AS f, MAP {{'k': ['v']}} AS g, NULL::VARCHAR AS h, true AS i, 1.5::DECIMAL(4, 2) AS j,
-        DATE '2024-05-29' AS k
+    query = """
+        SELECT 'x' AS a, INTERVAL 100000000 MONTHS AS b, BLOB 'secret' AS c, [[1, 2]] AS f, MAP {'k': ['v']} AS g,
+        NULL::VARCHAR AS h, true AS i, 1.5::DECIMAL(4, 2) AS j, DATE '2024-05-29' AS k
     """
     assert rows(written(tmp_path / "a.parquet", query)) == [
         (1, {"a": "x", "f": [[1, 2]], "g": {"k": ["v"]}, "h": None, "i": True, "j": 1.5, "k": "2024-05-29"})
     ]
     assert rows(written(tmp_path / "b.parquet", "SELECT BLOB 'secret' AS c")) == [(1, {})]
+
+
+def test_what_stands_beside_a_text_within_a_column_does_not_hide_it(tmp_path: Path) -> None:
+    query = """
+        SELECT [{'content': 'hello', 'image': BLOB 'x', 'at': TIMESTAMP_NS '2024-05-29 01:02:03'}] AS messages,
+        TIMESTAMPTZ '2024-05-29 01:02:03+00' AS at
+    """
+    ((_, row),) = rows(written(tmp_path / "a.parquet", query))
+    assert isinstance(row, dict)
+    assert row["messages"] == [{"content": "hello", "image": None, "at": "2024-05-29T01:02:03+00:00"}]
+    assert row["at"].startswith("2024-05-29T01:02:03")
+
+
+@pytest.mark.parametrize("type", ["timestamptz_ns", "time_ns", "null"])
+def test_types_that_other_writers_give_a_column_are_read(type: str) -> None:
+    assert parquet._size("a", SimpleNamespace(id=type)) is not None
+
+
+@pytest.mark.parametrize("held", ["[INTERVAL 1 DAY]", "{'a': " * 20 + "1" + "}" * 20])
+def test_a_nested_column_that_cannot_be_read_is_told(tmp_path: Path, held: str) -> None:
+    path = written(tmp_path / "a.parquet", f"SELECT 1 AS n, {held} AS odd")
+    with pytest.raises(Damaged, match="column odd holds what cannot be read"):
+        rows(path)
 
 
 def test_a_column_of_the_name_that_rows_are_numbered_by_is_told(tmp_path: Path) -> None:

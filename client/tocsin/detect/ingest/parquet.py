@@ -28,21 +28,25 @@ if TYPE_CHECKING:
     import duckdb
 
 TOO_LONG = f"the row has more than {MAX_LINE >> 20} MiB"
-AMONG_LONG = "the row stands among rows that do not fit into a GiB together; write smaller groups of rows"
+AMONG_LONG = "the row stands among rows that do not fit into memory together; write smaller groups of rows"
+MAX_BAD_ROWS = 10_000
 
 _NUMBER = "file_row_number"
 _VECTOR = 2_048
 _FETCHED = 8
 _AT_ONCE = 256 << 20
+_HEAVIEST = 2 << 30
 _MAX_VALUES = 64_000_000
 _MAX_DEPTH = 16
 _SCALARS = frozenset(
     (
         "boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger",
         "ubigint", "uhugeint", "float", "double", "decimal", "date", "time", "time with time zone", "timestamp",
-        "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone", "uuid",
+        "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone", "timestamptz_ns", "time_ns", "uuid",
+        "null",
     )
 )  # fmt: skip
+_NESTED = frozenset(("struct", "map", "list", "array"))
 _SCALAR_BYTES = 8
 Settings = dict[str, str | bool | int | float | list[str]]
 LOCKED: Settings = {
@@ -61,7 +65,12 @@ def documents(path: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
         raise Damaged("Parquet needs the extra `detect` to be installed") from None
     try:
         with duckdb.connect(config=LOCKED | {"threads": 1, "temp_directory": ""}) as connection:
-            yield from _Rows(connection, path, duckdb.OutOfMemoryException).all()
+            bad = 0
+            for number, row in _Rows(connection, path, duckdb.OutOfMemoryException).all():
+                yield number, row
+                bad += isinstance(row, str)
+                if bad == MAX_BAD_ROWS:
+                    raise Damaged(f"is given up after row {number}: {bad:,} of its rows are too long")
     except (duckdb.Error, OverflowError, ValueError):
         # DuckDB's message may quote values; what Python has no value for is raised by Python.
         raise Damaged("the Parquet file cannot be read") from None
@@ -77,11 +86,15 @@ class _Rows:
         file = connection.read_parquet(self._path)
         if _NUMBER in map(str.lower, file.columns):
             raise Damaged(f"the Parquet file has a column {_NUMBER}, which DuckDB numbers rows by: rename it")
-        sizes = {
-            name: size
-            for name, type in zip(file.columns, file.types, strict=True)
-            if (size := _size(_quoted(name), type)) is not None
-        }
+        sizes = {}
+        for name, type in zip(file.columns, file.types, strict=True):
+            if (size := _size(_quoted(name), type)) is not None:
+                sizes[name] = size
+            elif type.id in _NESTED:
+                raise Damaged(
+                    f"the Parquet file's column {name[:64]} holds what cannot be read, an interval for one, or is "
+                    f"nested more than {_MAX_DEPTH} deep: leave it out"
+                )
         self._names = list(sizes)
         self._columns = ", ".join(("file_row_number", *map(_quoted, sizes)))
         self._size = " + ".join(("0", *sizes.values()))
@@ -94,10 +107,10 @@ class _Rows:
         except self._out_of_memory:
             blocks = self._blocks(f"{_AT_ONCE + 1}, 0")  # to be asked one by one
         for block, count, size, longest in blocks:
-            end = block * _VECTOR + count
+            start, end = block * _VECTOR, block * _VECTOR + count
             if size > _AT_ONCE or longest > MAX_LINE:
-                yield from self._range(begin, block * _VECTOR)
-                yield from self._long(block * _VECTOR, end)
+                yield from self._range(begin, start)
+                yield from _among_long(start, end) if size > _HEAVIEST else self._long(start, end)
                 begin = end
         yield from self._range(begin, end)
 
@@ -183,6 +196,8 @@ def _size(value: str, type: Any, depth: int = 0) -> str | None:
     """SQL for how many bytes a value has as it is held; None for types that are left out (rule 1)."""
     if type.id == "varchar":
         return f"coalesce(strlen({value}), 0)"
+    if depth and type.id == "blob":  # inside of what is read, it is measured, and read as nothing
+        return f"coalesce(octet_length({value}), 0)"
     if type.id in _SCALARS:
         return str(_SCALAR_BYTES)
     if depth == _MAX_DEPTH:
@@ -190,8 +205,10 @@ def _size(value: str, type: Any, depth: int = 0) -> str | None:
     inner: list[str | None]
     match type.id:
         case "struct":
-            fields = [(str(name).replace("'", "''"), child) for name, child in type.children]
-            inner = [_size(f"struct_extract({value}, '{name}')", child, depth + 1) for name, child in fields]
+            inner = [
+                _size(f"struct_extract_at({value}, {place})", child, depth + 1)
+                for place, (_, child) in enumerate(type.children, 1)
+            ]
         case "map":
             (_, key), (_, held) = type.children
             inner = [

@@ -5,12 +5,14 @@
 2. A file is read up to the size it had when the pieces were made; what is written to it later is for the next run.
    A file that another has taken the place of since then is reported, not read.
 3. A line that cannot be read is reported by file, place and rule, never by its content, and the others go on. The
-   place is a line where it can be counted, a byte where a piece begins inside the file.
+   place is a line where it can be counted, a byte where a piece begins inside the file. What concerns a whole file
+   is reported once.
 4. Text is UTF-8, with or without a byte order mark. UTF-16 is refused once, for the whole file.
 5. A file that is one JSON document, an array or an object over many lines, is read whole up to 16 MiB. It is given up
    after 10,000 bad items.
 6. An account id has at most 1,024 bytes: it is held for each account, and stands in the file of indicators.
 7. A record without a time, out of a format that has none, gets the time of the file's last change.
+8. Of a packed file that is cut off or damaged every line is read that could be unpacked whole.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from .files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_docu
 from .formats import FORMATS, detect_format
 from .lines import MAX_LINE, TOO_LONG, Line, split
 from .record import MAX_ACCOUNT_BYTES, UNDATED, BadRecord, GatewayRecord
-from .report import BadLine, BadLines, Counts
+from .report import WHOLE, BadLine, BadLines, Counts
 from .sources import Damaged
 
 __all__ = [
@@ -115,8 +117,9 @@ class _Reader:
             self._counts.used.add(self._piece.path)
 
     def _broken(self, rule: str) -> None:
-        self._counts.broken.add(self._piece.path)
-        self._bad("the file", rule)
+        if self._piece.path not in self._counts.broken:
+            self._counts.broken.add(self._piece.path)
+            self._bad(WHOLE, rule)
 
     def _standard_input(self) -> BinaryIO:
         file = getattr(sys.stdin, "buffer", None)
@@ -148,15 +151,11 @@ class _Reader:
             raise Damaged("was cut while this ran; run again for what it holds")
 
     def _of_stream(self, file: sources.Readable) -> Iterator[GatewayRecord]:
-        chunks = sources.decoded(file)
-        first = next(chunks, b"")
-        # A pipe may give a few bytes at first.
-        while len(first) < HEAD and (more := next(chunks, b"")):
-            first += more
+        first, chunks = _begun(sources.decoded(file), HEAD)
         if first.startswith(UTF16):
-            self._bad("the file", "is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
+            self._broken("is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
         elif first.startswith(sources.PARQUET):
-            self._bad("the file", "is Parquet; name it as a file, not packed or through a pipe")
+            self._broken("is Parquet; name it as a file, not packed or through a pipe")
         elif is_document(first[:HEAD]):
             yield from self._of_document(first.removeprefix(BOM), chunks)
         else:
@@ -164,11 +163,8 @@ class _Reader:
             yield from self._of_lines(split(itertools.chain([first[start:]], chunks), start), "line")
 
     def _of_document(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[GatewayRecord]:
-        gathered, size = [first], len(first)
-        while size <= MAX_DOCUMENT and (chunk := next(chunks, b"")):
-            gathered.append(chunk)
-            size += len(chunk)
-        whole = b"".join(gathered)
+        whole, chunks = _begun(itertools.chain([first], chunks), MAX_DOCUMENT + 1)
+        size = len(whole)
         document = _loads(whole) if size <= MAX_DOCUMENT else None
         if document is not None:
             self._counts.bytes += size
@@ -181,15 +177,15 @@ class _Reader:
                     )
                 self._counts.lines += 1
                 yield from self._of_item(item, "item", number)
+            next(chunks, b"")  # raises, where the stream is cut off behind it
         elif any(type(_loads(line)) is dict for line in whole[:MAX_LINE].split(b"\n", 8)[:8]):
             # Lines of which the first begins like a document.
             yield from self._of_lines(split(itertools.chain([whole], chunks)), "line")
         elif size > MAX_DOCUMENT:
-            self._bad(
-                "the file", f"is one JSON document of more than {MAX_DOCUMENT >> 20} MiB; make it JSON lines"
-            )
+            self._broken(f"is one JSON document of more than {MAX_DOCUMENT >> 20} MiB; make it JSON lines")
         else:
-            self._bad("the file", "is not JSON, or cut off")
+            next(chunks, b"")  # raises, where the stream is cut off
+            self._broken("is not JSON, or cut off")
 
     def _of_rows(self) -> Iterator[GatewayRecord]:
         self._counts.bytes += self._piece.size
@@ -247,6 +243,7 @@ class _Reader:
                     counts.without_content += 1
                 yield record
         except BadRecord as error:
+            counts.unfit += error.count
             self._bad(f"{unit} {number}", error.rule, error.count)
         if counts.records + counts.bad == before:
             counts.without_exchange += 1
@@ -258,7 +255,25 @@ class _Reader:
 
     def _bad(self, place: str, rule: str, count: int = 1) -> None:
         self._counts.bad += count
-        self._on_bad(BadLine(self._name, place, rule if count == 1 else f"{rule} ({count} of its exchanges)"))
+        self._on_bad(BadLine(self._name, place, rule, count))
+
+
+def _begun(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """Return the first `size` bytes of `chunks`, or a chunk more, and the rest, which raises what came meanwhile."""
+    gathered: list[bytes] = []
+    try:
+        # A pipe may give a few bytes at first.
+        while size > 0 and (chunk := next(chunks, b"")):
+            gathered.append(chunk)
+            size -= len(chunk)
+    except (Damaged, OSError) as error:
+        chunks = _raising(error)
+    return b"".join(gathered), chunks
+
+
+def _raising(error: Exception) -> Iterator[bytes]:
+    raise error
+    yield
 
 
 def _size(text: str) -> int:

@@ -1,20 +1,41 @@
-"""What is said about a run: how much was read, and what could not be."""
+"""What is said about a run: how much was read, and what could not be.
+
+1. What concerns a whole file is told and counted once for it, however many pieces of it meet it.
+2. Of other bad lines a few are kept of each file and rule, so that one file does not hide the others; the rest of them
+   are counted.
+3. What is kept is bounded, whatever the logs hold: 1,000 files, and 1,000 pairs of file and rule.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+WHOLE = "the file"
+"""The place of what concerns a whole file."""
+_MOST_FILES = 1_000
+_MOST_PAIRS = 1_000
+
+_Pair = tuple[str, str]  # a file and a rule
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """What was not used, and the rule it breaks. `place` is `line 3`, `byte 4096`, `item 2` or `row 7`."""
+    """What was not used, and the rule it breaks. `place` is `line 3`, `byte 4096`, `item 2`, `row 7` or `the file`."""
 
     file: str
     place: str
     rule: str
+    count: int = 1
+    """How many exchanges of the line break it."""
+    more: int = 0
+    """How many others of the file break the same rule, and are not told one by one."""
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.place}: {self.rule}"
+        exchanges = f" ({self.count:,} of its exchanges)" if self.count > 1 else ""
+        more = f" (and {self.more:,} more like it)" if self.more else ""
+        return f"{self.file}: {self.place}: {self.rule}{exchanges}{more}"
 
 
 @dataclass(slots=True)
@@ -29,11 +50,12 @@ class Counts:
     without_exchange: int = 0  # lines of which neither a record came nor anything was reported
     without_content: int = 0
     bad: int = 0
+    unfit: int = 0  # of those that are bad, what is JSON, but not as the format has it
     bytes: int = 0  # unpacked; of Parquet, as the file has them
     used: set[str] = field(default_factory=set, compare=False)
     """The paths of which a record came."""
     broken: set[str] = field(default_factory=set, compare=False)
-    """The paths that could not be read to their end."""
+    """The paths that could not be read to their end. Each was reported as a whole, and counts as one in `bad`."""
 
     def merge(self, other: Counts) -> None:
         """Add what another piece counted."""
@@ -41,7 +63,8 @@ class Counts:
         self.records += other.records
         self.without_exchange += other.without_exchange
         self.without_content += other.without_content
-        self.bad += other.bad
+        self.bad += other.bad - len(self.broken & other.broken)
+        self.unfit += other.unfit
         self.bytes += other.bytes
         self.used |= other.used
         self.broken |= other.broken
@@ -49,12 +72,65 @@ class Counts:
 
 @dataclass(slots=True)
 class BadLines:
-    """The first bad lines, up to `cap`."""
+    """The first bad lines: `cap`, of one file and rule about `each`, and besides what concerns a whole file."""
 
     cap: int = 100
+    each: int = 100
     kept: list[BadLine] = field(default_factory=list)
+    """What concerns a whole file stands first."""
+    counts: Counter[_Pair] = field(default_factory=Counter)
+    files: int = 0
 
     def __call__(self, bad: BadLine) -> None:
         """Keep one, where there is room."""
-        if len(self.kept) < self.cap:
+        if bad.place == WHOLE:
+            if self.files < _MOST_FILES:
+                self.kept.insert(self.files, bad)
+                self.files += 1
+            return
+        pair = bad.file, bad.rule
+        met = self.counts[pair]
+        if not met and len(self.counts) == _MOST_PAIRS:
+            return
+        self.counts[pair] = met + bad.count
+        if met < self.each and len(self.kept) - self.files < self.cap:
             self.kept.append(bad)
+
+
+def to_tell(kept: Sequence[BadLines], order: Mapping[str, int], most: int, each: int) -> list[BadLine]:
+    """Return what to tell of what several processes kept: whole files, then at most `most` lines, by `order` of files.
+
+    Of one file and rule these are at most `each`, of which the last says how many more there are; none is told a
+    second time before all others are told once.
+    """
+    found = sorted((bad for worker in kept for bad in worker.kept), key=lambda bad: _position(bad, order))
+    files: dict[str, BadLine] = {}
+    ranks: Counter[_Pair] = Counter()
+    ranked: list[tuple[int, BadLine]] = []
+    for bad in found:
+        if bad.place == WHOLE:
+            files.setdefault(bad.file, bad)
+            continue
+        pair = bad.file, bad.rule
+        if ranks[pair] < each:
+            ranked.append((ranks[pair], bad))
+        ranks[pair] += 1
+    ranked.sort(key=lambda one: one[0])
+    lines = sorted((bad for _, bad in ranked[:most]), key=lambda bad: _position(bad, order))
+    left = sum((worker.counts for worker in kept), Counter[_Pair]())
+    return [*list(files.values())[:_MOST_FILES], *_with_more(lines, left)]
+
+
+def _with_more(lines: list[BadLine], left: Counter[_Pair]) -> list[BadLine]:
+    for bad in lines:
+        left[bad.file, bad.rule] -= bad.count
+    last = {(bad.file, bad.rule): bad for bad in lines}
+    return [
+        replace(bad, more=left[pair]) if last[pair := (bad.file, bad.rule)] is bad else bad for bad in lines
+    ]
+
+
+def _position(bad: BadLine, order: Mapping[str, int]) -> tuple[int, bool, int]:
+    unit, _, number = bad.place.rpartition(" ")
+    # Only the first piece of a file counts lines.
+    return order.get(bad.file, 0), unit == "byte", int(number) if number.isdigit() else 0

@@ -3,19 +3,21 @@
 1. What a file is, is told by its first bytes, not by its name.
 2. A chunk is at most a MiB, whatever a compressed stream unpacks to: blank lines take many times their size when they
    are split. zstd can make 128 KiB of four bytes, so it is fed a KiB at a time, of which it makes 32 MiB at most.
-3. A stream that is cut off or damaged yields what could be read, then raises Damaged.
+3. A stream that is cut off or damaged yields what could be unpacked, to the last byte of gzip and the last block of
+   zstd, then raises Damaged. Where a block of zstd is damaged, those that end in the KiB before it may be lost.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import BinaryIO, Protocol
 
 CHUNK = 1 << 20
 _ZSTD_INPUT = 1 << 10
+_GZIP_BITS = 31  # what zlib calls the header and the checksum of gzip
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -74,19 +76,37 @@ def plain(file: Readable) -> Iterator[bytes]:
         yield chunk
 
 
-def _gzip(file: _Rejoined) -> Iterator[bytes]:
-    # GzipFile reads one member after the other.
-    with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-        while True:
+def _gzip(file: Readable) -> Iterator[bytes]:
+    unpacker, started = zlib.decompressobj(_GZIP_BITS), False
+    while packed := file.read(CHUNK):
+        full = False
+        while packed or full:
+            if not started:  # a member may stand behind another, and zeros behind the last
+                packed = packed.lstrip(b"\0")
+                started = bool(packed)
+            before = unpacker.copy()
             try:
-                chunk = unpacked.read(CHUNK)
-            except EOFError:
-                raise Damaged("the gzip stream is cut off") from None
-            except (gzip.BadGzipFile, zlib.error):
+                chunk = unpacker.decompress(packed, CHUNK)
+            except zlib.error:
+                # What it unpacked before is lost with the error.
+                yield from _each_byte(before.decompress, packed)
                 raise Damaged("the gzip stream is damaged") from None
-            if not chunk:
-                return
-            yield chunk
+            if chunk:
+                yield chunk
+            packed, full = unpacker.unconsumed_tail, len(chunk) == CHUNK
+            if unpacker.eof:
+                packed, full = unpacker.unused_data, False
+                unpacker, started = zlib.decompressobj(_GZIP_BITS), False
+    if started:
+        raise Damaged("the gzip stream is cut off")
+
+
+def _each_byte(decompress: Callable[[bytes], bytes], packed: bytes) -> Iterator[bytes]:
+    found = bytearray()
+    with suppress(zlib.error):
+        for at in range(len(packed)):
+            found += decompress(packed[at : at + 1])
+    yield bytes(found)
 
 
 def _zstd(file: Readable) -> Iterator[bytes]:

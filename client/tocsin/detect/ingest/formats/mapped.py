@@ -5,7 +5,8 @@
    and the first user turn are read.
 2. Each is a path of names, `request.body.user`, or a list of names where a name holds a dot. A number is a place in
    a list. JSON text on the way is read as JSON.
-3. `time` is ISO 8601 text or a number, of `time_unit`: "s" unless it is said to be "ms", "us" or "ns".
+3. `time` is ISO 8601 text or a number, of `time_unit`: "s" unless it is said to be "ms", "us" or "ns". A number that
+   would be a time after the year 5000 is of another unit, which is told.
 4. A map that cannot be used is refused before anything is read.
 """
 
@@ -28,6 +29,8 @@ _FIELDS = frozenset(
     )
 )  # fmt: skip
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_LONGEST = 1e11  # more seconds are no time of a log, and so on with each unit
+_NAMES = (("milliseconds", "ms", 1e11), ("microseconds", "us", 1e14), ("nanoseconds", "ns", 1e17))
 
 
 class BadFieldMap(ValueError):
@@ -50,15 +53,13 @@ class FieldMap:
         account = str(account) if type(account) is int else text(account)
         if account is None:
             raise BadRecord(f"{'.'.join(self.paths['account'])} names no account")
-        time = self._find(document, "time")
-        if type(time) is int or type(time) is float:
-            time /= self.units_per_second
+        time = self._time(document)
         system, turn = opening(self._find(document, "messages"))
         conversation = self._find(document, "conversation")
         yield GatewayRecord(
             account=account,
             conversation=str(conversation) if type(conversation) is int else text(conversation) or "",
-            time=time_of(time, ".".join(self.paths["time"])),
+            time=time,
             system=text_of(self._find(document, "system")) or system,
             tools=tools_of(self._find(document, "tools")),
             first_user_turn=text_of(self._find(document, "first_user_turn")) or turn,
@@ -67,6 +68,22 @@ class FieldMap:
             ja4=text(self._find(document, "ja4")),
             parameters=parameters_of(mapping(self._find(document, "parameters"))),
         )
+
+    def _time(self, document: Any) -> float:
+        name = ".".join(self.paths["time"])
+        found = self._find(document, "time")
+        if found is None:
+            raise BadRecord(f"there is no {name}, which holds the time")
+        if type(found) is int or type(found) is float:
+            seconds = found / self.units_per_second
+            if seconds > _LONGEST:
+                what, unit, _ = [each for each in _NAMES if found > each[2]][-1]
+                raise BadRecord(
+                    f"{name} is neither unix seconds nor an ISO 8601 time; it looks like {what}: "
+                    f'say time_unit = "{unit}" in the field map'
+                )
+            found = seconds
+        return time_of(found, name)
 
     def _find(self, document: Any, field: str) -> Any:
         for name in self.paths.get(field, ("",)):

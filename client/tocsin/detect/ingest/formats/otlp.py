@@ -247,7 +247,7 @@ def _content(attributes: Mapping[str, Any], messages: list[dict[str, Any]]) -> t
 
 
 def _flattened(attributes: Mapping[str, Any], prefix: str, infix: str) -> list[dict[str, Any]]:
-    """Messages of `prefix` N `infix` role and content, up to the first of a user."""
+    """Messages of `prefix` N `infix` role and content, up to the first text of a user."""
     messages: list[dict[str, Any]] = []
     while True:
         stem = f"{prefix}{len(messages)}{infix}"
@@ -255,10 +255,10 @@ def _flattened(attributes: Mapping[str, Any], prefix: str, infix: str) -> list[d
         if role is None:
             return messages
         content = attributes.get(f"{stem}content")
-        messages.append(
-            {"role": role, "content": _flattened_parts(attributes, stem) if content is None else content}
-        )
-        if role == "user":
+        if content is None:
+            content = _flattened_parts(attributes, stem)
+        messages.append({"role": role, "content": content})
+        if role == "user" and text_of(content):
             return messages
 
 

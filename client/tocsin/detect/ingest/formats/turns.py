@@ -122,6 +122,8 @@ def opening(messages: Any, depth: int = 0) -> tuple[str | None, str | None]:
             continue
         role = message.get("role")
         if type(role) is not str:
+            if began:  # an answer's call of a tool has no role
+                break
             continue
         if role in _USER:
             began = True
