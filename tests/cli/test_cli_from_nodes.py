@@ -175,6 +175,7 @@ def test_accounts_with_a_template_rewritten_in_a_tenth_are_found_until_it_is_tak
     assert terminals.query(B, theirs) == terminals.query(B, copied) == []
 
 
+@pytest.mark.slow
 def test_what_was_renewed_is_found_in_the_next_period_by_its_bands(
     terminals: Terminals, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from tocsin.oprf.rfc9497 import Output
 VALUES = [("contact.email", f"lost-{number}@example.com") for number in range(8)]
 
 
+@pytest.mark.slow
 def test_lost_evaluators(battered: Federation, tmp_path: Path) -> None:
     first, second, _, fourth = battered.homes
     vaults = iter(range(10_000))

@@ -46,6 +46,7 @@ from tocsin.sealing.label import AbuseKind
 from tocsin.sealing.period import Pepper, pepper_commitment
 from tocsin.v1 import publishing_pb2
 
+pytestmark = pytest.mark.slow
 MAIL = ("contact.email", "charters@example.com")
 LIFE_S = 10
 """Of a charter that is to expire in a test: time to found the federation and start its nodes."""
@@ -121,7 +122,6 @@ def _submit(wire: Wire, home: Home) -> None:
     wire.publishing.Submit(request, timeout=10)
 
 
-@pytest.mark.slow
 def test_an_expired_charter_stops_everything_until_it_is_succeeded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
