@@ -27,6 +27,7 @@ from tocsin.tlog.errors import TlogError
 from tocsin.tlog.fork import Inconsistency, parse_fork, verify_fork
 from tocsin.v1 import log_pb2
 
+pytestmark = pytest.mark.slow
 COMMON, ONE, OTHER = (("contact.email", f"fork-{name}@example.com") for name in ("common", "one", "other"))
 OLD, LOST, LATER, MEANWHILE = (
     ("contact.email", f"restored-{name}@example.com") for name in ("old", "lost", "later", "meanwhile")
@@ -93,7 +94,6 @@ def _status(home: Home) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 def test_an_old_database_that_is_put_back_signs_nothing(logs: Federation, tmp_path: Path) -> None:
     home, peers = logs.homes[2], logs.homes[:2]
     _report(home, logs, OLD)

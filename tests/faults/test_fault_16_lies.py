@@ -36,6 +36,7 @@ from tocsin.oprf.rfc9497 import Output, finalize
 from tocsin.oprf.rfc9497 import blind as honest_blind
 from tocsin.oprf.threshold import Context
 
+pytestmark = pytest.mark.slow
 VECTORS = Path(__file__).parent.parent / "vectors"
 VALUES = [("contact.email", f"lies-{number}@example.com") for number in range(5)]
 EVALUATOR_LIES = (
@@ -103,13 +104,7 @@ def asker(battered: Federation, tmp_path: Path) -> Iterator[Asker]:
     kill(battered, battered.homes[3])
 
 
-@pytest.mark.parametrize(
-    "lie",
-    [
-        EVALUATOR_LIES[0],
-        *(pytest.param(lie, marks=pytest.mark.slow) for lie in EVALUATOR_LIES[1:]),
-    ],
-)
+@pytest.mark.parametrize("lie", EVALUATOR_LIES)
 def test_a_lying_evaluator_is_convicted_and_the_batch_goes_elsewhere(
     battered: Federation, asker: Asker, lie: str
 ) -> None:
@@ -181,7 +176,6 @@ def _check_evidence(asker: Asker, culprit: bytes) -> None:
         verify_evidence(evidence, charter.member(culprit).node, key, context(culprit))
 
 
-@pytest.mark.slow
 def test_when_no_quorum_can_do_without_liars_they_are_named(battered: Federation, asker: Asker) -> None:
     asker.await_evaluated()
     liars = battered.homes[:2]
@@ -222,7 +216,6 @@ def test_a_lying_own_node_is_caught_and_nothing_is_kept(battered: Federation, as
     assert audited(asker.home, "false-complaint") == []
 
 
-@pytest.mark.slow
 def test_the_forged_batch_convicts_its_sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """4,096 wrong elements whose errors cancel: the proof holds by the RFC's rules, under a key of the vector's."""
     vector = json.loads((VECTORS / "batch-forgery.json").read_text())
