@@ -131,17 +131,23 @@ def by_block(blocks: Sequence[Block], common: CommonList) -> list[list[Judged]]:
     return found
 
 
+def shared_levels(said: Iterable[Judged]) -> dict[frozenset[int], bool]:
+    """Return the levels of a block that are shared, each with whether it has bands (rule 3)."""
+    return {
+        each.shingles: each.banded and len(each.shingles) >= MIN_BANDED
+        for each in said
+        if each.refusal is None
+    }
+
+
 def verdicts(side: Side, common: CommonList) -> list[Verdict]:
     """Return what would be shared of each skeleton of a side (rule 4)."""
     made = []
     for number, (block, said) in enumerate(zip(side.blocks, by_block(side.blocks, common), strict=True), 1):
-        shared = {each.shingles: each.banded for each in _shared(block, said)}
-        kept = [percent for percent, level in zip(LEVELS, block.levels, strict=True) if level in shared]
-        banded = [
-            percent
-            for percent, level in zip(LEVELS, block.levels, strict=True)
-            if shared.get(level) and len(level) >= MIN_BANDED
-        ]
+        shared = {} if _few(block) else shared_levels(said)
+        levels = list(zip(LEVELS, block.levels, strict=True))
+        kept = [percent for percent, level in levels if level in shared]
+        banded = [percent for percent, level in levels if shared.get(level)]
         refused, why = _refused(block, said)
         support, size = len(block.units), len(block.shingles)
         made.append(Verdict(number, support, size, tuple(kept), tuple(banded), refused, why))
@@ -226,13 +232,9 @@ class _Told:
 
 
 def _told(block: Block, said: Sequence[Judged], common: CommonList) -> _Told:
-    shared = _shared(block, said)
-    bands = [frozenset(band_values(write_skeleton(each.shingles, common))) for each in shared if each.banded]
-    return _Told(frozenset(each.shingles for each in shared), bands, _refused(block, said)[0])
-
-
-def _shared(block: Block, said: Sequence[Judged]) -> list[Judged]:
-    return [] if _few(block) else [each for each in said if each.refusal is None]
+    shared = {} if _few(block) else shared_levels(said)
+    bands = [frozenset(band_values(write_skeleton(level, common))) for level, has in shared.items() if has]
+    return _Told(frozenset(shared), bands, _refused(block, said)[0])
 
 
 def _refused(block: Block, said: Sequence[Judged]) -> tuple[str | None, str | None]:

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tocsin.detect.comparing import WHY, by_block
+from tocsin.detect.comparing import WHY, by_block, shared_levels
 from tocsin.detect.ingest.record import GatewayRecord
 from tocsin.detect.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS
 from tocsin.detect.state import BadState, settings_of
 from tocsin.indicators.ptf1.account import place_of
-from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
 from tocsin.indicators.ptf1.common_list import CommonList
 from tocsin.indicators.ptf1.normalising import MAX_BYTES, tokens
 from tocsin.indicators.ptf1.shingles import WORDS, Shingler, shingle_hash, shingles
@@ -153,7 +152,7 @@ def _why_none(type: str, prompts: Sequence[str], usable: int) -> str:
 
 
 def _levels(type: str, block: Block, said: Sequence[Judged], common: CommonList) -> Iterable[Level]:
-    shared = {each.shingles: each.banded for each in said if each.refusal is None}
+    shared = shared_levels(said)
     first: dict[frozenset[int], int] = {}
     for percent, level in zip(LEVELS, block.levels, strict=True):
         refusal, why = None, None
@@ -171,7 +170,7 @@ def _levels(type: str, block: Block, said: Sequence[Judged], common: CommonList)
             100 * listed / len(level) if level else 0.0,
             refusal,
             why,
-            type == TEMPLATE and shared.get(level, False) and len(level) >= MIN_BANDED,
+            type == TEMPLATE and shared.get(level, False),
             same_as if same_as != percent else None,
         )
 

@@ -1,14 +1,14 @@
 """Rows of a Parquet file as documents, through DuckDB.
 
 1. A row is one document, its columns are the document's names. Times become ISO 8601 text, decimals numbers. Columns of
-   bytes, of intervals and of what else no format is made of are left out.
+   bytes, of intervals and of what else no format is made of are left out; bytes within a column are read as nothing.
 2. Nothing but this file is read and nothing is written: DuckDB may load no extension, and a name is never taken for a
    pattern.
 3. A row has at most 8 MiB as it is held, nested values and all, as a line has: a longer one is told, and the others go
    on.
 4. DuckDB reads a vector of 2,048 rows at once and copies it, beyond its own limit, for Python. So lengths are asked for
-   first, which takes no texts into memory, and where rows are very long, fewer are asked for at once. Rows that stand
-   among others that do not fit into a GiB together are told.
+   first, which takes no texts into memory, and where rows are very long, fewer are asked for at once. Rows of a vector
+   of more than 2 GiB, and those that DuckDB finds no memory for, are told. A file is given up after 10,000 bad rows.
 5. Lists are held whole to be measured: a file with a group of rows that has more than 64 million values in lists is
    told, not read.
 """
@@ -31,7 +31,6 @@ TOO_LONG = f"the row has more than {MAX_LINE >> 20} MiB"
 AMONG_LONG = "the row stands among rows that do not fit into memory together; write smaller groups of rows"
 MAX_BAD_ROWS = 10_000
 
-_NUMBER = "file_row_number"
 _VECTOR = 2_048
 _FETCHED = 8
 _AT_ONCE = 256 << 20
@@ -84,8 +83,10 @@ class _Rows:
     ) -> None:
         self._connection, self._path, self._out_of_memory = connection, one_file(path), out_of_memory
         file = connection.read_parquet(self._path)
-        if _NUMBER in map(str.lower, file.columns):
-            raise Damaged(f"the Parquet file has a column {_NUMBER}, which DuckDB numbers rows by: rename it")
+        if "file_row_number" in map(str.lower, file.columns):
+            raise Damaged(
+                "the Parquet file has a column file_row_number, which DuckDB numbers rows by: rename it"
+            )
         sizes = {}
         for name, type in zip(file.columns, file.types, strict=True):
             if (size := _size(_quoted(name), type)) is not None:
