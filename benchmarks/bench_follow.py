@@ -20,8 +20,8 @@ from bench_publish import rows_for
 from member import Member, batches_of, opened, sealed_entries
 
 from federation import charter_of, founded
-from tocsin.cli.demo.federation import Nodes
 from tocsin.client.system import now
+from tocsin.localnet.federation import Nodes
 from tocsin.node.keys import load_identity
 from tocsin.node.model import MemberId
 from tocsin.node.rpc.peers import GrpcPeers

@@ -23,7 +23,6 @@ import measure
 from member import opened
 
 from federation import Federation, founded, running_in
-from tocsin.cli.demo.federation import Home
 from tocsin.client import Client, ReportDraft
 from tocsin.client.charters import CharterKeeper, Standing
 from tocsin.client.config import load_config, open_secrets
@@ -32,6 +31,7 @@ from tocsin.client.system import now, pause
 from tocsin.client.vault import Vault, open_vault
 from tocsin.client.watching import join
 from tocsin.indicators.registry import TYPES
+from tocsin.localnet.federation import Home
 from tocsin.node.model import MemberId
 from tocsin.node.service.changes import Changes
 from tocsin.node.service.looking_up import LookingUp

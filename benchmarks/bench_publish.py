@@ -21,8 +21,8 @@ from bare_core import PostgresCore, Rows, SqliteCore, rows_of
 from member import batches_of, opened, sealed_entries
 
 from federation import charter_of, founded
-from tocsin.cli.demo.federation import Home
 from tocsin.client.system import now
+from tocsin.localnet.federation import Home
 from tocsin.node.model import Append, MemberId, Stored
 from tocsin.node.storage.rows import completed_nodes
 from tocsin.tlog.entry import Entry

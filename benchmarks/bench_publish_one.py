@@ -24,8 +24,8 @@ import measure
 from member import sealed_entries
 
 from federation import charter_of, credentials_to, identity_of, running
-from tocsin.cli.demo.federation import Home
 from tocsin.client.system import now
+from tocsin.localnet.federation import Home
 from tocsin.v1 import entry_pb2, publishing_pb2, publishing_pb2_grpc
 
 NAME = "publish-one"

@@ -14,7 +14,7 @@ import time
 import measure
 
 from federation import founded
-from tocsin.cli.demo.federation import Nodes
+from tocsin.localnet.federation import Nodes
 
 NAME = "start"
 HELP_S, NODE_S = 0.3, 2.0

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import serialization
 
 from tocsin.charter.document import Charter, parse_charter
 from tocsin.charter.envelope import parse_envelope
-from tocsin.cli.demo.federation import Home, Nodes, found
-from tocsin.cli.founding.members import open_part
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home, Nodes, found
 from tocsin.node.rpc.credentials import TlsIdentity, channel_credentials, target_name
 
 PLENTY = dict.fromkeys(KeyClass, 1_000_000_000)

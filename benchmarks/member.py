@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from tocsin.cli.demo.federation import Home
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home
 from tocsin.node.config import NodeConfig, load_config
 from tocsin.node.keys import NodeKeys, NodeSigner, open_keys, read_charter
 from tocsin.node.model import MemberId

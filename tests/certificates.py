@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import serialization
 
 from tocsin.charter.document import Member, NotAMember
-from tocsin.cli.founding.certificates import Issued, LeafRole, issue_leaf, make_authority
+from tocsin.founding.certificates import Issued, LeafRole, issue_leaf, make_authority
 from tocsin.node.rpc.credentials import TlsIdentity
 
 FEDERATION = "test.example"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tocsin.cli.demo.federation import Home, Nodes, found
 from tocsin.client import Client
 from tocsin.client.system import monotonic, pause
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home, Nodes, found
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from typing import Any
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from tests.adversary.scene import Scene
-from tocsin.cli.demo.federation import Home
-from tocsin.cli.founding.members import open_part
 from tocsin.client import Client
 from tocsin.client.ports import LogEntry, NodeApi, ProvenEntries, ProvenEntry, TagHit
 from tocsin.client.system import now, random_bytes
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing.box import BODY_BYTES, TAG_BYTES, Purpose, SealInfo, seal, tags
 from tocsin.sealing.period import period_secret

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from tests.adversary.game import Game, score
 from tests.adversary.population import TRAINING, Population
 from tests.adversary.scene import Row, Scene, Truth, entries_in
-from tocsin.cli.demo.federation import Home
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home
 
 
 def reported_pairs(scene: Scene, truth: Truth, population: Population, home: Home) -> list[tuple[Row, Row]]:

@@ -27,10 +27,10 @@ from tests.adversary import spying_node
 from tests.federation import Federation
 from tocsin.charter.document import Charter, ClassKey, parse_charter
 from tocsin.charter.envelope import parse_envelope
-from tocsin.cli.demo.federation import FEDERATION, Home, Nodes, found
-from tocsin.cli.founding.members import open_part
 from tocsin.client.system import now
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Mode, Observable, observable
+from tocsin.localnet.federation import FEDERATION, Home, Nodes, found
 from tocsin.oprf import rfc9497, threshold
 from tocsin.oprf.group import Element, Scalar, decode_scalar, multiply
 from tocsin.oprf.rfc9497 import Output, length_prefixed

@@ -24,10 +24,10 @@ import pytest
 from tests.adversary.population import BUDGETS
 from tests.adversary.scene import EPOCH, Scene, Truth, inputs_of, shares_of
 from tests.adversary.wire import BudgetUsedUp, NodeLine
-from tocsin.cli.demo.federation import Home
 from tocsin.client.errors import BudgetExhausted
 from tocsin.client.system import random_bytes
 from tocsin.indicators.registry import KeyClass, Mode, Observable, observable
+from tocsin.localnet.federation import Home
 from tocsin.oprf.group import Element, Scalar, add, multiply, scalar_invert, scalar_mul
 from tocsin.oprf.rfc9497 import Output, blind, finalize
 from tocsin.oprf.shares import lagrange

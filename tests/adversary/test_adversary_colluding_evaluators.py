@@ -32,10 +32,10 @@ from tests.adversary.scene import (
 )
 from tocsin.charter.document import Charter, ClassKey, parse_charter
 from tocsin.charter.envelope import parse_envelope
-from tocsin.cli.demo.federation import Home, found
-from tocsin.cli.founding.members import open_part
 from tocsin.client.system import now, random_bytes
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Observable
+from tocsin.localnet.federation import Home, found
 from tocsin.oprf.group import Scalar, base_multiply, random_scalar, scalar_add, scalar_mul
 from tocsin.oprf.shares import combine_shares, lagrange, public_key, split
 from tocsin.sealing.box import SealInfo

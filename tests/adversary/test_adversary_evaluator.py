@@ -25,11 +25,11 @@ from tests.adversary.population import BAIT, TRAINING, Population
 from tests.adversary.scene import Heard, Scene, elements_of, emails, heard_size, shares_of
 from tests.adversary.searching import disk, needles, search, traffic
 from tests.adversary.wire import NodeLine
-from tocsin.cli.demo.federation import Home
-from tocsin.cli.founding.members import open_part
 from tocsin.client import Client
 from tocsin.client.evaluating import Evaluator
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Observable
+from tocsin.localnet.federation import Home
 from tocsin.oprf.group import Element, multiply, multiply_each, random_scalar
 from tocsin.v1 import evaluation_pb2
 

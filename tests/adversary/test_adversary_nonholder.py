@@ -26,11 +26,11 @@ from tests.adversary.linking import guess_equality, reported_pairs
 from tests.adversary.population import TRAINING, Population, report
 from tests.adversary.scene import EPOCH, Row, Scene, Truth, emails, entries_in
 from tocsin.charter.document import ClassKey
-from tocsin.cli.founding.members import open_part
 from tocsin.client.charters import Standing
 from tocsin.client.ports import WireEntry
 from tocsin.client.reporting import seal_label
 from tocsin.client.system import now, random_bytes
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import BadBox, Purpose, SealInfo, cover_body, open_body, seal

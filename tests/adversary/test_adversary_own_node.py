@@ -41,11 +41,11 @@ from tests.adversary.scene import (
 )
 from tests.adversary.searching import disk, needles, search, traffic
 from tests.adversary.wire import NodeLine
-from tocsin.cli.founding.members import open_part
 from tocsin.client import evaluating, matching
 from tocsin.client.errors import BadPartial, Misbehaved, NodeMisbehaved
 from tocsin.client.ports import NodeApi, SignedPartial, TagHit
 from tocsin.client.system import random_bytes
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf import threshold
 from tocsin.oprf.group import Element, Scalar, random_scalar

@@ -39,8 +39,8 @@ from tests.adversary.scene import (
 )
 from tests.adversary.searching import disk, needles, search
 from tests.adversary.wire import NodeLine
-from tocsin.cli.founding.members import open_part
 from tocsin.client.system import random_bytes
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf.group import add, multiply, scalar_mul
 from tocsin.oprf.rfc9497 import Output, blind, finalize

@@ -14,9 +14,9 @@ from grpc_status import rpc_status
 
 import tocsin.client.transport  # noqa: F401 - chooses the cipher suites before grpc starts
 from tocsin.charter.document import Charter
-from tocsin.cli.demo.federation import Home
-from tocsin.cli.founding.members import open_part
 from tocsin.client.ports import SignedPartial
+from tocsin.founding.members import open_part
+from tocsin.localnet.federation import Home
 from tocsin.oprf.dleq import Proof
 from tocsin.oprf.group import Element, decode_elements
 from tocsin.oprf.threshold import PartialEvaluation

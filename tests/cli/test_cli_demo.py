@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tocsin.cli.demo.population import generate, write
-from tocsin.detect.ingest import files, reading
 from tocsin.indicators.registry import Mode, observable
+from tocsin.ingest import files, reading
 
 DEMO = [sys.executable, "-m", "tocsin.cli.main", "demo"]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.detect import made_logs
+from tests.ingest import made_logs
 from tocsin.cli.main import run
-from tocsin.detect.indicators_file import read_indicators
-from tocsin.detect.prompts import read_prompts
 from tocsin.indicators.ptf1.common_list import build_common_list, shipped
 from tocsin.indicators.ptf1.shingles import Shingler
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.indicators_file import read_indicators
+from tocsin.ingest.prompts import read_prompts
 
 PROMPTS = [made_logs.TEMPLATE.format(number, topic) for number, topic in enumerate(made_logs.TOPICS)]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.detect import made_logs
+from tests.ingest import made_logs
 from tocsin.cli.main import run
-from tocsin.detect.indicators_file import read_indicators
 from tocsin.indicators.ptf1.template import band_values, read_skeleton
+from tocsin.ingest.indicators_file import read_indicators
 
 
 def told(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -11,10 +11,10 @@ from tocsin.charter.card import MemberCard, parse_card
 from tocsin.charter.document import Charter
 from tocsin.charter.envelope import SignedCharter
 from tocsin.charter.errors import BadSignature, NotAMember, NotEnoughSignatures
-from tocsin.cli.founding.certificates import LeafRole, issue_leaf, make_authority, node_dns_name, spiffe_id
-from tocsin.cli.founding.charters import draft, install, read_draft, sign, verify_file, write_dealt
-from tocsin.cli.founding.keys import Seats, deal, seats_for
-from tocsin.cli.founding.members import FoundingError, init_member, open_part
+from tocsin.founding.certificates import LeafRole, issue_leaf, make_authority, node_dns_name, spiffe_id
+from tocsin.founding.charters import draft, install, read_draft, sign, verify_file, write_dealt
+from tocsin.founding.keys import Seats, deal, seats_for
+from tocsin.founding.members import FoundingError, init_member, open_part
 from tocsin.oprf.group import Scalar, decode_scalar
 from tocsin.oprf.shares import verify_share
 from tocsin.sealing import hpke

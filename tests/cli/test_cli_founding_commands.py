@@ -122,7 +122,7 @@ def test_a_card_is_shown_and_its_signature_checked(three: Path, capsys: pytest.C
 
 
 def test_no_output_carries_a_private_key(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tocsin.cli.founding.members import open_part
+    from tocsin.founding.members import open_part
 
     tocsin("member", "show", three / "aster", "--json")
     tocsin("charter", "show", three / "dealt" / "charter.json", "--json")

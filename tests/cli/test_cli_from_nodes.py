@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.detect import made_logs
 from tests.federation import Federation, running
+from tests.ingest import made_logs
 from tocsin.charter.document import PERIOD_SECONDS
-from tocsin.cli.demo import federation as founding
 from tocsin.cli.main import run
 from tocsin.client import system
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD
 from tocsin.indicators.ptf1.template import TEMPLATE
+from tocsin.localnet import federation as founding
 from tocsin.tlog.entry import WEEK_S
 
 A, B, C = range(3)

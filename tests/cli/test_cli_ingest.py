@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_cli_client_commands import Session, terminal
-from tests.detect import made_logs
+from tests.ingest import made_logs
 from tocsin.cli.ingest import Rates
 from tocsin.cli.main import run
 from tocsin.client import system
-from tocsin.detect.indicators_file import LOCAL
-from tocsin.detect.ingesting import Options, ingest
-from tocsin.detect.seen import Seen
 from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.indicators_file import LOCAL
+from tocsin.ingest.ingesting import Options, ingest
+from tocsin.ingest.seen import Seen
 
 __all__ = ["terminal"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.detect import made_logs
+from tests.ingest import made_logs
 from tocsin.cli.ingest import Rates
 from tocsin.cli.main import run
 from tocsin.client import system

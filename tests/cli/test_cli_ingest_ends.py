@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.detect import made_logs
+from tests.ingest import made_logs
 from tocsin.cli.main import run
 
 

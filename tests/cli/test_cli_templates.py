@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.test_cli_client_commands import Session, terminal
 from tests.cli.test_cli_ingest import ingested
-from tests.detect import made_logs
+from tests.ingest import made_logs
 from tocsin.client import Client
 from tocsin.indicators.ptf1.template import BAND, TEMPLATE
 from tocsin.indicators.registry import TYPES

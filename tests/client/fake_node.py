@@ -14,8 +14,6 @@ from pathlib import Path
 
 from tocsin.charter.document import Charter, ClassKey, parse_charter
 from tocsin.charter.envelope import parse_envelope
-from tocsin.cli.demo.federation import Home, found
-from tocsin.cli.founding.members import open_part
 from tocsin.client import Client
 from tocsin.client.charters import CharterKeeper
 from tocsin.client.config import load_config, open_secrets
@@ -39,6 +37,8 @@ from tocsin.client.ports import (
 )
 from tocsin.client.system import now, random_bytes
 from tocsin.client.vault import open_vault
+from tocsin.founding.members import open_part
+from tocsin.localnet.federation import Home, found
 from tocsin.oprf import threshold
 from tocsin.oprf.group import Element, Scalar, decode_scalar
 from tocsin.oprf.threshold import Context, InvalidPartial, PartialEvaluation

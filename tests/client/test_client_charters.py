@@ -12,9 +12,9 @@ import pytest
 from tests.client.fake_node import FakeFederation
 from tocsin.charter.document import Charter, Period
 from tocsin.charter.envelope import SignedCharter, sign_document
-from tocsin.cli.founding.members import open_part
 from tocsin.client import ReportDraft, system
 from tocsin.client.errors import BadConfig, CharterRefused, NodeMisbehaved, Unavailable, WrongPepper
+from tocsin.founding.members import open_part
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind
 from tocsin.sealing.period import PERIOD_SECONDS, Pepper, pepper_commitment

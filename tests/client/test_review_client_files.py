@@ -14,7 +14,7 @@ from tocsin.cli.unlocking import UnlockBy, passphrase_for
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import BadConfig, BadVault
 from tocsin.client.system import random_bytes
-from tocsin.detect.ingest import files, reading
+from tocsin.ingest import files, reading
 from tocsin.sealing.keyring import Argon2Cost, Passphrase, seal_keyring
 
 

@@ -18,7 +18,7 @@ from tests.fakes.deterministic import NOW, FakeClock, seeded
 from tocsin.charter import signing
 from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
 from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
-from tocsin.cli.founding.certificates import make_authority
+from tocsin.founding.certificates import make_authority
 from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 from tocsin.node.ports import PeerError, Store
 from tocsin.node.service.changes import Changes

@@ -25,11 +25,11 @@ from cryptography.hazmat.primitives import serialization
 from tests.federation import Federation
 from tocsin.charter.document import Charter, ClassKey, parse_charter
 from tocsin.charter.envelope import parse_envelope
-from tocsin.cli.demo.federation import Home
 from tocsin.client import Client
 from tocsin.client import config as client_config
 from tocsin.client.system import monotonic, now, pause
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home
 from tocsin.node import keys as material
 from tocsin.node.config import load_config
 from tocsin.node.rpc.authorize import Role

@@ -17,9 +17,9 @@ import pytest
 
 from tests.faults.parties import Wire, audited, charter_of, kill, logged, process, rows, start, until
 from tests.federation import Federation, running
-from tocsin.cli.demo.federation import Home
 from tocsin.client import ReportDraft
 from tocsin.client.system import monotonic
+from tocsin.localnet.federation import Home
 from tocsin.node.rpc.authorize import Role
 from tocsin.sealing.label import AbuseKind
 from tocsin.tlog.checkpoint import log_origin

@@ -29,8 +29,8 @@ from tests.faults.parties import (
 from tests.federation import Federation, running
 from tocsin.charter.document import Charter, Period
 from tocsin.charter.envelope import SignedCharter
-from tocsin.cli.founding.charters import replace_file, sign
 from tocsin.client.system import now
+from tocsin.founding.charters import replace_file, sign
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.rpc.authorize import Role
 from tocsin.node.rpc.errors import refusal_of

@@ -25,11 +25,11 @@ from tests.faults.parties import (
     until,
 )
 from tests.federation import Federation, running
-from tocsin.cli.demo.federation import Home
-from tocsin.cli.founding import keys as dealing
 from tocsin.client.errors import BadPartial, NodeMisbehaved, TocsinError
 from tocsin.client.evaluating import Evaluator, Wanted
+from tocsin.founding import keys as dealing
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home
 from tocsin.node.service.bad_partial import BadEvidence, parse_evidence, verify_evidence
 from tocsin.oprf import dleq, group, rfc9497
 from tocsin.oprf.rfc9497 import Output, finalize

@@ -21,9 +21,9 @@ from tests.faults.parties import (
     until,
 )
 from tests.federation import Federation, running
-from tocsin.cli.founding import charters
 from tocsin.client import ReportDraft
 from tocsin.client.model import QueryResult
+from tocsin.founding import charters
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.rpc.authorize import Role
 from tocsin.sealing.label import AbuseKind

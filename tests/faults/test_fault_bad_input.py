@@ -13,8 +13,8 @@ import pytest
 
 from tests.faults.parties import charged, fresh_client, process, start, until
 from tests.federation import Federation
-from tocsin.cli.demo.federation import Home
 from tocsin.client.system import pause
+from tocsin.localnet.federation import Home
 
 # What the dynamic loader does where the system has no such library.
 WITHOUT_LIBSODIUM = """

@@ -32,14 +32,14 @@ from tests.faults.parties import (
 from tests.federation import Federation, running
 from tocsin.charter.document import Charter, Period, parse_charter
 from tocsin.charter.envelope import SignedCharter, parse_envelope, sign_document
-from tocsin.cli.demo import federation as demo
-from tocsin.cli.demo.federation import Home, NodeDidNotStart
-from tocsin.cli.founding.charters import draft, replace_file
-from tocsin.cli.founding.members import open_part
 from tocsin.client import ReportDraft
 from tocsin.client.errors import CharterRefused, UntrustedCharter, WrongPepper
 from tocsin.client.system import now, random_bytes
+from tocsin.founding.charters import draft, replace_file
+from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet import federation as demo
+from tocsin.localnet.federation import Home, NodeDidNotStart
 from tocsin.node.rpc.authorize import Role
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind

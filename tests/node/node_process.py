@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import serialization
 
 from tocsin.charter.document import Charter, parse_charter
 from tocsin.charter.envelope import parse_envelope
-from tocsin.cli.demo.federation import FEDERATION, Home, found
-from tocsin.cli.founding.members import open_part
+from tocsin.founding.members import open_part
+from tocsin.localnet.federation import FEDERATION, Home, found
 from tocsin.node.rpc.credentials import TlsIdentity, channel_credentials, target_name
 
 COMMAND = [sys.executable, "-c", "from tocsin.cli.node import app; app()", "run", "--config"]

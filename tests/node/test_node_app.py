@@ -22,8 +22,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from tests.node.node_process import FEDERATION, Federation, Process, founded, run_to_its_end, running
-from tocsin.cli.founding.certificates import Issued, LeafRole, issue_leaf
-from tocsin.cli.founding.members import open_part
+from tocsin.founding.certificates import Issued, LeafRole, issue_leaf
+from tocsin.founding.members import open_part
 from tocsin.node.rpc.credentials import target_name
 from tocsin.node.rpc.errors import refusal_of
 from tocsin.oprf.group import base_multiply, random_scalar

@@ -12,9 +12,9 @@ import pytest
 from tests.certificates import tls_identity
 from tocsin.charter.document import Charter, parse_charter
 from tocsin.charter.envelope import parse_envelope
-from tocsin.cli.demo.federation import FEDERATION, Home, found
-from tocsin.cli.founding.certificates import Issued, LeafRole, issue_leaf, make_authority
-from tocsin.cli.founding.members import open_part
+from tocsin.founding.certificates import Issued, LeafRole, issue_leaf, make_authority
+from tocsin.founding.members import open_part
+from tocsin.localnet.federation import FEDERATION, Home, found
 from tocsin.node import keys as material
 from tocsin.node.config import ConfigError, NodeConfig, load_config
 

@@ -26,7 +26,7 @@ from tocsin.charter.document import (
 from tocsin.charter.envelope import DOMAIN
 from tocsin.charter.periods import ADOPTION_SECONDS
 from tocsin.charter.rules import CLOCK_SKEW_SECONDS, quorum
-from tocsin.cli.founding.keys import DEFAULT_BUDGET
+from tocsin.founding.keys import DEFAULT_BUDGET
 from tocsin.indicators.registry import TYPES
 from tocsin.node.rpc import authorize, convert, errors, guard
 from tocsin.node.service import errors as service_errors

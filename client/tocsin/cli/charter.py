@@ -41,8 +41,8 @@ def draft(
         Print what was written as JSON.
     """
     from tocsin.charter.card import parse_card
-    from tocsin.cli.founding.charters import draft as make_draft
     from tocsin.client import system
+    from tocsin.founding.charters import draft as make_draft
 
     parsed = [parse_card(path.read_bytes()) for path in cards]
     charter = make_draft(parsed, federation, mode, tick_seconds, system.now())
@@ -70,8 +70,8 @@ def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE, j
         Print who has signed as JSON.
     """
     from tocsin.charter.envelope import parse_envelope
-    from tocsin.cli.founding.charters import replace_file
-    from tocsin.cli.founding.charters import sign as add_signature
+    from tocsin.founding.charters import replace_file
+    from tocsin.founding.charters import sign as add_signature
 
     signed = add_signature(member, parse_envelope(charter.read_bytes()), passphrase_for(unlock))
     replace_file(charter, signed.encode())
@@ -94,7 +94,7 @@ def show(charter: Path, *, json: Json = False) -> None:
     """
     from tocsin.charter.document import parse_charter
     from tocsin.charter.envelope import charter_hash, parse_envelope
-    from tocsin.cli.founding.charters import coverage_text
+    from tocsin.founding.charters import coverage_text
 
     signed = parse_envelope(charter.read_bytes())
     if json:
@@ -149,8 +149,8 @@ def verify(
 
     Exit code 0 where it holds, 5 where it does not.
     """
-    from tocsin.cli.founding.charters import verify_file
     from tocsin.client import system
+    from tocsin.founding.charters import verify_file
 
     verified, digest = verify_file(charter, pin, previous, system.now())
     if json:
@@ -178,8 +178,8 @@ def install(charter: Path, *, member: Path, shares: Path | None = None, json: Js
         Print the pin as JSON.
     """
     from tocsin.charter.envelope import parse_envelope
-    from tocsin.cli.founding.charters import install as put_in_place
     from tocsin.client import system
+    from tocsin.founding.charters import install as put_in_place
 
     pin = put_in_place(member, parse_envelope(charter.read_bytes()), shares, system.now())
     if json:

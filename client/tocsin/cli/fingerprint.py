@@ -31,9 +31,9 @@ from tocsin.cli.ingest import (
 from tocsin.cli.output import Json, counted, date, fail, note, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
-    from tocsin.detect.comparing import Likeness
-    from tocsin.detect.explaining import Explained
     from tocsin.indicators.ptf1.common_list import CommonList
+    from tocsin.ingest.comparing import Likeness
+    from tocsin.ingest.explaining import Explained
 
 EXIT_NOTHING = 1
 EXIT_INPUT = 2
@@ -75,12 +75,12 @@ def explain(
     """
     need_extra()
     from tocsin.client.system import random_bytes
-    from tocsin.detect.explaining import Explainer, sampling_of
-    from tocsin.detect.ingest import files, reading
-    from tocsin.detect.ingest.report import to_tell
-    from tocsin.detect.ingesting import ALIKE, SHOWN, Options
-    from tocsin.detect.state import read_key
     from tocsin.indicators.ptf1.account import KEY_BYTES
+    from tocsin.ingest import files, reading
+    from tocsin.ingest.explaining import Explainer, sampling_of
+    from tocsin.ingest.ingesting import ALIKE, SHOWN, Options
+    from tocsin.ingest.report import to_tell
+    from tocsin.ingest.state import read_key
 
     if not logs:
         raise BadFormat("nothing to read: name files, folders, or `-` for standard input")
@@ -196,10 +196,10 @@ def make_common(
     """
     from collections import Counter
 
-    from tocsin.detect.prompts import BadPrompts, read_prompts
     from tocsin.indicators.ptf1.common_list import build_common_list, parse_common_list
     from tocsin.indicators.ptf1.shingles import Shingler
     from tocsin.indicators.snapshot_files import CURRENT
+    from tocsin.ingest.prompts import BadPrompts, read_prompts
 
     if not sources or least < 1:
         raise BadPrompts("name files of prompts, and --least of 1 or more")
@@ -240,8 +240,8 @@ class _Compared:
 
 
 def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
-    from tocsin.detect.comparing import compare_skeletons, side_of, verdicts
-    from tocsin.detect.prompts import read_prompts
+    from tocsin.ingest.comparing import compare_skeletons, side_of, verdicts
+    from tocsin.ingest.prompts import read_prompts
 
     left, right = sides = [side_of(read_prompts(path)) for path in (a, b)]
     files = [
@@ -258,9 +258,9 @@ def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
 
 
 def _compared_indicators(a: Path, b: Path) -> _Compared:
-    from tocsin.detect.comparing import compare_values, lists_of
-    from tocsin.detect.indicators_file import read_indicators
     from tocsin.indicators.ptf1.template import TEMPLATE
+    from tocsin.ingest.comparing import compare_values, lists_of
+    from tocsin.ingest.indicators_file import read_indicators
 
     left, right = sides = [
         [each for each in read_indicators(path) if each.type == TEMPLATE] for path in (a, b)
@@ -395,7 +395,7 @@ def _side(number: int, accounts: tuple[str, ...]) -> str:
 
 
 def _is_parquet(path: Path) -> bool:
-    from tocsin.detect.ingest.sources import PARQUET
+    from tocsin.ingest.sources import PARQUET
 
     if path.is_dir():
         raise BadComparison(

@@ -18,10 +18,10 @@ from cyclopts import Parameter
 from tocsin.cli.output import Json, counted, fail, note, print_json, print_table, warn
 
 if TYPE_CHECKING:
-    from tocsin.detect.ingest.formats import FieldMap
-    from tocsin.detect.ingest.reading import BadLine, Counts
-    from tocsin.detect.ingesting import Summary
     from tocsin.indicators.ptf1.common_list import CommonList
+    from tocsin.ingest.formats import FieldMap
+    from tocsin.ingest.ingesting import Summary
+    from tocsin.ingest.reading import BadLine, Counts
 
 EXIT_INPUT = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -92,9 +92,9 @@ def ingest(
     before), or the input is unusable, 143 ended by SIGTERM.
     """
     need_extra()
-    from tocsin.detect.ingesting import Options
-    from tocsin.detect.ingesting import ingest as run
     from tocsin.indicators.refusal import Mode
+    from tocsin.ingest.ingesting import Options
+    from tocsin.ingest.ingesting import ingest as run
 
     if not logs:
         raise BadFormat("nothing to read: name files, folders, or `-` for standard input")
@@ -243,8 +243,8 @@ def common_list(path: Path | None) -> CommonList:
 
 def format_of(name: str, map_file: Path | None) -> str | FieldMap:
     """Return what a reader takes as its format. Raises `BadFormat`, `BadFieldMap`."""
-    from tocsin.detect.ingest.formats import FORMATS, field_map
-    from tocsin.detect.ingest.reading import AUTO
+    from tocsin.ingest.formats import FORMATS, field_map
+    from tocsin.ingest.reading import AUTO
 
     if map_file is not None:
         if name != AUTO:

@@ -38,9 +38,9 @@ def deal(
     json
         Print what was written as JSON.
     """
-    from tocsin.cli.founding.charters import read_draft, write_dealt
-    from tocsin.cli.founding.keys import WARNING, Seats, seats_for
-    from tocsin.cli.founding.keys import deal as deal_keys
+    from tocsin.founding.charters import read_draft, write_dealt
+    from tocsin.founding.keys import WARNING, Seats, seats_for
+    from tocsin.founding.keys import deal as deal_keys
 
     warn(WARNING)
     drafted = read_draft(draft)

@@ -111,7 +111,7 @@ def without_lone_ja4(lines: Lines) -> None:
 
 def read_accounts(path: Path) -> list[str]:
     """Return the account ids in a file, one a line. Raises `BadInput`, OSError."""
-    from tocsin.detect.ingest.record import MAX_ACCOUNT_BYTES
+    from tocsin.ingest.record import MAX_ACCOUNT_BYTES
 
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -131,7 +131,7 @@ def read_accounts(path: Path) -> list[str]:
 
 
 def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
-    from tocsin.detect.indicators_file import accounts_of, read_indicators
+    from tocsin.ingest.indicators_file import accounts_of, read_indicators
 
     lines = Lines(sources={str(path): 0})
     for found in read_indicators(path, accounts):

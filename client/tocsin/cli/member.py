@@ -41,8 +41,8 @@ def init(
     json
         Print the card as JSON.
     """
-    from tocsin.cli.founding.members import init_member
     from tocsin.client import system
+    from tocsin.founding.members import init_member
 
     card = init_member(folder, federation, name, endpoint, system.now(), passphrase_for(unlock))
     if json:

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio
 
 from tests.node.rpc.test_rpc_guard import DENIED, B, World, refused
-from tocsin.cli.founding.certificates import LeafRole
+from tocsin.founding.certificates import LeafRole
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from tests.certificates import DAY, FEDERATION, NOW, Register, TestMember, make_member
-from tocsin.cli.founding.certificates import LeafRole
+from tocsin.founding.certificates import LeafRole
 from tocsin.node.rpc import errors
 from tocsin.node.rpc.authorize import Gate, Role
 from tocsin.node.rpc.credentials import ServerIdentity, TlsIdentity, channel_credentials, target_name

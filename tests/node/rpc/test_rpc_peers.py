@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from tests.certificates import NOW, Register, make_member
-from tocsin.cli.founding.certificates import LeafRole
+from tocsin.founding.certificates import LeafRole
 from tocsin.node.model import MemberId, PartialRequest
 from tocsin.node.ports import PeerError
 from tocsin.node.rpc.authorize import Gate

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random  # noqa: TID251 - demonstration data must repeat under a seed and protects nothing
 
-NAMES = ("Aster", "Borealis", "Cinder", "Dune", "Ember", "Fjord", "Glade", "Harbor", "Islet", "Juniper")
+from tocsin.localnet.federation import MEMBER_NAMES
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _JA4 = ("t13d1516h2_8daaf6152771_e5627efa2ab1", "t13d1715h2_5b57614c22b0_3d5424432f57")
@@ -90,7 +90,7 @@ def generate(members: int, seed: int, prompts: Sequence[str] = (), benign: int =
     families = [(_par(random), _iban(random)) for _ in range(benign // 8)]
     return [
         Provider(
-            NAMES[number],
+            MEMBER_NAMES[number],
             tuple(
                 _shuffled(
                     random,

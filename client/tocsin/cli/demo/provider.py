@@ -20,11 +20,11 @@ from time import process_time
 
 from tocsin.client import Client, ReportDraft
 from tocsin.client.system import monotonic
-from tocsin.detect.indicators_file import read_indicators
-from tocsin.detect.ingesting import Options
-from tocsin.detect.ingesting import ingest as run
 from tocsin.indicators.ptf1.common_list import shipped
 from tocsin.indicators.registry import CURRENT, Mode, Observable, Refused, observable
+from tocsin.ingest.indicators_file import read_indicators
+from tocsin.ingest.ingesting import Options
+from tocsin.ingest.ingesting import ingest as run
 from tocsin.sealing.label import AbuseKind, Report, bucket_range
 
 INDICATORS = "indicators.parquet"

@@ -19,16 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tocsin.cli.demo.federation import Home, Nodes, found
 from tocsin.cli.demo.population import Provider, generate, write
 from tocsin.cli.demo.provider import holdings
 from tocsin.cli.demo.views import evaluator, non_holder, thief
 from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
 from tocsin.client.system import monotonic, pause
-from tocsin.detect.prompts import read_prompts
 from tocsin.indicators.ptf1.bands import BANDS
 from tocsin.indicators.registry import KeyClass
+from tocsin.ingest.prompts import read_prompts
+from tocsin.localnet.federation import Home, Nodes, found
 
 BUDGET = 100_000
 _FOLLOW_SECONDS = 30

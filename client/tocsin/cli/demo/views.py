@@ -11,8 +11,8 @@ from collections.abc import Container, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from tocsin.cli.demo.federation import Home
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.federation import Home
 from tocsin.tlog.entry import parse_header
 
 

@@ -1,1 +1,0 @@
-"""Detection inside a member, over its own accounts."""

@@ -1,1 +1,0 @@
-"""Adapters: what a provider already logs, read as exchanges."""

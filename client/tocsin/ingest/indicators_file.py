@@ -1,0 +1,156 @@
+"""The file of indicators that `tocsin ingest` writes: Parquet, one row for one value of an account in a window.
+
+1. Columns: account, type, value, exchanges (of the account in the window), conversations (those that a skeleton was
+   found in; else those sampled), first_seen and last_seen (of the account, unix seconds), window (its first second).
+2. A skeleton held by more than X % of the accounts, and by 50 at least, is what everybody here writes: refused as
+   `template.local`.
+3. A skeleton that is one account's level with bands and another's without is read once, with bands.
+4. DuckDB does it on disk where it must, loads no extension, and reads nothing but the named files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from tocsin.ingest.parquet import LOCKED, one_file
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOCAL = "template.local"
+LOCAL_ACCOUNTS = 50
+"""A skeleton that fewer accounts hold is never refused as local (rule 2)."""
+_ROWS = 4_096
+"""In a row group, which is held in memory: skeletons are up to 44 KB."""
+
+# One value under the two names that its text may have (PTF1.md §6); digests stand for values, which may be long.
+_MACRO = "CREATE TEMP MACRO digest_of(text) AS md5(replace(text, 'ptf1-exact:', 'ptf1:'))"
+_LOAD = """
+CREATE TEMP TABLE found AS SELECT *, digest_of(value) AS digest FROM read_json(?, format='newline_delimited', columns={
+    account: 'VARCHAR', type: 'VARCHAR', value: 'VARCHAR', exchanges: 'BIGINT', conversations: 'BIGINT',
+    first_seen: 'BIGINT', last_seen: 'BIGINT', "window": 'BIGINT'})
+"""
+_FIND_LOCAL = """
+CREATE TEMP TABLE local AS SELECT type, digest FROM found WHERE type IN ('prompt.template', 'client.system')
+GROUP BY type, digest HAVING count(DISTINCT account) > ?
+"""
+_COUNT_LOCAL = "SELECT type, count(*) FROM found SEMI JOIN local USING (type, digest) GROUP BY type"
+# Not sorted: rows come account by account, and to sort long values takes more memory than there is.
+_WRITE = "SELECT * EXCLUDE digest FROM found ANTI JOIN local USING (type, digest)"
+# An account's exchanges are the same in each row of one window: windows add up, rows do not.
+_GATHER = """
+CREATE TEMP TABLE gathered AS
+WITH each AS (
+    SELECT account, type, digest_of(value) AS digest, "window", max(exchanges) AS exchanges,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen, min(file_row_number) AS place,
+        min(file_row_number) FILTER (NOT starts_with(value, 'ptf1-exact:')) AS best
+    FROM read_parquet(?, file_row_number = true)
+    WHERE ? OR account IN (SELECT unnest(?::VARCHAR[]))
+    GROUP BY account, type, digest, "window"
+)
+SELECT min(place) AS place, coalesce(min(best), min(place)) AS best, list_sort(list(DISTINCT account)) AS accounts,
+    sum(exchanges) AS exchanges, min(first_seen) AS first_seen, max(last_seen) AS last_seen
+FROM each GROUP BY type, digest
+"""
+_READ = """
+SELECT place + 1, type, value, accounts, gathered.exchanges, gathered.first_seen, gathered.last_seen
+FROM read_parquet(?, file_row_number = true) AS rows JOIN gathered ON rows.file_row_number = gathered.best
+"""
+
+
+class BadIndicators(ValueError):
+    """A file that is no file of indicators; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """One value and the accounts that hold it, of those that were asked for. Nothing of a user's is in the repr."""
+
+    row: int
+    """Of the first row that holds it, from 1."""
+    type: str
+    value: str = field(repr=False)
+    accounts: tuple[str, ...] = field(repr=False)
+    exchanges: int
+    first_seen: int
+    last_seen: int
+
+
+def write_indicators(parts: Sequence[Path], out: Path, accounts: int, local_percent: float) -> dict[str, int]:
+    """Make the Parquet file `out` out of JSON lines; return how many skeletons of each type rule 2 refused.
+
+    The folder of the parts, of which there is one at least, is used for scratch files; it is on the disk of `out`.
+    """
+    scratch = parts[0].with_name("indicators.parquet")
+    needed = max(LOCAL_ACCOUNTS - 1, accounts * local_percent / 100)
+    with _connected(parts[0].parent) as connection:
+        connection.execute(_LOAD, [[str(each) for each in parts]])
+        connection.execute(_FIND_LOCAL, [needed])
+        refused = connection.execute(_COUNT_LOCAL).fetchall()
+        connection.sql(_WRITE).write_parquet(str(scratch), compression="zstd", row_group_size=_ROWS)
+    scratch.chmod(0o600)
+    # A link, unlike a rename, never takes the place of a file that came meanwhile.
+    out.hardlink_to(scratch)
+    return {str(type): int(count) for type, count in refused}
+
+
+def read_indicators(path: Path, accounts: Collection[str] | None = None) -> list[Indicator]:
+    """Return every value of the named accounts, or of all, once for all windows. Raises `BadIndicators`."""
+    name = one_file(str(path))
+    with _reading(path) as connection:
+        connection.execute(_GATHER, [name, accounts is None, sorted(accounts or ())])
+        rows = connection.execute(_READ, [name]).fetchall()
+    return [
+        Indicator(int(row[0]), str(row[1]), str(row[2]), tuple(row[3]), int(row[4]), int(row[5]), int(row[6]))
+        for row in sorted(rows)
+    ]
+
+
+def accounts_of(path: Path) -> frozenset[str]:
+    """Return the accounts of a file of indicators. Raises `BadIndicators`."""
+    with _reading(path) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT account FROM read_parquet(?)", [one_file(str(path))]
+        ).fetchall()
+    return frozenset(str(row[0]) for row in rows)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    duckdb = _duckdb()
+    if not path.is_file():
+        raise BadIndicators(f"{path} does not exist")
+    try:
+        # What does not fit into memory is spilled: account ids, so into a folder that nobody else may enter.
+        with TemporaryDirectory(prefix="tocsin-") as scratch, _connected(Path(scratch)) as connection:
+            yield connection
+    except duckdb.OutOfMemoryException:
+        raise BadIndicators(
+            f"{path}: is too large to be read at once; name fewer accounts with --accounts"
+        ) from None
+    except duckdb.Error:
+        # DuckDB's message may quote values.
+        raise BadIndicators(f"{path}: is no file of indicators, such as `tocsin ingest` writes") from None
+
+
+def _duckdb() -> ModuleType:
+    try:
+        import duckdb
+    except ImportError:
+        raise BadIndicators(
+            "files of indicators need the extra `detect`: pip install 'tocsin[detect]'"
+        ) from None
+    return duckdb
+
+
+def _connected(scratch: Path) -> duckdb.DuckDBPyConnection:
+    config = LOCKED | {"threads": 2, "temp_directory": str(scratch / "duckdb")}
+    connection: duckdb.DuckDBPyConnection = _duckdb().connect(config=config)
+    connection.execute(_MACRO)
+    return connection

@@ -1,0 +1,352 @@
+"""`tocsin ingest`: logs to indicators, on several cores, in memory that does not grow with the logs.
+
+1. Phase 1 reads the pieces of the logs; a worker takes one piece after the other and spills (see `sampling`).
+2. Phase 2 settles the partitions; a worker takes one after the other (see `settling`).
+3. Then all is put into one Parquet file. It is there whole or not at all, and so is the state.
+4. Spilled texts are sealed under a key that only this run holds, in a folder beside the output that is removed at the
+   end, also after an error, an interrupt or SIGTERM, for which the command raises; workers are ended first. Only a run
+   that is killed otherwise leaves it, `.tocsin-ingest-*`, to be removed by hand.
+5. With a state, a log that an earlier run read is not read again (see `seen`). Where there is one, a run that could
+   read nothing new writes all the same: what is in the state.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import orjson
+
+from tocsin.client.system import random_bytes
+from tocsin.indicators.ptf1.account import MAX_SAMPLE, BadSample
+from tocsin.indicators.ptf1.common_list import CommonList
+from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.refusal import Mode
+from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest import files, reading
+from tocsin.ingest import state as states
+from tocsin.ingest.formats import FieldMap
+from tocsin.ingest.indicators_file import LOCAL, write_indicators
+from tocsin.ingest.report import to_tell
+from tocsin.ingest.sampling import DEFAULT_K, DEFAULT_WINDOW_DAYS, MAX_ACCOUNTS, Sampler
+from tocsin.ingest.seen import Seen
+from tocsin.ingest.settling import Settings, Settler, Tally, as_objects
+from tocsin.ingest.spilling import KEY_BYTES, PARTITIONS, BadSpill, Spill
+
+SHOWN = 20
+"""How many bad lines are told word for word, besides what concerns a whole file."""
+ALIKE = 3
+"""How many of them of one file and rule, at most."""
+LONG_TO_COMPARE = 1 << 30
+"""Bytes of logs; of less nobody waits for the comparison with a state."""
+_PIECES_EACH = 4
+_TOLD_RECORDS = 4_096
+_TOLD_SECONDS = 0.5
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+Told = Callable[[str, int, int], None]
+"""Called with what is done (`records`, for one), how many are done, and how many there are (0 where nobody knows)."""
+
+
+class BadOptions(ValueError):
+    """Options of a run that cannot be; the message names the option."""
+
+
+class BadOut(ValueError):
+    """An output that cannot be written; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is made. `format` is a format's name, `auto` or a field map."""
+
+    common: CommonList
+    format: str | FieldMap = reading.AUTO
+    k: int = DEFAULT_K
+    window_days: int = DEFAULT_WINDOW_DAYS
+    local_percent: float = 5.0
+    state: Path | None = None
+    workers: int = 2
+    strict: bool = False
+    mode: Mode = Mode.LIVE
+    max_accounts: int = MAX_ACCOUNTS
+
+    def __post_init__(self) -> None:
+        for name, value, most in (
+            ("k", self.k, MAX_SAMPLE),
+            ("window-days", self.window_days, 366),
+            ("workers", self.workers, 256),
+        ):
+            if not 1 <= value <= most:
+                raise BadOptions(f"--{name} must be 1 to {most}")
+        if not 0 < self.local_percent <= 100:
+            raise BadOptions("--local-percent must be more than 0 and at most 100")
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did. With `written` False nothing was: it met bad lines, and was strict or could read no other, now or
+    before."""
+
+    counts: reading.Counts = field(default_factory=reading.Counts)
+    bad: list[reading.BadLine] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Files of the folders that are no logs by their endings, by ending."""
+    read_before: int = 0
+    """Files that earlier runs with the state read."""
+    continued: int = 0
+    """Files that grew since an earlier run with the state; what came with it was read."""
+    changed: list[str] = field(default_factory=list)
+    """Files that were cut, refilled or replaced after they were read: a state does not remember them."""
+    forgotten: int = 0
+    """Files that the state has no room to remember."""
+    written: bool = False
+    peak_mib: float = 0.0
+    """The most memory of all processes of the hungrier phase together."""
+
+
+def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None = None) -> Summary:
+    """Make the file of indicators `out` of logs. Raises `Unreadable`, `BadState`, `BadSpill`, `BadOut`."""
+    report = told or (lambda what, done, total: None)
+    summary = Summary()
+    with _scratch(out) as scratch, _state(options) as state:
+        folder = Path(scratch)
+        (folder / "spill").mkdir()
+        run = _Run(
+            folder,
+            random_bytes(KEY_BYTES),
+            Settings(
+                random_bytes(KEY_BYTES) if state is None else state.key,
+                options.k,
+                options.window_days,
+                options.common,
+                options.mode,
+            ),
+            options,
+            state,
+        )
+        found = files.find(inputs)
+        summary.passed_over = found.passed_over
+        seen = None if state is None else Seen(state)
+        sources = found.sources
+        if seen is not None:
+            sources = seen.rest_of(sources, partial(_compared, report))
+            summary.read_before, summary.continued = seen.passed_over, seen.continued
+        pieces = reading.cut(sources, options.workers * _PIECES_EACH)
+        # Another process has another standard input.
+        inline = options.workers == 1 or any(each.path == reading.STANDARD_INPUT for each in pieces)
+        read = _spread(1 if inline else options.workers, _read, run, pieces, "records", report)
+        for each in read:
+            summary.counts.merge(each.counts)
+            summary.peak_mib += each.peak_mib
+        order = {each.path: place for place, each in enumerate(pieces)}
+        summary.bad = to_tell([each.bad for each in read], order, SHOWN, ALIKE)
+        unbroken = summary.counts.used - summary.counts.broken
+        if seen is not None:
+            summary.changed = sorted(seen.changed(unbroken))
+        any_read = summary.counts.records or summary.read_before or summary.continued
+        if summary.counts.bad and (options.strict or not any_read):
+            return summary
+        peak = 0.0
+        try:
+            settled = _spread(options.workers, _settle, run, list(range(PARTITIONS)), "partitions", report)
+        except BadSpill as error:
+            if state is not None and error.path.parent == state.samples:
+                raise states.BadState(f"{error}; {states.ELSE}") from None
+            raise
+        except BadSample as error:
+            raise states.BadState(f"{options.state}: {error}; {states.ELSE}") from None
+        for tally, more in settled:
+            summary.tally.merge(tally)
+            peak += more
+        parts = sorted(folder.glob("rows-*"))
+        local = write_indicators(parts, out, summary.tally.accounts, options.local_percent)
+        for type, count in local.items():
+            summary.tally.values[type] -= count
+            summary.tally.kept -= count
+            summary.tally.refused[LOCAL] += count
+        if state is not None and seen is not None:
+            seen.write(unbroken.difference(summary.changed))
+            state.put_in_place()
+            summary.forgotten = seen.forgotten
+        own = _peak()
+        summary.peak_mib = own + (max(summary.peak_mib, peak) if options.workers > 1 else 0)
+        summary.written = True
+    return summary
+
+
+def _compared(told: Told, done: int, total: int) -> None:
+    if total >= LONG_TO_COMPARE:
+        told("MiB compared", done >> 20, total >> 20)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every worker knows."""
+
+    folder: Path
+    key: bytes = field(repr=False)
+    settings: Settings
+    options: Options
+    state: states.State | None
+
+
+@dataclass(slots=True)
+class _Read:
+    counts: reading.Counts
+    bad: reading.BadLines
+    peak_mib: float
+
+
+class _Shared:
+    """What the workers of one phase share: whose turn it is, and how much is done."""
+
+    def __init__(self, context: Any = multiprocessing) -> None:
+        self._next, self._done = context.Value("q", 0), context.Value("q", 0)
+
+    def next(self) -> int:
+        with self._next.get_lock():
+            place = self._next.value
+            self._next.value = place + 1
+        return int(place)
+
+    def more(self, count: int) -> None:
+        with self._done.get_lock():
+            self._done.value += count
+
+    def done(self) -> int:
+        return int(self._done.value)
+
+
+_shared: list[_Shared] = []
+"""In a worker: what it shares with the others. It can be handed over only where a process starts."""
+
+
+def _start(shared: _Shared) -> None:
+    _shared[:] = [shared]
+
+
+def _spread(
+    workers: int,
+    work: Callable[[_Run, Sequence[_Item], int], _Result],
+    run: _Run,
+    items: Sequence[_Item],
+    what: str,
+    told: Told,
+) -> list[_Result]:
+    """Let workers do items, each takes the next when it is done with one; return what each of them made."""
+    total = len(items) if what == "partitions" else 0
+    told(what, 0, total)  # so that whoever tells the rate knows when the phase began
+    if workers == 1:
+        shared = _Shared()
+        _start(shared)
+        result = work(run, items, 0)
+        told(what, shared.done(), total)
+        return [result]
+    # Not forked: a progress bar is a thread, and a fork with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    shared = _Shared(context)
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, context, _start, (shared,)) as pool:
+        try:
+            futures: list[Future[_Result]] = []
+            futures.extend(pool.submit(work, run, items, number) for number in range(workers))
+            waiting = set(futures)
+            while waiting:
+                ended, waiting = wait(waiting, _TOLD_SECONDS, FIRST_COMPLETED)
+                told(what, shared.done(), total)
+                for each in ended:
+                    each.result()
+            return [each.result() for each in futures]
+        except BaseException:
+            # Leaving the pool would wait until the workers are done with what they are at.
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _turns(items: Sequence[_Item]) -> Iterator[_Item]:
+    while (place := _shared[0].next()) < len(items):
+        yield items[place]
+
+
+def _read(run: _Run, pieces: Sequence[reading.Piece], worker: int) -> _Read:
+    """Phase 1, one worker's share."""
+    counts, bad = reading.Counts(), reading.BadLines(SHOWN * ALIKE, ALIKE)
+    spill = Spill(run.folder / "spill", worker, run.key)
+    options = run.options
+    sampler = Sampler(run.settings.key, spill, options.k, options.window_days, options.max_accounts)
+    for piece in _turns(pieces):
+        records = reading.read(piece, options.format, bad, counts)
+        while took := sampler.take(islice(records, _TOLD_RECORDS)):
+            _shared[0].more(took)
+    sampler.flush()
+    spill.close()
+    return _Read(counts, bad, _peak())
+
+
+def _settle(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, float]:
+    """Phase 2, one worker's share."""
+    tally = Tally()
+    settler = Settler(run.settings, Shingler(CURRENT))
+    state = run.state
+    kept = None if state is None else states.Keeper(state, worker)
+    earlier = None if state is None else (state.samples, state.sealing_key)
+    handle = os.open(run.folder / f"rows-{worker}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+        for number in _turns(partitions):
+            rows = settler.partition(number, (run.folder / "spill", run.key), tally, earlier, kept)
+            for row in as_objects(rows):
+                file.write(orjson.dumps(row) + b"\n")
+            _shared[0].more(1)
+    if kept is not None:
+        kept.close()
+    return tally, _peak()
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[str]:
+    if out.is_dir():
+        raise BadOut(f"{out} is a folder: name a file in it")
+    if os.path.lexists(out):
+        raise BadOut(f"{out} exists already: name a new file, nothing is written over")
+    if not out.parent.exists():
+        raise BadOut(f"{out.parent} does not exist: make it first, or name another folder's file")
+    try:
+        scratch = TemporaryDirectory(prefix=".tocsin-ingest-", dir=out.parent)
+    except OSError as error:
+        raise BadOut(
+            f"{out.parent}: cannot be written to ({error.strerror}); name another folder's file"
+        ) from None
+    with scratch as folder:
+        yield folder
+
+
+@contextmanager
+def _state(options: Options) -> Iterator[states.State | None]:
+    if options.state is None:
+        yield None
+        return
+    with states.opened(options.state, options.k, options.window_days) as state:
+        yield state
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024 if sys.platform != "darwin" else 1 << 20
+    )

@@ -1,0 +1,1 @@
+"""A federation of real node processes on this machine, for the demonstration, tests and benchmarks."""

@@ -1,0 +1,199 @@
+"""A federation on this machine: founded in a folder, run as real node processes on loopback ports.
+
+1. Everything is what a real federation has: keys, CAs, a signed charter, mutual TLS. Only the dealer is one process.
+2. A node's log goes to `node.log` in its folder; its standard output carries the one line that says it serves.
+3. Leaving the context stops every process: SIGTERM first, SIGKILL for what has not gone within the grace.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tocsin.charter.document import Mode
+from tocsin.charter.envelope import SignedCharter
+from tocsin.client.system import monotonic, now
+from tocsin.founding.charters import draft, install, sign, write_dealt
+from tocsin.founding.keys import Seats, deal
+from tocsin.founding.members import init_member
+from tocsin.indicators.registry import KeyClass
+
+FEDERATION = "demo.example"
+MEMBER_NAMES = (
+    "Aster",
+    "Borealis",
+    "Cinder",
+    "Dune",
+    "Ember",
+    "Fjord",
+    "Glade",
+    "Harbor",
+    "Islet",
+    "Juniper",
+)
+START_SECONDS = 30
+GRACE_SECONDS = 15
+
+
+class NodeDidNotStart(RuntimeError):
+    """A node process ended or stayed silent; the end of its log is noted with it."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """One member's folder and identity."""
+
+    name: str
+    id: bytes
+    folder: Path
+    port: int
+
+    @property
+    def client(self) -> Path:
+        """The folder that `Client.connect` takes."""
+        return self.folder / "client"
+
+    @property
+    def log(self) -> Path:
+        """Where the node's log goes."""
+        return self.folder / "node" / "node.log"
+
+
+def found(
+    folder: Path,
+    members: int,
+    *,
+    committee: int,
+    threshold: int,
+    tick_seconds: int = 1,
+    budgets: Mapping[KeyClass, int] | None = None,
+    mode: Mode = "test",
+) -> list[Home]:
+    """Found a federation of `members` in `folder`: member folders, a dealt and signed charter, all installed."""
+    start = now()
+    ports = _free_ports(members)
+    homes, cards = [], []
+    for number, port in enumerate(ports):
+        name = MEMBER_NAMES[number]
+        card = init_member(folder / name.lower(), FEDERATION, name, f"127.0.0.1:{port}", start)
+        cards.append(card)
+        homes.append(Home(name, card.member.id, folder / name.lower(), port))
+    seats = Seats([home.id for home in homes[:committee]], threshold, budgets or {})
+    charter, shares = deal(draft(cards, FEDERATION, mode, tick_seconds, start), seats)
+    write_dealt(folder / "dealt", charter, shares)
+    signed = SignedCharter(charter.encode(), ())
+    for home in homes:
+        signed = sign(home.folder, signed)
+    for home in homes:
+        install(home.folder, signed, folder / "dealt" / "shares", start)
+    return homes
+
+
+@dataclass
+class Nodes:
+    """The running node processes of a founded federation, by member name."""
+
+    homes: Sequence[Home]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    started_seconds: float = 0.0
+
+    def __enter__(self) -> Self:
+        """Start every node and wait until all serve."""
+        began = monotonic()
+        try:
+            for home in self.homes:
+                self.launch(home)
+            for home in self.homes:
+                self.await_serving(home)
+        except BaseException:
+            self.stop()
+            raise
+        self.started_seconds = monotonic() - began
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def launch(self, home: Home) -> None:
+        """Start one node without waiting for it."""
+        with home.log.open("ab") as log:
+            self.processes[home.name] = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                [
+                    sys.executable,
+                    "-m",
+                    "tocsin.cli.main",
+                    "node",
+                    "run",
+                    "--config",
+                    str(home.folder / "node" / "node.toml"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                start_new_session=True,  # Ctrl-C reaches the demonstration, which then stops its nodes in order
+            )
+
+    def await_serving(self, home: Home) -> None:
+        """Wait for the line that says the node serves. Raises NodeDidNotStart."""
+        process = self.processes[home.name]
+        deadline = monotonic() + START_SECONDS
+        stdout = process.stdout
+        if stdout is None:
+            raise NodeDidNotStart(f"{home.name}: its standard output is not a pipe")
+        while (left := deadline - monotonic()) > 0:
+            ready, _, _ = select.select([stdout], [], [], left)
+            line = stdout.readline() if ready else b""
+            if not line:
+                break
+            if json.loads(line).get("event") == "serving":
+                return
+        tail = home.log.read_text(errors="replace")[-2000:] if home.log.exists() else ""
+        failure = NodeDidNotStart(f"the node of {home.name} does not serve; the end of {home.log}:")
+        for each in tail.splitlines():
+            failure.add_note(each)
+        raise failure
+
+    def stop_one(self, home: Home, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Stop one node; returns its exit code (negative for a signal)."""
+        self.processes[home.name].send_signal(sign)
+        return self._await_exit(home)
+
+    def stop(self) -> dict[str, int]:
+        """Stop every node at once; returns exit codes by name."""
+        for process in self.processes.values():
+            process.terminate()
+        return {home.name: self._await_exit(home) for home in self.homes if home.name in self.processes}
+
+    def _await_exit(self, home: Home) -> int:
+        process = self.processes.pop(home.name)
+        try:
+            code = process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        return code
+
+
+def _free_ports(count: int) -> list[int]:
+    """Loopback ports that are free now; they are held together while chosen, so they differ."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
