@@ -25,8 +25,8 @@ from tocsin.localnet.federation import Nodes
 from tocsin.node.keys import load_identity
 from tocsin.node.model import MemberId
 from tocsin.node.rpc.peers import GrpcPeers
-from tocsin.node.service.changes import Changes
-from tocsin.node.service.following import Following
+from tocsin.node.service.following.schedule import Following
+from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.system import system_random
 
 NAME = "follow"
@@ -43,7 +43,7 @@ async def catch_up(member: Member, origin: MemberId, curve: ThreadPoolExecutor) 
         monotonic=member.clock.monotonic,
     )
     following = Following(
-        member.id, member.membership, member.storing, member.signer, peers, member.publishing, Changes(),
+        member.id, member.membership, member.gateway, member.signer, peers, member.publishing, ChangeNotifications(),
         member.clock, system_random, curve,
     )  # fmt: skip
     await peers.checkpoints(origin)  # the connection stands before the clock starts
@@ -86,8 +86,8 @@ def main() -> None:
                 used = time.process_time()
                 took = member.run(catch_up(member, MemberId(origin.id), curve))
                 spent += time.process_time() - used
-                with member.store.read() as reading:
-                    if reading.tip(MemberId(origin.id)).size < entries:
+                with member.store.read() as snapshot:
+                    if snapshot.tip(MemberId(origin.id)).size < entries:
                         raise RuntimeError("the follower did not catch up")
             return entries / took
 

@@ -33,8 +33,8 @@ from tocsin.client.watching import join
 from tocsin.indicators.registry import TYPES
 from tocsin.localnet.federation import Home
 from tocsin.node.model import MemberId
-from tocsin.node.service.changes import Changes
 from tocsin.node.service.looking_up import LookingUp
+from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.storage import tables
 from tocsin.node.storage.sqlite import SqliteBackend
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
@@ -96,7 +96,12 @@ def look_ups(sizes: Sequence[int], rounds: int, values: int) -> tuple[list[measu
             fill(path, writers, size, known[: size // len(writers)])
             with opened(home, f"sqlite:///{path}") as member:
                 service = LookingUp(
-                    member.id, member.membership, member.storing, Changes(), member.clock, lambda: 2**31
+                    member.id,
+                    member.membership,
+                    member.gateway,
+                    ChangeNotifications(),
+                    member.clock,
+                    lambda: 2**31,
                 )
                 took, used = [], []
                 for turn in range(rounds + 1):

@@ -61,8 +61,8 @@ def compare(
             member.publish(work)
             rate = count / (time.perf_counter() - began)
             spent += time.process_time() - used
-            with member.store.read() as reading:
-                if reading.tip(member.id).size < count:
+            with member.store.read() as snapshot:
+                if snapshot.tip(member.id).size < count:
                     raise RuntimeError("not everything was sequenced")
         return rate
 

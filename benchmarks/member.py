@@ -21,11 +21,11 @@ from tocsin.node.keys import NodeKeys, NodeSigner, open_keys, read_charter
 from tocsin.node.model import MemberId
 from tocsin.node.ops import collector
 from tocsin.node.ports import PeerError, Store
-from tocsin.node.service.changes import Changes
+from tocsin.node.service.group_commit import GroupCommitWriter
 from tocsin.node.service.membership import Membership
+from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.publishing import Publishing, PublishingSettings
-from tocsin.node.service.storing import Storing
-from tocsin.node.service.writer import Writer
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.node.storage.open import open_store
 from tocsin.node.system import SystemClock, system_random
 from tocsin.tlog.entry import BODY_BYTES, Entry, parse_body, sealed_header, weeks_after
@@ -56,7 +56,7 @@ class Member:
     signer: NodeSigner
     clock: SystemClock
     store: Store
-    storing: Storing
+    gateway: StoreGateway
     membership: Membership
     publishing: Publishing
     loop: asyncio.AbstractEventLoop
@@ -75,8 +75,8 @@ class Member:
         for batch in batches:
             self.run(self.publishing.submit(os.urandom(16), batch))
         while self.run(self.publishing.tick()).appended:
-            with self.store.read() as reading:
-                if not reading.waiting():
+            with self.store.read() as snapshot:
+                if not snapshot.waiting():
                     return
 
 
@@ -89,21 +89,21 @@ def opened(home: Home, url: str | None = None) -> Iterator[Member]:
         keys, clock = open_keys(config), SystemClock()
         store = open_store(url or config.database_url, config.federation, config.member_id)
         closing.callback(store.close)
-        writer = Writer(store, clock)
+        writer = GroupCommitWriter(store, clock)
         closing.callback(writer.close)
-        storing = Storing(store, writer, closing.enter_context(ThreadPoolExecutor(4)))
+        gateway = StoreGateway(store, writer, closing.enter_context(ThreadPoolExecutor(4)))
         member = MemberId(config.member_id)
-        membership = Membership(config.federation, member, bytes.fromhex(config.charter_pin), storing, clock)
+        membership = Membership(config.federation, member, bytes.fromhex(config.charter_pin), gateway, clock)
         membership.load(read_charter(config))
         loop = asyncio.new_event_loop()
         closing.callback(loop.close)
         signer = NodeSigner(keys)
         publishing = Publishing(
-            member, membership, storing, signer, Blank(), Changes(), clock, system_random,
+            member, membership, gateway, signer, Blank(), ChangeNotifications(), clock, system_random,
             PublishingSettings(tick_seconds=60),
         )  # fmt: skip
-        collector.settle()
-        yield Member(config, keys, signer, clock, store, storing, membership, publishing, loop)
+        collector.tune()
+        yield Member(config, keys, signer, clock, store, gateway, membership, publishing, loop)
 
 
 def sealed_entries(charter_period: int, now: int, count: int) -> list[Entry]:

@@ -21,18 +21,18 @@ from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
 from tocsin.founding.certificates import make_authority
 from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 from tocsin.node.ports import PeerError, Store
-from tocsin.node.service.changes import Changes
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.evaluating import Evaluating
-from tocsin.node.service.following import Following, FollowingSettings
+from tocsin.node.service.following.schedule import Following, FollowingSettings
+from tocsin.node.service.group_commit import GroupCommitWriter
+from tocsin.node.service.log_reader import LogReader
 from tocsin.node.service.looking_up import LookingUp
 from tocsin.node.service.membership import Membership
+from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.publishing import Publishing, PublishingSettings
-from tocsin.node.service.reading import LogReading
 from tocsin.node.service.relaying import Relaying
-from tocsin.node.service.status import Standing
-from tocsin.node.service.storing import Storing
-from tocsin.node.service.writer import Writer
+from tocsin.node.service.status import StatusReporter
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.node.storage.memory import MemoryStore
 from tocsin.oprf import shares, threshold
 from tocsin.oprf.group import Scalar, random_scalar
@@ -123,18 +123,18 @@ class Wire:
         return await _refusing(member, self._node(member).evaluating.budgets(self._me))
 
     async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
-        listed = await _refusing(member, self._node(member).reading.checkpoints())
+        listed = await _refusing(member, self._node(member).snapshot.checkpoints())
         notes = {each.writer: each.checkpoint for each in listed}
         return self.shown(member, notes) if self.shown else notes
 
     async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:
-        sent = await _refusing(member, self._node(member).reading.entries(writer, start, limit))
+        sent = await _refusing(member, self._node(member).snapshot.entries(writer, start, limit))
         return self.sent(member, sent) if self.sent else sent
 
     async def consistency(
         self, member: MemberId, writer: MemberId, old_size: int, new_size: int
     ) -> list[Hash]:
-        return await _refusing(member, self._node(member).reading.consistency(writer, old_size, new_size))
+        return await _refusing(member, self._node(member).snapshot.consistency(writer, old_size, new_size))
 
     async def charters(self, member: MemberId, first_version: int) -> list[bytes]:
         return await _refusing(member, self._node(member).membership.charters(first_version))
@@ -159,17 +159,17 @@ class Node:
     id: MemberId
     keys: Keys
     store: Store
-    writer: Writer
-    storing: Storing
+    writer: GroupCommitWriter
+    gateway: StoreGateway
     wire: Wire
     membership: Membership
     evaluating: Evaluating
     relaying: Relaying
     publishing: Publishing
     following: Following
-    reading: LogReading
+    snapshot: LogReader
     looking_up: LookingUp
-    standing: Standing
+    status: StatusReporter
 
 
 @dataclass
@@ -185,7 +185,7 @@ class Federation:
     nodes: dict[MemberId, Node] = field(default_factory=dict)
     faces: dict[tuple[MemberId, MemberId], Node] = field(default_factory=dict)
     """(asker, member) → another node that answers the asker in the member's name: two histories."""
-    opened: list[Writer] = field(default_factory=list)
+    opened: list[GroupCommitWriter] = field(default_factory=list)
 
     def __getitem__(self, number: int) -> Node:
         return self.nodes[member_id(number)]
@@ -204,55 +204,59 @@ class Federation:
         """Start a member's services on a store; they are not put in place of its node."""
         me, keys = member_id(number), keys_of(number)
         store = store if store is not None else MemoryStore(NAME, me)
-        writer = Writer(store, self.clock)
+        writer = GroupCommitWriter(store, self.clock)
         self.opened.append(writer)
-        storing = Storing(store, writer, self.executor)
-        wire, changes = Wire(self, me), Changes()
+        gateway = StoreGateway(store, writer, self.executor)
+        wire, notifications = Wire(self, me), ChangeNotifications()
         random = seeded(f"node {number} {len(self.opened)}")
-        membership = Membership(NAME, me, charter_hash(self.envelope.document), storing, self.clock)
+        membership = Membership(NAME, me, charter_hash(self.envelope.document), gateway, self.clock)
         held = {
             (key.key_class, key.epoch, seat): self.shares[seat - 1]
             for key in self.charter.classes
             for seat in key.seats_of(me)
         }
         evaluating = Evaluating(
-            me, membership, storing, keys, held, self.clock, random, self.executor, free_repeats=free_repeats
+            me, membership, gateway, keys, held, self.clock, random, self.executor, free_repeats=free_repeats
         )
         relaying = Relaying(
-            me, membership, evaluating, wire, storing, self.clock, self.executor, seat_deadline_s=2.0
+            me, membership, evaluating, wire, gateway, self.clock, self.executor, seat_deadline_s=2.0
         )
-        publisher = Publishing(me, membership, storing, keys, wire, changes, self.clock, random, publishing)
+        publisher = Publishing(
+            me, membership, gateway, keys, wire, notifications, self.clock, random, publishing
+        )
         follower = Following(
             me,
             membership,
-            storing,
+            gateway,
             keys,
             wire,
             publisher,
-            changes,
+            notifications,
             self.clock,
             random,
             self.executor,
             following,
         )
-        looking_up = LookingUp(me, membership, storing, changes, self.clock, lambda: publisher.expired_week)
-        standing = Standing(me, membership, storing, publisher, follower)
+        looking_up = LookingUp(
+            me, membership, gateway, notifications, self.clock, lambda: publisher.expired_week
+        )
+        status = StatusReporter(me, membership, gateway, publisher, follower)
         membership.load(self.envelope.encode())
         return Node(
             me,
             keys,
             store,
             writer,
-            storing,
+            gateway,
             wire,
             membership,
             evaluating,
             relaying,
             publisher,
             follower,
-            LogReading(storing),
+            LogReader(gateway),
             looking_up,
-            standing,
+            status,
         )
 
     async def tick_all(self) -> None:
@@ -330,9 +334,9 @@ def founded(
                 writer.close()
 
 
-def successor(federation: Federation, signers: Sequence[int], **changes: object) -> SignedCharter:
+def successor(federation: Federation, signers: Sequence[int], **notifications: object) -> SignedCharter:
     """Return version 2 with these changes, signed by these members."""
-    charter = replace(federation.charter, version=federation.charter.version + 1, **changes)  # type: ignore[arg-type] # the changes are fields of a charter
+    charter = replace(federation.charter, version=federation.charter.version + 1, **notifications)  # type: ignore[arg-type] # the changes are fields of a charter
     return sign_charter(charter, signers)
 
 

@@ -55,18 +55,18 @@ from tocsin.node.rpc.servicers import (
     MembershipServicer,
     PublishingServicer,
 )
-from tocsin.node.service.changes import Changes
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.evaluating import Evaluating
-from tocsin.node.service.following import Following, FollowingSettings
+from tocsin.node.service.following.schedule import Following, FollowingSettings
+from tocsin.node.service.group_commit import GroupCommitWriter
+from tocsin.node.service.log_reader import LogReader
 from tocsin.node.service.looking_up import LookingUp
 from tocsin.node.service.membership import Membership
+from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.publishing import OldHistory, Publishing, PublishingSettings
-from tocsin.node.service.reading import LogReading
 from tocsin.node.service.relaying import Relaying
-from tocsin.node.service.status import Standing
-from tocsin.node.service.storing import Storing
-from tocsin.node.service.writer import Writer
+from tocsin.node.service.status import StatusReporter
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.node.system import SystemClock, system_random
 from tocsin.oprf.group import LibsodiumMissing, Scalar, require_libsodium
 from tocsin.sealing.keyring import KeyringError
@@ -99,7 +99,7 @@ def run_node(config: NodeConfig) -> int:
     try:
         with ExitStack() as closing:
             node = _build(config, closing)
-            collector.settle()
+            collector.tune()
             asyncio.run(node.serve())
     except KeyboardInterrupt:
         return _fail(config, "interrupted", None, 130)
@@ -130,13 +130,13 @@ def _build(config: NodeConfig, closing: ExitStack) -> Node:
     clock = SystemClock()
     store = open_store(config.database_url, config.federation, config.member_id)
     closing.callback(store.close)
-    writer = Writer(store, clock)
+    writer = GroupCommitWriter(store, clock)
     closing.callback(writer.close)
     readers = closing.enter_context(ThreadPoolExecutor(READERS, "tocsin-reader"))
     curve = closing.enter_context(ThreadPoolExecutor(config.workers or os.cpu_count() or 1, "tocsin-curve"))
-    storing = Storing(store, writer, readers)
+    gateway = StoreGateway(store, writer, readers)
     membership = Membership(
-        config.federation, MemberId(config.member_id), bytes.fromhex(config.charter_pin), storing, clock
+        config.federation, MemberId(config.member_id), bytes.fromhex(config.charter_pin), gateway, clock
     )
     charter = membership.load(material.read_charter(config))
     material.check_keys(config, keys, charter)
@@ -145,7 +145,7 @@ def _build(config: NodeConfig, closing: ExitStack) -> Node:
         [member.ca for member in charter.members],
     )
     shares = dict(material.load_shares(config, keys, charter, clock.now()))
-    return Node(config, keys, clock, store, writer, storing, curve, membership, identity, shares)
+    return Node(config, keys, clock, store, writer, gateway, curve, membership, identity, shares)
 
 
 @dataclass
@@ -156,8 +156,8 @@ class Node:
     keys: material.NodeKeys
     clock: SystemClock
     store: Store
-    writer: Writer
-    storing: Storing
+    writer: GroupCommitWriter
+    gateway: StoreGateway
     curve: Executor
     membership: Membership
     identity: ServerIdentity
@@ -178,25 +178,25 @@ class Node:
         gate = Gate(member, lambda: self.membership.charter, self.clock.now)
         guard = Guard(gate, refused=audit.refused, incident=lambda: system_random(8).hex())
         signer = material.NodeSigner(self.keys)
-        changes = Changes()
+        notifications = ChangeNotifications()
         evaluating = Evaluating(
             member,
             self.membership,
-            self.storing,
+            self.gateway,
             signer,
             self.shares,
             self.clock,
             system_random,
             self.curve,
         )
-        relaying = Relaying(member, self.membership, evaluating, peers, self.storing, self.clock, self.curve)
+        relaying = Relaying(member, self.membership, evaluating, peers, self.gateway, self.clock, self.curve)
         publishing = Publishing(
             member,
             self.membership,
-            self.storing,
+            self.gateway,
             signer,
             peers,
-            changes,
+            notifications,
             self.clock,
             system_random,
             PublishingSettings(self.config.tick_seconds, self.config.cover_entries),
@@ -204,20 +204,20 @@ class Node:
         following = Following(
             member,
             self.membership,
-            self.storing,
+            self.gateway,
             signer,
             peers,
             publishing,
-            changes,
+            notifications,
             self.clock,
             system_random,
             self.curve,
             FollowingSettings(self.config.follow_seconds, self.config.follow_entries),
         )
         looking_up = LookingUp(
-            member, self.membership, self.storing, changes, self.clock, lambda: publishing.expired_week
+            member, self.membership, self.gateway, notifications, self.clock, lambda: publishing.expired_week
         )
-        standing = Standing(member, self.membership, self.storing, publishing, following)
+        status = StatusReporter(member, self.membership, self.gateway, publishing, following)
         health = Health(
             {
                 "store": self.store.healthy,
@@ -230,9 +230,9 @@ class Node:
             Servicers(
                 EvaluationServicer(evaluating, relaying, self.curve),
                 PublishingServicer(publishing),
-                LogServicer(LogReading(self.storing), looking_up),
+                LogServicer(LogReader(self.gateway), looking_up),
                 LookupServicer(looking_up),
-                MembershipServicer(self.membership, standing, software_version()),
+                MembershipServicer(self.membership, status, software_version()),
                 health.servicer,
             ),
         )

@@ -85,7 +85,7 @@ class Acknowledged:
 
 
 @dataclass(frozen=True)
-class Settlement:
+class SubmissionStatus:
     """What became of a submission or retraction: whether all of it is in a checkpoint, and the indices it got.
 
     `indices` are in the order of the submission and empty while anything of it waits. A retraction that covered nothing
@@ -176,7 +176,7 @@ class NewTags:
 class Append:
     """Everything one tick, or one step of following, commits: all of it or nothing.
 
-    `erase` are the indices of this log whose bodies go with it (targets of RETRACT entries). `settled` maps
+    `erase` are the indices of this log whose bodies go with it (targets of RETRACT entries). `assigned` maps
     a submission's idempotency key and position to the index given, for the node's own log only.
     """
 
@@ -188,5 +188,5 @@ class Append:
     checkpoint: bytes
     time: int
     erase: Sequence[int] = ()
-    settled: Mapping[tuple[bytes, int], int] = field(default_factory=dict)
-    settled_retractions: Sequence[bytes] = ()  # idempotency keys of retractions done in this tick
+    assigned: Mapping[tuple[bytes, int], int] = field(default_factory=dict)
+    completed_retractions: Sequence[bytes] = ()  # idempotency keys of retractions done in this tick

@@ -27,9 +27,9 @@ from tocsin.node.model import (
     PartialRequest,
     Pending,
     PendingRetraction,
-    Settlement,
     SignedPartial,
     Stored,
+    SubmissionStatus,
     TagHit,
 )
 from tocsin.tlog.entry import Entry
@@ -140,7 +140,7 @@ class Peers(Protocol):
         """Signed charter envelopes from a version on."""
 
 
-class Reading(Protocol):
+class Snapshot(Protocol):
     """One consistent view of the store."""
 
     def members(self) -> list[MemberId]:
@@ -173,7 +173,7 @@ class Reading(Protocol):
     def waiting(self) -> int:
         """How many entries are pending."""
 
-    def submission(self, idempotency_key: bytes) -> Settlement | None:
+    def submission(self, idempotency_key: bytes) -> SubmissionStatus | None:
         """What became of a submission or retraction; None for an unknown key."""
 
     def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
@@ -195,7 +195,7 @@ class Reading(Protocol):
         """The latest unix second any write recorded: what a clock may not fall far behind."""
 
 
-class Writing(Reading, Protocol):
+class Transaction(Snapshot, Protocol):
     """A write transaction; it also reads what it wrote."""
 
     def savepoint(self) -> AbstractContextManager[None]:
@@ -237,10 +237,10 @@ class Writing(Reading, Protocol):
 class Store(Protocol):
     """A node's durable state, bound to one federation and member when it is opened."""
 
-    def read(self) -> AbstractContextManager[Reading]:
+    def read(self) -> AbstractContextManager[Snapshot]:
         """One consistent view."""
 
-    def write(self) -> AbstractContextManager[Writing]:
+    def write(self) -> AbstractContextManager[Transaction]:
         """The one write transaction; durable when it is left without an exception."""
 
     def healthy(self) -> None:

@@ -254,11 +254,11 @@ def test_the_audit_trail_is_bounded_and_counts_what_it_holds_back() -> None:
     trail.refused("WRONG_ROLE", "/method: a client may not")
     details: list[str] = []
 
-    class Writing:
+    class Transaction:
         def record(self, kind: str, detail: str, evidence: bytes, time: int) -> None:
             details.append(detail)
 
-    written[-1](Writing())
+    written[-1](Transaction())
     assert "980 refusals" in details[0]
 
 

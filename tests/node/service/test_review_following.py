@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.federation import Federation, Node, founded, member_id
 from tocsin.node.ports import PeerError
-from tocsin.node.service.following import FollowingSettings
+from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.tlog.entry import WEEK_S
 
 PER_DAY = 48  # two an hour
@@ -33,7 +33,7 @@ def round_with(node: Node) -> str:
 
 
 def size_at(node: Node) -> int:
-    return node.storing.read_now(lambda reading: reading.tip(member_id(1)).size)
+    return node.gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)).size)
 
 
 def test_a_step_that_was_cut_off_is_not_counted(federation: Federation) -> None:

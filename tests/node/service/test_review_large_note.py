@@ -33,5 +33,5 @@ def test_it_is_refused_and_what_was_held_stays_readable() -> None:
         node.wire.shown = None
         asyncio.run(node.following.round(origin))
         assert node.following.peer(origin).problem == ""
-        tip = node.storing.read_now(lambda reading: reading.tip(origin))
+        tip = node.gateway.read_now(lambda snapshot: snapshot.tip(origin))
         assert open_note(federation.charter, origin, tip.checkpoint).checkpoint.size == tip.size > 0

@@ -48,7 +48,7 @@ def follow(node: Node, number: int) -> str:
 
 
 def check_tip(node: Node, size: int) -> None:
-    tip = node.storing.read_now(lambda reading: reading.tip(member_id(1)))
+    tip = node.gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)))
     assert tip.size == size
     open_note(node.membership.charter, member_id(1), tip.checkpoint)
 
@@ -95,5 +95,5 @@ def test_another_key_does_not_bring_another_history(
         liar.publishing._compared = True
         publish(federation, liar, count, *tags)
         assert follow(federation[2], 1) != ""
-        tip = federation[2].storing.read_now(lambda reading: reading.tip(member_id(1)))
+        tip = federation[2].gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)))
         assert tip.size == 3

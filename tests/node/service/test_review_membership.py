@@ -21,7 +21,7 @@ def federation() -> Iterator[Federation]:
 def evidence(node: Node) -> list[tuple[SignedCharter, SignedCharter]]:
     """Return the pairs of envelopes that a node keeps."""
     kept = []
-    for _, kind, _, data in node.storing.read_now(lambda reading: reading.audit(99)):
+    for _, kind, _, data in node.gateway.read_now(lambda snapshot: snapshot.audit(99)):
         if kind == "two-charters":
             size = int.from_bytes(data[:4], "big")
             kept.append((parse_envelope(data[4 : 4 + size]), parse_envelope(data[8 + size :])))

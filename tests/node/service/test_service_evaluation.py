@@ -126,7 +126,7 @@ def test_the_budget_is_exact_under_concurrency_and_each_members_own(federation: 
         federation[2].evaluating.evaluate(member_id(3), request(federation, 2, blinded(), (2, 3)))
     )
     assert other.budget_left == key.budget - 5
-    audit = federation[2].storing.read_now(lambda reading: reading.audit(100))
+    audit = federation[2].gateway.read_now(lambda snapshot: snapshot.audit(100))
     assert sum(kind == "evaluated" for _, kind, _, _ in audit) == 21
 
 
@@ -165,7 +165,7 @@ def test_a_lying_evaluator_is_convicted_by_its_signature_and_routed_around(feder
     lie_wire.asked.clear()
     evaluate(federation, node, INPUTS, "later")
     assert member_id(2) not in {member for member, _ in lie_wire.asked}
-    audit = node.storing.read_now(lambda reading: reading.audit(100))
+    audit = node.gateway.read_now(lambda snapshot: snapshot.audit(100))
     evidence = parse_evidence(next(proof for _, kind, _, proof in audit if kind == "bad-partial"))
     context = context_of(federation, node.id, bad)
     verify_evidence(evidence, federation.charter.member(member_id(2)).node, key, context)
@@ -199,7 +199,7 @@ def test_false_complaints_are_recorded_and_exclude_nobody(federation: Federation
     assert partials[0].quorum == (1, 2)
     details = [
         detail
-        for _, kind, detail, _ in node.storing.read_now(lambda reading: reading.audit(100))
+        for _, kind, detail, _ in node.gateway.read_now(lambda snapshot: snapshot.audit(100))
         if kind == "false-complaint"
     ]
     assert len(details) == 3

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.federation import NAME, Federation, Node, founded, keys_of, member_id
 from tocsin.node.model import Kept, MemberId, Stored
 from tocsin.node.service.errors import LogQuarantined
-from tocsin.node.service.following import FollowingSettings
+from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.node.service.log_keys import cosigner_of
 from tocsin.node.service.publishing import Ticked
 from tocsin.node.storage.memory import MemoryStore
@@ -59,13 +59,13 @@ def copy_of(federation: Federation, number: int) -> Node:
 
 
 def size_at(node: Node, number: int) -> int:
-    return node.storing.read_now(lambda reading: reading.tip(member_id(number)).size)
+    return node.gateway.read_now(lambda snapshot: snapshot.tip(member_id(number)).size)
 
 
 def fork_at(node: Node, number: int) -> ForkProof:
     """Return the proof a node keeps against a member, verified with nothing but that member's log key."""
-    assert node.storing.read_now(lambda reading: reading.tip(member_id(number)).quarantined)
-    forks = dict(asyncio.run(node.reading.forks()))
+    assert node.gateway.read_now(lambda snapshot: snapshot.tip(member_id(number)).quarantined)
+    forks = dict(asyncio.run(node.snapshot.forks()))
     proof = parse_fork(forks[member_id(number)])
     assert not isinstance(proof, Inconsistency)
     verify_fork(proof, log_origin(NAME, member_id(number)), keys_of(number).log.public_key)
@@ -86,7 +86,7 @@ def test_what_one_publishes_every_other_finds(federation: Federation) -> None:
         assert size_at(node, 1) == 3
     # Every follower's cosignature comes back to the origin with the next round.
     asyncio.run(federation.follow_all())
-    tip = origin.storing.read_now(lambda reading: reading.tip(origin.id))
+    tip = origin.gateway.read_now(lambda snapshot: snapshot.tip(origin.id))
     note = parse_note(tip.checkpoint)
     for member in federation.charter.members:
         assert cosigned_at(note, cosigner_of(federation.charter, member)) <= federation.clock.now()
@@ -103,7 +103,7 @@ def test_a_retraction_erases_at_the_follower(federation: Federation) -> None:
     assert asyncio.run(follower.looking_up.look_up([(origin.id, T[1])])) == []
     late = federation[3]
     assert follow(late, 1) == [""]
-    stored = late.storing.read_now(lambda reading: reading.entries(origin.id, 0, 1))[0]
+    stored = late.gateway.read_now(lambda snapshot: snapshot.entries(origin.id, 0, 1))[0]
     assert stored.entry.header.kind is Kind.SEALED
     assert stored.entry.body is None
 
@@ -115,11 +115,11 @@ def test_following_in_many_steps_gives_the_same_tree(federation: Federation) -> 
         follow(federation[2], 1)
     follow(federation[3], 1)
     tips = [
-        node.storing.read_now(lambda reading: reading.tip(origin.id))
+        node.gateway.read_now(lambda snapshot: snapshot.tip(origin.id))
         for node in (federation[2], federation[3], origin)
     ]
     assert len({tip.frontier for tip in tips}) == 1
-    asyncio.run(federation[2].reading.consistency(origin.id, 5, tips[0].size))
+    asyncio.run(federation[2].snapshot.consistency(origin.id, 5, tips[0].size))
 
 
 def test_a_fork_of_one_size_is_caught_by_gossip_in_one_round(federation: Federation) -> None:
@@ -167,7 +167,7 @@ def test_a_fork_shown_by_its_origin_is_caught_at_once(federation: Federation) ->
     federation.faces[member_id(2), member_id(1)] = other
     assert "Forked" in follow(federation[2], 1)[0]
     fork_at(federation[2], 1)
-    audit = federation[2].storing.read_now(lambda reading: reading.audit(20))
+    audit = federation[2].gateway.read_now(lambda snapshot: snapshot.audit(20))
     assert [kind for _, kind, _, _ in audit].count("fork") == 1
 
 
@@ -193,7 +193,7 @@ def test_a_quarantined_log_is_not_followed_or_matched(federation: Federation) ->
         return seen
 
     assert forked not in asyncio.run(first())
-    status = asyncio.run(node.standing.status())
+    status = asyncio.run(node.status.status())
     assert next(log for log in status.logs if log.writer == forked).quarantined
 
 
@@ -262,7 +262,7 @@ def test_tampered_entries_are_refused_whole_and_the_log_recovers(
 def force(federation: Federation, node: Node, entry: Entry, number: int) -> None:
     """Let a member log what its own node's rules would have refused."""
     now = federation.clock.now()
-    node.storing.write_now(lambda writing: writing.submit(key(number), key(number), [entry], now))
+    node.gateway.write_now(lambda transaction: transaction.submit(key(number), key(number), [entry], now))
     federation.clock.advance(60)
     asyncio.run(node.publishing.tick())
 
@@ -295,7 +295,7 @@ def test_a_false_retraction_stops_the_log_that_has_it(federation: Federation, ta
 def test_copied_tags_and_entries_are_dead_weight(federation: Federation) -> None:
     publish(federation, federation[1], 1, T[1])
     follow(federation[3], 1)
-    copied = federation[1].storing.read_now(lambda reading: reading.entries(member_id(1), 0, 1))[0].entry
+    copied = federation[1].gateway.read_now(lambda snapshot: snapshot.entries(member_id(1), 0, 1))[0].entry
     assert isinstance(copied, Entry)
     asyncio.run(federation[3].publishing.submit(key(1), [copied]))
     federation.clock.advance(60)
@@ -342,12 +342,12 @@ def test_a_silent_member_is_asked_less_and_delays_nobody(federation: Federation)
 
     asyncio.run(asyncio.wait_for(scenario(), 5))
     silent = node.following.peer(member_id(3))
-    assert silent.failures == 1
+    assert silent.consecutive_failures == 1
     assert silent.not_before > federation.clock.monotonic()
     assert "UNREACHABLE" in silent.problem
     node.wire.down = set()
     assert follow(node, 3) == [""]
-    assert node.following.peer(member_id(3)).failures == 0
+    assert node.following.peer(member_id(3)).consecutive_failures == 0
 
 
 def test_a_stranger_cannot_sign_for_a_log(federation: Federation) -> None:
@@ -361,7 +361,7 @@ def test_a_stranger_cannot_sign_for_a_log(federation: Federation) -> None:
     follow(node, 1)
     node.wire.shown = lambda member, notes: {**notes, member_id(1): b"junk"}
     assert "did not sign" in follow(node, 3)[0]
-    assert not node.storing.read_now(lambda reading: reading.tip(member_id(1)).quarantined)
+    assert not node.gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)).quarantined)
 
 
 def test_a_peers_false_word_convicts_nobody(federation: Federation) -> None:
@@ -369,21 +369,21 @@ def test_a_peers_false_word_convicts_nobody(federation: Federation) -> None:
     follow(federation[2], 1)
     publish(federation, federation[1], 2, T[2])
     follow(federation[3], 1)
-    honest = federation[3].reading.consistency
+    honest = federation[3].snapshot.consistency
 
     async def broken(writer: MemberId, old_size: int, new_size: int) -> list[bytes]:
         return [bytes(32) for _ in await honest(writer, old_size, new_size)]
 
-    federation[3].reading.consistency = broken  # type: ignore[method-assign,assignment] # the lie of this test
+    federation[3].snapshot.consistency = broken  # type: ignore[method-assign,assignment] # the lie of this test
     assert "no proof of it" in follow(federation[2], 3)[0]
-    assert not federation[2].storing.read_now(lambda reading: reading.tip(member_id(1)).quarantined)
+    assert not federation[2].gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)).quarantined)
     assert follow(federation[2], 1) == [""]
 
 
 def test_charters_entries_are_followed(federation: Federation) -> None:
     asyncio.run(federation.tick_all())
     asyncio.run(federation.follow_all())
-    stored = federation[2].storing.read_now(lambda reading: reading.entries(member_id(1), 0, 5))
+    stored = federation[2].gateway.read_now(lambda snapshot: snapshot.entries(member_id(1), 0, 5))
     assert [each.entry.header.kind for each in stored] == [Kind.CHARTER]
     assert stored[0].entry.header != charter_header(bytes(31) + b"\1")
 
@@ -394,7 +394,7 @@ def test_a_quiet_log_is_vouched_for_again_at_its_followers(federation: Federatio
     cosigner = cosigner_of(federation.charter, federation.charter.member(member_id(2)))
 
     def vouched() -> tuple[int, int]:
-        tip = federation[2].storing.read_now(lambda reading: reading.tip(member_id(1)))
+        tip = federation[2].gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)))
         return tip.time, cosigned_at(parse_note(tip.checkpoint), cosigner)
 
     first = vouched()
@@ -424,5 +424,5 @@ def test_two_peers_that_show_one_fork_at_once_leave_one_proof() -> None:
 
         asyncio.run(both())
         fork_at(federation[2], 1)
-        audit = federation[2].storing.read_now(lambda reading: reading.audit(20))
+        audit = federation[2].gateway.read_now(lambda snapshot: snapshot.audit(20))
         assert [kind for _, kind, _, _ in audit].count("fork") == 1

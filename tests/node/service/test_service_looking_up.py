@@ -8,7 +8,6 @@ import pytest
 from tests.fakes.deterministic import FakeClock
 from tests.fakes.federation import Federation, founded, member_id
 from tocsin.node.model import MemberId
-from tocsin.node.service.changes import Changes
 from tocsin.node.service.errors import (
     InvalidCursor,
     OutOfRange,
@@ -18,6 +17,7 @@ from tocsin.node.service.errors import (
 )
 from tocsin.node.service.log_keys import open_note
 from tocsin.node.service.looking_up import News
+from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.rate import RateLimit
 from tocsin.tlog.merkle import verify_consistency, verify_inclusion
 
@@ -110,9 +110,9 @@ def test_proofs_lead_to_the_checkpoint_they_come_with(federation: Federation) ->
     head = open_note(federation.charter, origin, proven.checkpoints[0].checkpoint).checkpoint
     for each in proven.entries:
         verify_inclusion(each.stored.index, head.size, each.stored.leaf_hash(), each.proof, head.root)
-    old = node.storing.read_now(lambda reading: reading.tip(origin)).size
+    old = node.gateway.read_now(lambda snapshot: snapshot.tip(origin)).size
     assert old == head.size == 12
-    hashes = asyncio.run(node.reading.consistency(origin, 12, 12))
+    hashes = asyncio.run(node.snapshot.consistency(origin, 12, 12))
     verify_consistency(12, 12, head.root, head.root, hashes)
 
 
@@ -135,11 +135,11 @@ def test_what_is_not_there_is_named(federation: Federation) -> None:
             asyncio.run(node.looking_up.look_up([(own, tags)]))
     for start in (-1, 3):
         with pytest.raises(OutOfRange):
-            asyncio.run(node.reading.entries(own, start, 10))
-    assert asyncio.run(node.reading.entries(own, 2, 10)) == []
+            asyncio.run(node.snapshot.entries(own, start, 10))
+    assert asyncio.run(node.snapshot.entries(own, 2, 10)) == []
     for sizes in ((0, 1), (2, 1), (1, 3)):
         with pytest.raises(OutOfRange):
-            asyncio.run(node.reading.consistency(own, *sizes))
+            asyncio.run(node.snapshot.consistency(own, *sizes))
 
 
 def test_the_status_tells_every_log(federation: Federation) -> None:
@@ -162,7 +162,7 @@ def test_the_status_tells_every_log(federation: Federation) -> None:
 
 def test_a_change_between_two_waits_is_not_missed() -> None:
     async def scenario() -> None:
-        changes = Changes()
+        changes = ChangeNotifications()
         seen = changes.count
         changes.notify()
         assert await asyncio.wait_for(changes.wait(seen), 1) == 1

@@ -53,7 +53,7 @@ def test_a_new_charter_spreads_and_is_logged_by_who_signed_it(federation: Federa
     assert seen == [2]
     logged = charter_header(charter_hash(second.document))
     for number, expected in ((1, True), (2, True), (3, False)):
-        log = asyncio.run(federation[1].reading.entries(member_id(number), 0, 9))
+        log = asyncio.run(federation[1].snapshot.entries(member_id(number), 0, 9))
         assert (logged in [stored.entry.header for stored in log]) is expected
         assert {stored.entry.header.kind for stored in log} == {Kind.CHARTER}
     assert asyncio.run(federation[3].membership.charters(2)) == [second.encode()]
@@ -68,7 +68,7 @@ def test_a_restart_verifies_the_chain_from_the_pin(federation: Federation) -> No
     asyncio.run(node.membership.adopt(successor(federation, (1, 2)).encode()))
 
     def again(pin: bytes, file: bytes | None) -> Charter:
-        return Membership(NAME, node.id, pin, node.storing, federation.clock).load(file)
+        return Membership(NAME, node.id, pin, node.gateway, federation.clock).load(file)
 
     pin = charter_hash(federation.envelope.document)
     assert again(pin, None).version == 2
@@ -80,10 +80,10 @@ def test_a_restart_verifies_the_chain_from_the_pin(federation: Federation) -> No
 
 def test_without_a_charter_nothing_is_ready(federation: Federation) -> None:
     fresh = federation.open_node(1)
-    empty = Membership(NAME, member_id(1), None, fresh.storing, federation.clock)
+    empty = Membership(NAME, member_id(1), None, fresh.gateway, federation.clock)
     with pytest.raises(NotReady, match="charter install"):
         _ = empty.charter
-    foreign = Membership("other.test", member_id(1), None, fresh.storing, federation.clock)
+    foreign = Membership("other.test", member_id(1), None, fresh.gateway, federation.clock)
     with pytest.raises(ForeignFederation):
         foreign.load(None)
 
@@ -110,7 +110,7 @@ def test_two_documents_of_one_version_are_kept_as_evidence(federation: Federatio
     assert caught.value.members == (member_id(2),)
     kept = [
         evidence
-        for _, kind, _, evidence in node.storing.read_now(lambda reading: reading.audit(9))
+        for _, kind, _, evidence in node.gateway.read_now(lambda snapshot: snapshot.audit(9))
         if kind == "two-charters"
     ]
     assert len(kept) == 1
@@ -121,7 +121,7 @@ def test_two_documents_of_one_version_are_kept_as_evidence(federation: Federatio
     # The same comes to light by asking a peer that adopted the other one.
     asyncio.run(federation[3].membership.adopt(second.encode()))
     asyncio.run(federation[3].following.round(node.id))
-    audit = federation[3].storing.read_now(lambda reading: reading.audit(9))
+    audit = federation[3].gateway.read_now(lambda snapshot: snapshot.audit(9))
     assert "two-charters" in [kind for _, kind, _, _ in audit]
 
 
@@ -135,10 +135,10 @@ def test_two_documents_of_one_version_are_kept_once_by_a_node_that_starts_with_t
     pin = charter_hash(federation.envelope.document)
     for _ in range(3):
         with pytest.raises(TwoCharters):
-            Membership(NAME, node.id, pin, node.storing, federation.clock).load(second.encode())
+            Membership(NAME, node.id, pin, node.gateway, federation.clock).load(second.encode())
     kept = [
         evidence
-        for _, kind, _, evidence in node.storing.read_now(lambda reading: reading.audit(9))
+        for _, kind, _, evidence in node.gateway.read_now(lambda snapshot: snapshot.audit(9))
         if kind == "two-charters"
     ]
     assert kept == [

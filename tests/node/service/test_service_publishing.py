@@ -33,7 +33,7 @@ from tocsin.node.service.errors import (
 )
 from tocsin.node.service.log_keys import open_note, origin_time
 from tocsin.node.service.publishing import ClockBehind, OldHistory
-from tocsin.node.service.sequencing import sequence
+from tocsin.node.service.tick.sequencing import sequence
 from tocsin.node.storage.memory import MemoryStore
 from tocsin.tlog.entry import WEEK_S, Entry, Kind, charter_header, parse_body, sealed_header, weeks_after
 
@@ -47,11 +47,11 @@ def federation() -> Iterator[Federation]:
 
 
 def tip_of(node: Node, member: MemberId | None = None):  # type: ignore[no-untyped-def] # a LogTip, read in one line
-    return node.storing.read_now(lambda reading: reading.tip(member or node.id))
+    return node.gateway.read_now(lambda snapshot: snapshot.tip(member or node.id))
 
 
 def log_of(node: Node) -> list[Stored]:
-    return node.storing.read_now(lambda reading: reading.entries(node.id, 0, 1_000))
+    return node.gateway.read_now(lambda snapshot: snapshot.entries(node.id, 0, 1_000))
 
 
 def hits(node: Node, writer: MemberId, *tags: bytes) -> list[TagHit]:
@@ -197,7 +197,7 @@ def test_sequencing_is_a_pure_function_of_what_is_due() -> None:
     assert [stored.entry.header.retracts for stored in laid.stored[3:7]] == [3, 5, 11, 12]
     assert laid.stored[7].entry.header.kind is Kind.CHARTER
     assert laid.erase == [3, 5, 11, 12]
-    assert laid.settled == {
+    assert laid.assigned == {
         (key(1), 0): 11,
         (key(3), 0): 12,
         (key(4), 0): 15,
@@ -224,7 +224,7 @@ def test_expired_bodies_go_everywhere_and_proofs_stay(federation: Federation) ->
     for each in (node, follower):
         assert hits(each, node.id, T[1]) == []
         assert len(hits(each, node.id, T[2])) == 1
-        stored = each.storing.read_now(lambda reading: reading.entries_at(node.id, [0]))[0]
+        stored = each.gateway.read_now(lambda snapshot: snapshot.entries_at(node.id, [0]))[0]
         assert stored.entry.body is None
         proven = asyncio.run(each.looking_up.proven_entries([(node.id, 0)]))
         assert proven.entries[0].stored.leaf_hash() == stored.leaf_hash()
@@ -290,7 +290,7 @@ def test_an_old_database_is_compared_with_peers_and_signs_nothing(federation: Fe
         asyncio.run(again.publishing.tick())
     assert tip_of(again).size == 1
     assert "old copy" in (again.publishing.problem or "")
-    audit = again.storing.read_now(lambda reading: reading.audit(9))
+    audit = again.gateway.read_now(lambda snapshot: snapshot.audit(9))
     assert [kind for _, kind, _, _ in audit].count("old-history") == 1
 
 
@@ -359,7 +359,7 @@ def test_malformed_submissions_store_nothing(federation: Federation) -> None:
     for tags in ([], [T[1]] * 1_001, [bytes(15)]):
         with pytest.raises(TooManyEntries):
             asyncio.run(node.publishing.retract(key(1), tags))
-    assert node.storing.read_now(lambda reading: reading.waiting()) == 1  # its charter
+    assert node.gateway.read_now(lambda snapshot: snapshot.waiting()) == 1  # its charter
 
 
 def test_a_full_disk_and_an_expired_charter_are_told_apart(

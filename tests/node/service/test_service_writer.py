@@ -10,8 +10,8 @@ import pytest
 
 from tests.fakes.deterministic import NOW, FakeClock
 from tests.fakes.federation import NAME, member_id
-from tocsin.node.ports import Store, StoreFull, StoreUnavailable, Writing
-from tocsin.node.service.writer import Writer, WriterClosed
+from tocsin.node.ports import Store, StoreFull, StoreUnavailable, Transaction
+from tocsin.node.service.group_commit import GroupCommitWriter, WriterClosed
 from tocsin.node.storage.memory import MemoryStore
 
 
@@ -29,11 +29,11 @@ class Counted:
         return self.inner.read()
 
     @contextmanager
-    def write(self) -> Iterator[Writing]:
+    def write(self) -> Iterator[Transaction]:
         self.gate.wait(5)
         self.transactions += 1
-        with self.inner.write() as writing:
-            yield writing
+        with self.inner.write() as transaction:
+            yield transaction
             if self.fail_at_commit is not None:
                 raise self.fail_at_commit
 
@@ -45,27 +45,27 @@ class Counted:
 
 
 def record(detail: str) -> Any:
-    def write(writing: Writing) -> str:
-        writing.record("test", detail, b"", NOW)
+    def write(transaction: Transaction) -> str:
+        transaction.record("test", detail, b"", NOW)
         return detail
 
     return write
 
 
 def details(store: Counted) -> list[str]:
-    with store.read() as reading:
-        return [detail for _, _, detail, _ in reversed(reading.audit(10_000))]
+    with store.read() as snapshot:
+        return [detail for _, _, detail, _ in reversed(snapshot.audit(10_000))]
 
 
 @pytest.fixture
-def opened() -> Iterator[tuple[Counted, Writer]]:
+def opened() -> Iterator[tuple[Counted, GroupCommitWriter]]:
     store = Counted()
-    writer = Writer(store, FakeClock())
+    writer = GroupCommitWriter(store, FakeClock())
     yield store, writer
     writer.close()
 
 
-def held(store: Counted, writer: Writer, count: int) -> list[Future[str]]:
+def held(store: Counted, writer: GroupCommitWriter, count: int) -> list[Future[str]]:
     """Queue writes while the first waits at the store's door, then let them through."""
     store.gate.clear()
     futures = [writer.submit(record(str(number))) for number in range(count)]
@@ -73,7 +73,9 @@ def held(store: Counted, writer: Writer, count: int) -> list[Future[str]]:
     return futures
 
 
-def test_a_long_write_waits_for_no_other_and_keeps_none_waiting(opened: tuple[Counted, Writer]) -> None:
+def test_a_long_write_waits_for_no_other_and_keeps_none_waiting(
+    opened: tuple[Counted, GroupCommitWriter],
+) -> None:
     store, writer = opened
     store.gate.clear()
     futures = [writer.submit(record("0")), writer.submit(record("1"))]
@@ -89,7 +91,7 @@ def test_a_long_write_waits_for_no_other_and_keeps_none_waiting(opened: tuple[Co
     assert store.transactions in (3, 4)
 
 
-def test_writes_that_wait_share_a_transaction(opened: tuple[Counted, Writer]) -> None:
+def test_writes_that_wait_share_a_transaction(opened: tuple[Counted, GroupCommitWriter]) -> None:
     store, writer = opened
     futures = held(store, writer, 500)
     assert [future.result(5) for future in futures] == [str(number) for number in range(500)]
@@ -97,11 +99,11 @@ def test_writes_that_wait_share_a_transaction(opened: tuple[Counted, Writer]) ->
     assert store.transactions < 10
 
 
-def test_a_write_that_raises_is_undone_alone(opened: tuple[Counted, Writer]) -> None:
+def test_a_write_that_raises_is_undone_alone(opened: tuple[Counted, GroupCommitWriter]) -> None:
     store, writer = opened
 
-    def fails(writing: Writing) -> None:
-        writing.record("test", "undone", b"", NOW)
+    def fails(transaction: Transaction) -> None:
+        transaction.record("test", "undone", b"", NOW)
         raise KeyError("mine")
 
     store.gate.clear()
@@ -119,7 +121,7 @@ def test_a_write_that_raises_is_undone_alone(opened: tuple[Counted, Writer]) -> 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("gone"), StoreFull("full"), OSError("odd")])
 def test_a_commit_that_fails_fails_every_write_in_it(
-    opened: tuple[Counted, Writer], error: Exception
+    opened: tuple[Counted, GroupCommitWriter], error: Exception
 ) -> None:
     store, writer = opened
     store.fail_at_commit = error
@@ -131,10 +133,12 @@ def test_a_commit_that_fails_fails_every_write_in_it(
     assert writer.submit(record("again")).result(5) == "again"
 
 
-def test_a_store_that_fails_inside_a_write_ends_the_transaction(opened: tuple[Counted, Writer]) -> None:
+def test_a_store_that_fails_inside_a_write_ends_the_transaction(
+    opened: tuple[Counted, GroupCommitWriter],
+) -> None:
     store, writer = opened
 
-    def full(_writing: Writing) -> None:
+    def full(_writing: Transaction) -> None:
         raise StoreFull("disk")
 
     store.gate.clear()
@@ -148,7 +152,7 @@ def test_a_store_that_fails_inside_a_write_ends_the_transaction(opened: tuple[Co
     assert isinstance(second.exception(5), StoreFull)
 
 
-def test_closing_finishes_what_is_queued_and_takes_no_more(opened: tuple[Counted, Writer]) -> None:
+def test_closing_finishes_what_is_queued_and_takes_no_more(opened: tuple[Counted, GroupCommitWriter]) -> None:
     store, writer = opened
     futures = held(store, writer, 50)
     writer.close()
@@ -159,7 +163,7 @@ def test_closing_finishes_what_is_queued_and_takes_no_more(opened: tuple[Counted
     writer.close()
 
 
-def test_a_cancelled_write_does_not_happen(opened: tuple[Counted, Writer]) -> None:
+def test_a_cancelled_write_does_not_happen(opened: tuple[Counted, GroupCommitWriter]) -> None:
     store, writer = opened
     store.gate.clear()
     writer.submit(record("first"))

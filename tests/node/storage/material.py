@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from tocsin.node.model import Append, Charge, Kept, MemberId, Stored
-from tocsin.node.ports import Reading, Store, Writing
+from tocsin.node.ports import Snapshot, Store, Transaction
 from tocsin.tlog.entry import Entry, SealedBody, retract_header, sealed_header
 from tocsin.tlog.merkle import Frontier
 
@@ -40,9 +40,9 @@ def body_hash(entry: Entry) -> bytes:
     return sha256(entry.body_bytes()).digest()
 
 
-def append(reading: Reading, member: MemberId, entries: Sequence[Entry], **more: object) -> Append:
+def append(snapshot: Snapshot, member: MemberId, entries: Sequence[Entry], **more: object) -> Append:
     """The append that puts `entries` at the end of the log as `reading` sees it."""
-    frontier = reading.tip(member).frontier
+    frontier = snapshot.tip(member).frontier
     placed = [Stored(frontier.size + at, entry, body_hash(entry)) for at, entry in enumerate(entries)]
     return append_stored(frontier, member, placed, **more)
 
@@ -58,20 +58,20 @@ def append_stored(frontier: Frontier, member: MemberId, placed: Sequence[Stored]
 
 
 def publish(
-    writing: Writing, member: MemberId = OWN, *, limit: int = 10**6, erase: Iterable[int] = ()
+    transaction: Transaction, member: MemberId = OWN, *, limit: int = 10**6, erase: Iterable[int] = ()
 ) -> Append:
     """One tick: everything pending, in order of acknowledgement."""
-    pending = writing.pending(limit)
-    start = writing.tip(member).size
-    settled = {(one.submission, one.position): start + at for at, one in enumerate(pending)}
-    step = append(writing, member, [one.entry for one in pending], settled=settled, erase=tuple(erase))
-    writing.append(step)
+    pending = transaction.pending(limit)
+    start = transaction.tip(member).size
+    assigned = {(one.submission, one.position): start + at for at, one in enumerate(pending)}
+    step = append(transaction, member, [one.entry for one in pending], assigned=assigned, erase=tuple(erase))
+    transaction.append(step)
     return step
 
 
 def fill(store: Store, member: MemberId, entries: Sequence[Entry], **more: object) -> None:
-    with store.write() as writing:
-        writing.append(append(writing, member, entries, **more))
+    with store.write() as transaction:
+        transaction.append(append(transaction, member, entries, **more))
 
 
 def key(number: int) -> bytes:
@@ -82,49 +82,49 @@ def charge(batch: int, amount: int = 1, *, limit: int = 100, seat: int = 1, epoc
     return Charge(PEER, 3, epoch, seat, sha256(b"%d" % batch).digest() * 2, amount, limit)
 
 
-def contents(reading: Reading) -> dict[str, object]:
+def contents(snapshot: Snapshot) -> dict[str, object]:
     """All that a store can be asked, as plain values."""
     everything: dict[str, object] = {
-        "members": reading.members(),
-        "pending": reading.pending(10**6),
-        "retractions": [(one.submission, one.tags) for one in reading.pending_retractions()],
-        "waiting": reading.waiting(),
-        "submissions": [reading.submission(key(number)) for number in range(40)],
-        "charter": reading.newest_charter(),
-        "forks": reading.forks(),
-        "audit": reading.audit(100),
-        "seen": reading.seen_time(),
-        "used": [dict(reading.budget_used(member)) for member in MEMBERS],
+        "members": snapshot.members(),
+        "pending": snapshot.pending(10**6),
+        "retractions": [(one.submission, one.tags) for one in snapshot.pending_retractions()],
+        "waiting": snapshot.waiting(),
+        "submissions": [snapshot.submission(key(number)) for number in range(40)],
+        "charter": snapshot.newest_charter(),
+        "forks": snapshot.forks(),
+        "audit": snapshot.audit(100),
+        "seen": snapshot.seen_time(),
+        "used": [dict(snapshot.budget_used(member)) for member in MEMBERS],
     }
     for member in MEMBERS:
-        tip = reading.tip(member)
+        tip = snapshot.tip(member)
         places = [(level, at) for level in range(8) for at in range(tip.size >> level)]
         everything[member.hex()] = (
             tip,
-            reading.entries(member, 0, 10**6),
-            reading.nodes(member, places),
-            reading.new_tags(member, 0, 10**6, 2**32 - 1),
-            reading.look_up([(member, b"".join(tag(number) for number in range(40)))]),
+            snapshot.entries(member, 0, 10**6),
+            snapshot.nodes(member, places),
+            snapshot.new_tags(member, 0, 10**6, 2**32 - 1),
+            snapshot.look_up([(member, b"".join(tag(number) for number in range(40)))]),
         )
     return everything
 
 
-def check_trees(reading: Reading) -> None:
+def check_trees(snapshot: Snapshot) -> None:
     """Every log's entries, rebuilt from nothing, give its frontier, and every complete node is there."""
-    for member in reading.members():
-        tip = reading.tip(member)
-        entries = reading.entries(member, 0, 10**6)
+    for member in snapshot.members():
+        tip = snapshot.tip(member)
+        entries = snapshot.entries(member, 0, 10**6)
         assert [entry.index for entry in entries] == list(range(tip.size))
         rebuilt, nodes = Frontier().append([entry.leaf_hash() for entry in entries])
         assert rebuilt == tip.frontier
-        assert reading.nodes(member, [(level, at) for level, at, _ in nodes]) == {
+        assert snapshot.nodes(member, [(level, at) for level, at, _ in nodes]) == {
             (level, at): node for level, at, node in nodes
         }
         assert {stored.entry.body.tag for stored in entries if stored.entry.body is not None} == set(
-            tags_of(reading, member)
+            tags_of(snapshot, member)
         )
 
 
-def tags_of(reading: Reading, member: MemberId) -> list[bytes]:
-    found = reading.new_tags(member, 0, 10**6, 2**32 - 1).tags
+def tags_of(snapshot: Snapshot, member: MemberId) -> list[bytes]:
+    found = snapshot.new_tags(member, 0, 10**6, 2**32 - 1).tags
     return [found[at : at + 16] for at in range(0, len(found), 16)]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.node.storage import material as m
 from tests.postgres_server import PostgresServer
-from tocsin.node.model import Acknowledged, Append, Charged, NewTags, Settlement, TagHit
-from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, Reading, Store, Writing, WrongStart
+from tocsin.node.model import Acknowledged, Append, Charged, NewTags, SubmissionStatus, TagHit
+from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, Snapshot, Store, Transaction, WrongStart
 from tocsin.node.storage.memory import MemoryStore
 from tocsin.node.storage.open import open_store
 
@@ -32,157 +32,164 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     opened.close()
 
 
-def _indices(reading: Reading, number: int) -> list[int]:
-    found = reading.submission(m.key(number))
+def _indices(snapshot: Snapshot, number: int) -> list[int]:
+    found = snapshot.submission(m.key(number))
     assert found is not None
     assert found.sequenced or not found.indices
     return found.indices
 
 
 def test_a_retraction_that_covers_nothing_is_done_after_its_tick(store: Store) -> None:
-    with store.write() as writing:
-        writing.retract(m.key(1), b"r" * 32, [m.tag(9)], 12)
-        assert writing.submission(m.key(1)) == Settlement(sequenced=False, indices=[])
-        writing.append(m.append(writing, m.OWN, [], settled_retractions=(m.key(1),)))
-        assert writing.submission(m.key(1)) == Settlement(sequenced=True, indices=[])
+    with store.write() as transaction:
+        transaction.retract(m.key(1), b"r" * 32, [m.tag(9)], 12)
+        assert transaction.submission(m.key(1)) == SubmissionStatus(sequenced=False, indices=[])
+        transaction.append(m.append(transaction, m.OWN, [], completed_retractions=(m.key(1),)))
+        assert transaction.submission(m.key(1)) == SubmissionStatus(sequenced=True, indices=[])
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
-    with store.read() as reading:
-        assert reading.members() == []
-        assert reading.tip(m.PEER).size == 0
-        assert reading.tip(m.PEER).checkpoint == b""
-        assert reading.entries(m.PEER, 0, 10) == []
-        assert reading.look_up([(m.PEER, m.tag(1))]) == []
-        assert reading.new_tags(m.PEER, 0, 10, 9) == NewTags((), b"", 0)
-        assert reading.pending(10) == []
-        assert reading.submission(m.key(1)) is None
-        assert reading.newest_charter() is None
-        assert reading.seen_time() == 0
+    with store.read() as snapshot:
+        assert snapshot.members() == []
+        assert snapshot.tip(m.PEER).size == 0
+        assert snapshot.tip(m.PEER).checkpoint == b""
+        assert snapshot.entries(m.PEER, 0, 10) == []
+        assert snapshot.look_up([(m.PEER, m.tag(1))]) == []
+        assert snapshot.new_tags(m.PEER, 0, 10, 9) == NewTags((), b"", 0)
+        assert snapshot.pending(10) == []
+        assert snapshot.submission(m.key(1)) is None
+        assert snapshot.newest_charter() is None
+        assert snapshot.seen_time() == 0
     store.healthy()
 
 
 def test_a_submission_waits_and_is_settled(store: Store) -> None:
     entries = [m.sealed(number) for number in range(5)]
-    with store.write() as writing:
-        assert writing.submit(m.key(1), b"d" * 32, entries[:3], 10) == Acknowledged(3, repeated=False)
-        assert writing.submit(m.key(2), b"e" * 32, entries[3:], 11) == Acknowledged(2, repeated=False)
-    with store.read() as reading:
-        pending = reading.pending(100)
+    with store.write() as transaction:
+        assert transaction.submit(m.key(1), b"d" * 32, entries[:3], 10) == Acknowledged(3, repeated=False)
+        assert transaction.submit(m.key(2), b"e" * 32, entries[3:], 11) == Acknowledged(2, repeated=False)
+    with store.read() as snapshot:
+        pending = snapshot.pending(100)
         assert [one.entry for one in pending] == entries
         assert [(one.submission, one.position) for one in pending] == [
             (m.key(1), 0), (m.key(1), 1), (m.key(1), 2), (m.key(2), 0), (m.key(2), 1)
         ]  # fmt: skip
         assert [one.order for one in pending] == sorted({one.order for one in pending})
-        assert (reading.waiting(), _indices(reading, 1)) == (5, [])
-        assert [one.entry for one in reading.pending(4)] == entries[:4]
-    with store.write() as writing:
-        m.publish(writing, limit=2)
-    with store.read() as reading:
-        assert [one.entry for one in reading.pending(100)] == entries[2:]
-        assert (reading.waiting(), _indices(reading, 1)) == (3, [])
-    with store.write() as writing:
-        m.publish(writing)
-    with store.read() as reading:
-        assert (reading.waiting(), reading.pending(100)) == (0, [])
-        assert (_indices(reading, 1), _indices(reading, 2)) == ([0, 1, 2], [3, 4])
-        assert [stored.entry for stored in reading.entries(m.OWN, 0, 100)] == entries
-        m.check_trees(reading)
+        assert (snapshot.waiting(), _indices(snapshot, 1)) == (5, [])
+        assert [one.entry for one in snapshot.pending(4)] == entries[:4]
+    with store.write() as transaction:
+        m.publish(transaction, limit=2)
+    with store.read() as snapshot:
+        assert [one.entry for one in snapshot.pending(100)] == entries[2:]
+        assert (snapshot.waiting(), _indices(snapshot, 1)) == (3, [])
+    with store.write() as transaction:
+        m.publish(transaction)
+    with store.read() as snapshot:
+        assert (snapshot.waiting(), snapshot.pending(100)) == (0, [])
+        assert (_indices(snapshot, 1), _indices(snapshot, 2)) == ([0, 1, 2], [3, 4])
+        assert [stored.entry for stored in snapshot.entries(m.OWN, 0, 100)] == entries
+        m.check_trees(snapshot)
 
 
 def test_a_submission_keeps_the_callers_order_whatever_the_tick_made_of_it(store: Store) -> None:
     entries = [m.sealed(number) for number in range(3)]
-    with store.write() as writing:
-        writing.submit(m.key(1), b"d" * 32, entries, 10)
-        settled = {(m.key(1), position): 2 - position for position in range(3)}
-        writing.append(m.append(writing, m.OWN, entries[::-1], settled=settled))
-    with store.read() as reading:
-        assert _indices(reading, 1) == [2, 1, 0]
+    with store.write() as transaction:
+        transaction.submit(m.key(1), b"d" * 32, entries, 10)
+        assigned = {(m.key(1), position): 2 - position for position in range(3)}
+        transaction.append(m.append(transaction, m.OWN, entries[::-1], assigned=assigned))
+    with store.read() as snapshot:
+        assert _indices(snapshot, 1) == [2, 1, 0]
 
 
 def test_one_effect_per_idempotency_key(store: Store) -> None:
-    with store.write() as writing:
-        writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10)
-        assert writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10) == Acknowledged(1, repeated=True)
-        m.publish(writing)
-        assert writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10) == Acknowledged(1, repeated=True)
-        for attempt in (writing.submit, writing.retract):
+    with store.write() as transaction:
+        transaction.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10)
+        assert transaction.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10) == Acknowledged(1, repeated=True)
+        m.publish(transaction)
+        assert transaction.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10) == Acknowledged(1, repeated=True)
+        for attempt in (transaction.submit, transaction.retract):
             with pytest.raises(IdempotencyConflict):
                 attempt(m.key(1), b"x" * 32, [], 10)
         with pytest.raises(IdempotencyConflict):
-            writing.retract(m.key(1), b"d" * 32, [], 10)
-    with store.read() as reading:
-        assert reading.waiting() == 0
+            transaction.retract(m.key(1), b"d" * 32, [], 10)
+    with store.read() as snapshot:
+        assert snapshot.waiting() == 0
 
 
 def test_a_retraction_counts_what_is_live_and_what_waits(store: Store) -> None:
-    with store.write() as writing:
-        writing.submit(m.key(1), b"d" * 32, [m.sealed(1), m.sealed(2), m.sealed(1, version=1)], 10)
-        m.publish(writing)
-        writing.submit(m.key(2), b"d" * 32, [m.sealed(1, version=2), m.sealed(3)], 10)
-        writing.append(m.append(writing, m.PEER, [m.sealed(1)]))
-        assert writing.retract(m.key(3), b"r" * 32, [m.tag(1), m.tag(9)], 12) == Acknowledged(
+    with store.write() as transaction:
+        transaction.submit(m.key(1), b"d" * 32, [m.sealed(1), m.sealed(2), m.sealed(1, version=1)], 10)
+        m.publish(transaction)
+        transaction.submit(m.key(2), b"d" * 32, [m.sealed(1, version=2), m.sealed(3)], 10)
+        transaction.append(m.append(transaction, m.PEER, [m.sealed(1)]))
+        assert transaction.retract(m.key(3), b"r" * 32, [m.tag(1), m.tag(9)], 12) == Acknowledged(
             3, repeated=False
         )
-        assert writing.retract(m.key(3), b"r" * 32, [m.tag(1), m.tag(9)], 12) == Acknowledged(
+        assert transaction.retract(m.key(3), b"r" * 32, [m.tag(1), m.tag(9)], 12) == Acknowledged(
             3, repeated=True
         )
-    with store.read() as reading:
-        (retraction,) = reading.pending_retractions()
+    with store.read() as snapshot:
+        (retraction,) = snapshot.pending_retractions()
         assert (retraction.submission, retraction.tags) == (m.key(3), (m.tag(1), m.tag(9)))
-        assert [one.order < retraction.order for one in reading.pending(10)] == [True, True]
-        assert _indices(reading, 3) == []
-    with store.write() as writing:
-        m.publish(writing)
-        settled = {(m.key(3), position): 5 + position for position in range(3)}
+        assert [one.order < retraction.order for one in snapshot.pending(10)] == [True, True]
+        assert _indices(snapshot, 3) == []
+    with store.write() as transaction:
+        m.publish(transaction)
+        assigned = {(m.key(3), position): 5 + position for position in range(3)}
         entries = [m.retract(index) for index in (0, 2, 3)]
-        writing.append(
+        transaction.append(
             m.append(
-                writing, m.OWN, entries, erase=(0, 2, 3), settled=settled, settled_retractions=(m.key(3),)
+                transaction,
+                m.OWN,
+                entries,
+                erase=(0, 2, 3),
+                assigned=assigned,
+                completed_retractions=(m.key(3),),
             )
         )
-    with store.read() as reading:
-        assert reading.pending_retractions() == []
-        assert _indices(reading, 3) == [5, 6, 7]
-        assert m.tags_of(reading, m.OWN) == [m.tag(2), m.tag(3)]
-        assert m.tags_of(reading, m.PEER) == [m.tag(1)]
-        m.check_trees(reading)
+    with store.read() as snapshot:
+        assert snapshot.pending_retractions() == []
+        assert _indices(snapshot, 3) == [5, 6, 7]
+        assert m.tags_of(snapshot, m.OWN) == [m.tag(2), m.tag(3)]
+        assert m.tags_of(snapshot, m.PEER) == [m.tag(1)]
+        m.check_trees(snapshot)
 
 
 def test_an_erased_body_leaves_the_proof_whole(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(number) for number in range(6)])
-    with store.write() as writing:
+    with store.write() as transaction:
         # 6 goes in and out within one append; 7 is the RETRACT.
-        writing.append(m.append(writing, m.PEER, [m.sealed(6), m.retract(6), m.retract(2)], erase=(6, 2)))
-    with store.read() as reading:
-        found = reading.entries_at(m.PEER, [2, 6, 3, 99, 3])
+        transaction.append(
+            m.append(transaction, m.PEER, [m.sealed(6), m.retract(6), m.retract(2)], erase=(6, 2))
+        )
+    with store.read() as snapshot:
+        found = snapshot.entries_at(m.PEER, [2, 6, 3, 99, 3])
         assert sorted(found) == [2, 3, 6]
         assert found[2].entry == m.erased(m.sealed(2))
         assert found[2].body_hash == m.body_hash(m.sealed(2))
         assert found[6].entry == m.erased(m.sealed(6))
         assert found[3].entry == m.sealed(3)
-        assert reading.look_up([(m.PEER, m.tag(2) + m.tag(6))]) == []
-        m.check_trees(reading)
+        assert snapshot.look_up([(m.PEER, m.tag(2) + m.tag(6))]) == []
+        m.check_trees(snapshot)
 
 
 def test_entries_that_arrive_without_a_body_are_leaves_only(store: Store) -> None:
     entry = m.sealed(1)
-    with store.write() as writing:
-        placed = m.append(writing, m.PEER, [entry]).entries[0]
+    with store.write() as transaction:
+        placed = m.append(transaction, m.PEER, [entry]).entries[0]
         bare = type(placed)(0, m.erased(entry), placed.body_hash)
-        writing.append(m.append_stored(writing.tip(m.PEER).frontier, m.PEER, [bare]))
-    with store.read() as reading:
-        assert reading.entries(m.PEER, 0, 9) == [bare]
-        assert reading.new_tags(m.PEER, 0, 9, 9) == NewTags((), b"", 1)
-        m.check_trees(reading)
+        transaction.append(m.append_stored(transaction.tip(m.PEER).frontier, m.PEER, [bare]))
+    with store.read() as snapshot:
+        assert snapshot.entries(m.PEER, 0, 9) == [bare]
+        assert snapshot.new_tags(m.PEER, 0, 9, 9) == NewTags((), b"", 1)
+        m.check_trees(snapshot)
 
 
 def test_look_up_names_group_position_and_every_live_index(store: Store) -> None:
     m.fill(store, m.OWN, [m.sealed(1)])
     m.fill(store, m.PEER, [m.sealed(5), m.sealed(1), m.sealed(5, version=1), m.sealed(7)], erase=(3,))
-    with store.read() as reading:
+    with store.read() as snapshot:
         asked = m.tag(7) + m.tag(5) + m.tag(8) + m.tag(1) + m.tag(5)
-        assert reading.look_up([(m.PEER, asked), (m.THIRD, asked), (m.OWN, asked), (m.PEER, b"")]) == [
+        assert snapshot.look_up([(m.PEER, asked), (m.THIRD, asked), (m.OWN, asked), (m.PEER, b"")]) == [
             TagHit(0, 1, (0, 2)),
             TagHit(0, 3, (1,)),
             TagHit(0, 4, (0, 2)),
@@ -192,8 +199,8 @@ def test_look_up_names_group_position_and_every_live_index(store: Store) -> None
 
 def test_a_large_look_up_is_one_call(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(number) for number in range(0, 3000, 3)])
-    with store.read() as reading:
-        hits = reading.look_up([(m.PEER, b"".join(m.tag(number) for number in range(3000)))])
+    with store.read() as snapshot:
+        hits = snapshot.look_up([(m.PEER, b"".join(m.tag(number) for number in range(3000)))])
     assert [(hit.position, hit.indices) for hit in hits] == [(3 * at, (at,)) for at in range(1000)]
 
 
@@ -208,92 +215,92 @@ def test_new_tags_pass_what_is_dead_and_stop_before_a_newer_period(store: Store)
         m.retract(1),
     ]
     m.fill(store, m.PEER, entries, erase=(0, 1))
-    with store.read() as reading:
-        assert reading.new_tags(m.PEER, 0, 10, 7) == NewTags((3,), m.tag(3), 4)
-        assert reading.new_tags(m.PEER, 4, 10, 7) == NewTags((), b"", 4)
-        assert reading.new_tags(m.PEER, 0, 2, 8) == NewTags((3, 4), m.tag(3) + m.tag(4), 5)
-        assert reading.new_tags(m.PEER, 5, 10, 8) == NewTags((5,), m.tag(5), 7)
-        assert reading.new_tags(m.PEER, 7, 10, 8) == NewTags((), b"", 7)
-        assert reading.new_tags(m.PEER, 6, 1, 8) == NewTags((), b"", 7)
+    with store.read() as snapshot:
+        assert snapshot.new_tags(m.PEER, 0, 10, 7) == NewTags((3,), m.tag(3), 4)
+        assert snapshot.new_tags(m.PEER, 4, 10, 7) == NewTags((), b"", 4)
+        assert snapshot.new_tags(m.PEER, 0, 2, 8) == NewTags((3, 4), m.tag(3) + m.tag(4), 5)
+        assert snapshot.new_tags(m.PEER, 5, 10, 8) == NewTags((5,), m.tag(5), 7)
+        assert snapshot.new_tags(m.PEER, 7, 10, 8) == NewTags((), b"", 7)
+        assert snapshot.new_tags(m.PEER, 6, 1, 8) == NewTags((), b"", 7)
 
 
 def test_expiry_erases_in_every_log(store: Store) -> None:
     m.fill(store, m.OWN, [m.sealed(1, not_after=100), m.sealed(2, not_after=102)])
     m.fill(store, m.PEER, [m.sealed(3, not_after=101), m.sealed(4, not_after=100), m.retract(0)], erase=(0,))
-    with store.write() as writing:
-        assert writing.expire(99) == 0
-        assert writing.expire(101) == 2
-        assert writing.expire(101) == 0
-    with store.read() as reading:
-        assert m.tags_of(reading, m.OWN) == [m.tag(2)]
-        assert m.tags_of(reading, m.PEER) == []
-        assert reading.look_up([(m.OWN, m.tag(1)), (m.PEER, m.tag(4)), (m.OWN, m.tag(2))]) == [
+    with store.write() as transaction:
+        assert transaction.expire(99) == 0
+        assert transaction.expire(101) == 2
+        assert transaction.expire(101) == 0
+    with store.read() as snapshot:
+        assert m.tags_of(snapshot, m.OWN) == [m.tag(2)]
+        assert m.tags_of(snapshot, m.PEER) == []
+        assert snapshot.look_up([(m.OWN, m.tag(1)), (m.PEER, m.tag(4)), (m.OWN, m.tag(2))]) == [
             TagHit(2, 0, (1,))
         ]
-        m.check_trees(reading)
+        m.check_trees(snapshot)
 
 
 def test_an_append_begins_where_the_log_ends(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(1)])
-    with store.read() as reading:
-        good = m.append(reading, m.PEER, [m.sealed(2)])
-        before = m.contents(reading)
+    with store.read() as snapshot:
+        good = m.append(snapshot, m.PEER, [m.sealed(2)])
+        before = m.contents(snapshot)
     late = Append(m.PEER, 2, good.entries, good.nodes, good.frontier, b"", 0)
     for bad in (late, m.append_stored(good.frontier, m.PEER, [])):
-        with store.write() as writing, pytest.raises(WrongStart):
-            writing.append(bad)
-    with pytest.raises(ValueError, match="node"), store.write() as writing:
-        writing.append(Append(m.PEER, 1, good.entries, [], good.frontier, b"", 0))
-    with pytest.raises(WrongStart), store.write() as writing:
-        writing.append(m.append(writing, m.PEER, [m.sealed(2)], settled={(m.key(9), 0): 1}))
-    with store.write() as writing, pytest.raises(WrongStart):
-        writing.save_checkpoint(m.THIRD, b"note", 5)
-    with store.read() as reading:
-        assert m.contents(reading) == before
-    with store.write() as writing:
-        writing.append(good)
+        with store.write() as transaction, pytest.raises(WrongStart):
+            transaction.append(bad)
+    with pytest.raises(ValueError, match="node"), store.write() as transaction:
+        transaction.append(Append(m.PEER, 1, good.entries, [], good.frontier, b"", 0))
+    with pytest.raises(WrongStart), store.write() as transaction:
+        transaction.append(m.append(transaction, m.PEER, [m.sealed(2)], assigned={(m.key(9), 0): 1}))
+    with store.write() as transaction, pytest.raises(WrongStart):
+        transaction.save_checkpoint(m.THIRD, b"note", 5)
+    with store.read() as snapshot:
+        assert m.contents(snapshot) == before
+    with store.write() as transaction:
+        transaction.append(good)
 
 
 def test_tip_checkpoint_and_quarantine(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(1)])
-    with store.write() as writing:
-        writing.save_checkpoint(m.PEER, b"more cosignatures", 77)
-        writing.quarantine(m.PEER, b"two histories", 80)
-        writing.quarantine(m.PEER, b"two histories", 81)
-        writing.quarantine(m.THIRD, b"never seen before", 82)
-    with store.read() as reading:
-        tip = reading.tip(m.PEER)
+    with store.write() as transaction:
+        transaction.save_checkpoint(m.PEER, b"more cosignatures", 77)
+        transaction.quarantine(m.PEER, b"two histories", 80)
+        transaction.quarantine(m.PEER, b"two histories", 81)
+        transaction.quarantine(m.THIRD, b"never seen before", 82)
+    with store.read() as snapshot:
+        tip = snapshot.tip(m.PEER)
         assert (tip.size, tip.checkpoint, tip.time, tip.quarantined) == (1, b"more cosignatures", 77, True)
-        assert reading.tip(m.THIRD).quarantined
-        assert reading.forks() == [(m.PEER, b"two histories"), (m.THIRD, b"never seen before")]
-        assert reading.members() == [m.PEER, m.THIRD]
+        assert snapshot.tip(m.THIRD).quarantined
+        assert snapshot.forks() == [(m.PEER, b"two histories"), (m.THIRD, b"never seen before")]
+        assert snapshot.members() == [m.PEER, m.THIRD]
 
 
 def test_a_charge_counts_once_per_batch_and_never_passes_the_limit(store: Store) -> None:
-    with store.write() as writing:
-        assert writing.charge(m.charge(1, 60), 5) == Charged(40, repeated=False)
-        assert writing.charge(m.charge(1, 60), 5) == Charged(40, repeated=True)
-        assert writing.charge(m.charge(1, 60, seat=2), 5) == Charged(40, repeated=False)
+    with store.write() as transaction:
+        assert transaction.charge(m.charge(1, 60), 5) == Charged(40, repeated=False)
+        assert transaction.charge(m.charge(1, 60), 5) == Charged(40, repeated=True)
+        assert transaction.charge(m.charge(1, 60, seat=2), 5) == Charged(40, repeated=False)
         with pytest.raises(BudgetExhausted) as refused:
-            writing.charge(m.charge(2, 41), 5)
+            transaction.charge(m.charge(2, 41), 5)
         assert (refused.value.left, refused.value.asked) == (40, 41)
-        assert writing.charge(m.charge(3, 40), 5) == Charged(0, repeated=False)
-        assert writing.charge(m.charge(1, 60, limit=50), 5) == Charged(0, repeated=True)
-    with store.write() as writing, pytest.raises(BudgetExhausted):
-        writing.charge(m.charge(4), 5)
-    with store.read() as reading:
-        assert reading.budget_used(m.PEER) == {(3, 1, 1): 100, (3, 1, 2): 60}
-        assert reading.budget_used(m.OWN) == {}
+        assert transaction.charge(m.charge(3, 40), 5) == Charged(0, repeated=False)
+        assert transaction.charge(m.charge(1, 60, limit=50), 5) == Charged(0, repeated=True)
+    with store.write() as transaction, pytest.raises(BudgetExhausted):
+        transaction.charge(m.charge(4), 5)
+    with store.read() as snapshot:
+        assert snapshot.budget_used(m.PEER) == {(3, 1, 1): 100, (3, 1, 2): 60}
+        assert snapshot.budget_used(m.OWN) == {}
 
 
 def test_epochs_that_ended_are_forgotten(store: Store) -> None:
-    with store.write() as writing:
-        writing.charge(m.charge(1, 60), 5)
-        writing.charge(m.charge(1, 60, epoch=2), 5)
-        writing.forget_epochs([(3, 2), (4, 1)])
-        assert writing.budget_used(m.PEER) == {(3, 2, 1): 60}
-        assert writing.charge(m.charge(1, 60), 5).repeated is False
-        assert writing.charge(m.charge(1, 60, epoch=2), 5).repeated is True
+    with store.write() as transaction:
+        transaction.charge(m.charge(1, 60), 5)
+        transaction.charge(m.charge(1, 60, epoch=2), 5)
+        transaction.forget_epochs([(3, 2), (4, 1)])
+        assert transaction.budget_used(m.PEER) == {(3, 2, 1): 60}
+        assert transaction.charge(m.charge(1, 60), 5).repeated is False
+        assert transaction.charge(m.charge(1, 60, epoch=2), 5).repeated is True
 
 
 def test_eight_threads_spend_exactly_the_limit(store: Store) -> None:
@@ -302,8 +309,8 @@ def test_eight_threads_spend_exactly_the_limit(store: Store) -> None:
     def spend(thread: int) -> None:
         for attempt in range(10):
             try:
-                with store.write() as writing:
-                    writing.charge(m.charge(1000 * thread + attempt, 3, limit=100), 5)
+                with store.write() as transaction:
+                    transaction.charge(m.charge(1000 * thread + attempt, 3, limit=100), 5)
             except BudgetExhausted:
                 continue
             granted.append(3)
@@ -314,96 +321,96 @@ def test_eight_threads_spend_exactly_the_limit(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sum(granted) == 99
-    with store.read() as reading:
-        assert reading.budget_used(m.PEER) == {(3, 1, 1): 99}
+    with store.read() as snapshot:
+        assert snapshot.budget_used(m.PEER) == {(3, 1, 1): 99}
 
 
 def test_charters_audit_and_seen_time(store: Store) -> None:
-    with store.write() as writing:
-        writing.save_charter(1, b"one", 100)
-        writing.save_charter(2, b"two", 90)
-        writing.save_charter(2, b"two, more signatures", 95)
-        assert writing.seen_time() == 100
-        writing.record("bad-partial", "seat 2", b"evidence", 120)
-        writing.record("fork", "log", b"", 110)
-    with store.read() as reading:
-        assert (reading.charter(1), reading.charter(2), reading.charter(3)) == (
+    with store.write() as transaction:
+        transaction.save_charter(1, b"one", 100)
+        transaction.save_charter(2, b"two", 90)
+        transaction.save_charter(2, b"two, more signatures", 95)
+        assert transaction.seen_time() == 100
+        transaction.record("bad-partial", "seat 2", b"evidence", 120)
+        transaction.record("fork", "log", b"", 110)
+    with store.read() as snapshot:
+        assert (snapshot.charter(1), snapshot.charter(2), snapshot.charter(3)) == (
             b"one",
             b"two, more signatures",
             None,
         )
-        assert reading.newest_charter() == b"two, more signatures"
-        assert reading.audit(1) == [(110, "fork", "log", b"")]
-        assert reading.audit(9)[1] == (120, "bad-partial", "seat 2", b"evidence")
-        assert reading.seen_time() == 120
+        assert snapshot.newest_charter() == b"two, more signatures"
+        assert snapshot.audit(1) == [(110, "fork", "log", b"")]
+        assert snapshot.audit(9)[1] == (120, "bad-partial", "seat 2", b"evidence")
+        assert snapshot.seen_time() == 120
 
 
 def test_seen_time_never_follows_another_members_clock(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(1)], time=10**9)
-    with store.read() as reading:
-        assert reading.seen_time() == 0
+    with store.read() as snapshot:
+        assert snapshot.seen_time() == 0
     m.fill(store, m.OWN, [m.sealed(1)], time=5000)
-    with store.read() as reading:
-        assert reading.seen_time() == 5000
+    with store.read() as snapshot:
+        assert snapshot.seen_time() == 5000
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda writing: writing.submit(m.key(8), b"d" * 32, [m.sealed(8)], 900),
-        lambda writing: writing.retract(m.key(8), b"d" * 32, [m.tag(1)], 900),
-        lambda writing: writing.charge(m.charge(8), 900),
-        lambda writing: writing.append(m.append(writing, m.THIRD, [m.sealed(8)], erase=(0,))),
-        lambda writing: writing.expire(2**32),
-        lambda writing: writing.quarantine(m.THIRD, b"proof", 900),
-        lambda writing: writing.save_charter(1, b"x", 900),
-        lambda writing: writing.record("kind", "detail", b"", 900),
+        lambda transaction: transaction.submit(m.key(8), b"d" * 32, [m.sealed(8)], 900),
+        lambda transaction: transaction.retract(m.key(8), b"d" * 32, [m.tag(1)], 900),
+        lambda transaction: transaction.charge(m.charge(8), 900),
+        lambda transaction: transaction.append(m.append(transaction, m.THIRD, [m.sealed(8)], erase=(0,))),
+        lambda transaction: transaction.expire(2**32),
+        lambda transaction: transaction.quarantine(m.THIRD, b"proof", 900),
+        lambda transaction: transaction.save_charter(1, b"x", 900),
+        lambda transaction: transaction.record("kind", "detail", b"", 900),
     ],
     ids=["submit", "retract", "charge", "append", "expire", "quarantine", "charter", "record"],
 )
-def test_what_raises_leaves_nothing(store: Store, change: Callable[[Writing], object]) -> None:
+def test_what_raises_leaves_nothing(store: Store, change: Callable[[Transaction], object]) -> None:
     class Stop(Exception):
         pass
 
-    def changed(writing: Writing) -> None:
-        change(writing)
+    def changed(transaction: Transaction) -> None:
+        change(transaction)
         raise Stop
 
     m.fill(store, m.OWN, [m.sealed(1), m.sealed(2)])
-    with store.write() as writing:
-        writing.submit(m.key(1), b"d" * 32, [m.sealed(3)], 10)
-    with store.read() as reading:
-        before = m.contents(reading)
-    with pytest.raises(Stop), store.write() as writing:
-        changed(writing)
-    with store.read() as reading:
-        assert m.contents(reading) == before
-    with store.write() as writing:
-        with pytest.raises(Stop), writing.savepoint():
-            changed(writing)
-        assert m.contents(writing) == before
-        with writing.savepoint():
-            change(writing)
-            with pytest.raises(Stop), writing.savepoint():
-                changed(writing)
-        after = m.contents(writing)
+    with store.write() as transaction:
+        transaction.submit(m.key(1), b"d" * 32, [m.sealed(3)], 10)
+    with store.read() as snapshot:
+        before = m.contents(snapshot)
+    with pytest.raises(Stop), store.write() as transaction:
+        changed(transaction)
+    with store.read() as snapshot:
+        assert m.contents(snapshot) == before
+    with store.write() as transaction:
+        with pytest.raises(Stop), transaction.savepoint():
+            changed(transaction)
+        assert m.contents(transaction) == before
+        with transaction.savepoint():
+            change(transaction)
+            with pytest.raises(Stop), transaction.savepoint():
+                changed(transaction)
+        after = m.contents(transaction)
         assert after != before
-    with store.read() as reading:
-        assert m.contents(reading) == after
+    with store.read() as snapshot:
+        assert m.contents(snapshot) == after
 
 
 def test_a_read_sees_one_state_beside_a_write(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(1)])
-    with store.read() as reading:
-        assert reading.tip(m.PEER).size == 1
-        with store.write() as writing:
-            writing.append(m.append(writing, m.PEER, [m.sealed(2)], erase=(0,)))
+    with store.read() as snapshot:
+        assert snapshot.tip(m.PEER).size == 1
+        with store.write() as transaction:
+            transaction.append(m.append(transaction, m.PEER, [m.sealed(2)], erase=(0,)))
             with store.read() as other:
                 assert other.tip(m.PEER).size == 1
-        assert reading.tip(m.PEER).size == 1
-        assert m.tags_of(reading, m.PEER) == [m.tag(1)]
-    with store.read() as reading:
-        assert m.tags_of(reading, m.PEER) == [m.tag(2)]
+        assert snapshot.tip(m.PEER).size == 1
+        assert m.tags_of(snapshot, m.PEER) == [m.tag(1)]
+    with store.read() as snapshot:
+        assert m.tags_of(snapshot, m.PEER) == [m.tag(2)]
 
 
 def test_a_write_inside_a_write_is_a_named_mistake(store: Store) -> None:
@@ -414,9 +421,9 @@ def test_a_write_inside_a_write_is_a_named_mistake(store: Store) -> None:
 def test_nodes_span_many_rows(store: Store) -> None:
     for start in range(0, 1100, 275):
         m.fill(store, m.PEER, [m.sealed(number) for number in range(start, start + 275)])
-    with store.read() as reading:
-        m.check_trees(reading)
-        assert reading.nodes(m.PEER, [(20, 0), (0, 1100)]) == {}
+    with store.read() as snapshot:
+        m.check_trees(snapshot)
+        assert snapshot.nodes(m.PEER, [(20, 0), (0, 1100)]) == {}
 
 
 STEPS = st.lists(
@@ -432,21 +439,21 @@ STEPS = st.lists(
 def run_step(store: Store, kind: str, number: int, other: int) -> object:
     entries = [m.sealed(number + at, not_after=100 + other, version=other) for at in range(other)]
     try:
-        with store.write() as writing:
+        with store.write() as transaction:
             if kind == "submit":
-                return writing.submit(m.key(number), bytes([other]) * 32, entries, number)
+                return transaction.submit(m.key(number), bytes([other]) * 32, entries, number)
             if kind == "retract":
-                return writing.retract(m.key(20 + number), bytes([other]) * 32, [m.tag(number)], number)
+                return transaction.retract(m.key(20 + number), bytes([other]) * 32, [m.tag(number)], number)
             if kind == "publish":
-                return m.publish(writing, limit=number, erase=[other])
+                return m.publish(transaction, limit=number, erase=[other])
             if kind == "follow":
-                return writing.append(m.append(writing, m.PEER, entries, erase=[number]))
+                return transaction.append(m.append(transaction, m.PEER, entries, erase=[number]))
             if kind == "expire":
-                return writing.expire(100 + other)
+                return transaction.expire(100 + other)
             if kind == "charge":
-                return writing.charge(m.charge(number, other, limit=20), number)
-            with writing.savepoint():
-                writing.append(m.append(writing, m.PEER, entries))
+                return transaction.charge(m.charge(number, other, limit=20), number)
+            with transaction.savepoint():
+                transaction.append(m.append(transaction, m.PEER, entries))
                 raise IdempotencyConflict
     except (IdempotencyConflict, BudgetExhausted) as refusal:
         return str(refusal)

@@ -26,7 +26,7 @@ from tocsin.node.ports import (
     StoreInUse,
     StoreTooNew,
     StoreUnavailable,
-    Writing,
+    Transaction,
 )
 from tocsin.node.storage import tables
 from tocsin.node.storage.open import UnsupportedDatabase, open_store
@@ -48,27 +48,27 @@ def opened(url: str, member: bytes = m.OWN, federation: str = m.FEDERATION) -> S
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
     made = opened(url)
-    with made.write() as writing:
-        writing.submit(m.key(1), b"d" * 32, [m.sealed(number) for number in range(5)], 10)
-        m.publish(writing)
-        writing.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(5, 9)], 11)
-        writing.charge(m.charge(1, 10), 11)
+    with made.write() as transaction:
+        transaction.submit(m.key(1), b"d" * 32, [m.sealed(number) for number in range(5)], 10)
+        m.publish(transaction)
+        transaction.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(5, 9)], 11)
+        transaction.charge(m.charge(1, 10), 11)
     yield made
     made.close()
 
 
-def one_tick(writing: Writing) -> None:
+def one_tick(transaction: Transaction) -> None:
     """A write that touches every bulk table: a submission, a tick with erasures, a charge, an audit record."""
-    writing.submit(m.key(3), b"f" * 32, [m.sealed(20), m.sealed(21)], 20)
-    m.publish(writing, erase=[1, 6])
-    writing.charge(m.charge(2, 10), 20)
-    writing.record("tick", "", b"", 20)
+    transaction.submit(m.key(3), b"f" * 32, [m.sealed(20), m.sealed(21)], 20)
+    m.publish(transaction, erase=[1, 6])
+    transaction.charge(m.charge(2, 10), 20)
+    transaction.record("tick", "", b"", 20)
 
 
 def everything(store: Store) -> dict[str, object]:
-    with store.read() as reading:
-        m.check_trees(reading)
-        return m.contents(reading)
+    with store.read() as snapshot:
+        m.check_trees(snapshot)
+        return m.contents(snapshot)
 
 
 class FailingStep:
@@ -134,8 +134,8 @@ def test_a_failure_at_any_step_leaves_before_or_after(store: SqlStore, url: str,
         step += 1
         with FailingStep(store, step, when) as failing:
             try:
-                with store.write() as writing:
-                    one_tick(writing)
+                with store.write() as transaction:
+                    one_tick(transaction)
             except StoreUnavailable:
                 assert failing.reached
             else:
@@ -145,9 +145,9 @@ def test_a_failure_at_any_step_leaves_before_or_after(store: SqlStore, url: str,
         if after is None and found != before:
             # Only a COMMIT that took effect before its answer was lost may show; a repetition then changes nothing.
             assert when == "after"
-            with store.write() as writing:
-                assert writing.submit(m.key(3), b"f" * 32, [m.sealed(20), m.sealed(21)], 20).repeated
-                assert writing.charge(m.charge(2, 10), 20).repeated
+            with store.write() as transaction:
+                assert transaction.submit(m.key(3), b"f" * 32, [m.sealed(20), m.sealed(21)], 20).repeated
+                assert transaction.charge(m.charge(2, 10), 20).repeated
             assert everything(store) == found
             break
     assert step > 10
@@ -162,36 +162,36 @@ def test_a_failure_at_any_step_leaves_before_or_after(store: SqlStore, url: str,
 def test_a_group_is_lost_whole_when_one_of_its_steps_breaks_the_database(store: SqlStore) -> None:
     before = everything(store)
 
-    def group(writing: Writing) -> None:
-        with writing.savepoint():
-            writing.record("first", "", b"", 30)
-        with FailingStep(store, 2, "before"), pytest.raises(StoreUnavailable), writing.savepoint():
-            writing.record("second", "", b"", 30)
+    def group(transaction: Transaction) -> None:
+        with transaction.savepoint():
+            transaction.record("first", "", b"", 30)
+        with FailingStep(store, 2, "before"), pytest.raises(StoreUnavailable), transaction.savepoint():
+            transaction.record("second", "", b"", 30)
         # A group commit that goes on must not write outside of the transaction that is gone.
-        with pytest.raises(StoreUnavailable), writing.savepoint():
-            writing.record("third", "", b"", 30)
+        with pytest.raises(StoreUnavailable), transaction.savepoint():
+            transaction.record("third", "", b"", 30)
 
-    with pytest.raises(StoreUnavailable), store.write() as writing:
-        group(writing)
+    with pytest.raises(StoreUnavailable), store.write() as transaction:
+        group(transaction)
     assert everything(store) == before
-    with store.write() as writing:
-        one_tick(writing)
+    with store.write() as transaction:
+        one_tick(transaction)
 
 
 def test_a_refusal_in_a_group_costs_the_others_nothing(store: SqlStore) -> None:
     refused: dict[int, int] = {}
-    with store.write() as writing:
+    with store.write() as transaction:
         for batch, amount in ((11, 50), (12, 60), (13, 40)):
             try:
-                with writing.savepoint():
-                    writing.record("asked", str(batch), b"", 30)
-                    writing.charge(m.charge(batch, amount), 30)
+                with transaction.savepoint():
+                    transaction.record("asked", str(batch), b"", 30)
+                    transaction.charge(m.charge(batch, amount), 30)
             except BudgetExhausted as refusal:
                 refused[batch] = refusal.left
     assert refused == {12: 40}
-    with store.read() as reading:
-        assert reading.budget_used(m.PEER) == {(3, 1, 1): 100}
-        assert [detail for _, _, detail, _ in reading.audit(9)] == ["13", "11"]
+    with store.read() as snapshot:
+        assert snapshot.budget_used(m.PEER) == {(3, 1, 1): 100}
+        assert [detail for _, _, detail, _ in snapshot.audit(9)] == ["13", "11"]
 
 
 def test_a_full_disk_refuses_writes_and_recovers_without_restart(tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ def test_a_full_disk_refuses_writes_and_recovers_without_restart(tmp_path: Path)
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages[0]}")
 
     m.fill(store, m.OWN, [m.sealed(number) for number in range(20)])
-    with store.write() as writing:
-        writing.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(30, 60)], 11)
+    with store.write() as transaction:
+        transaction.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(30, 60)], 11)
     before = everything(store)
     with sqlite3.connect(tmp_path / "node.db") as raw:
         used = raw.execute("PRAGMA page_count").fetchone()[0]
@@ -212,9 +212,9 @@ def test_a_full_disk_refuses_writes_and_recovers_without_restart(tmp_path: Path)
     def fits(room: int) -> bool:
         pages[0] = used + room
         try:
-            with store.write() as writing:
-                writing.submit(m.key(3), b"f" * 32, [m.sealed(n) for n in range(100, 300)], 20)
-                m.publish(writing)
+            with store.write() as transaction:
+                transaction.submit(m.key(3), b"f" * 32, [m.sealed(n) for n in range(100, 300)], 20)
+                m.publish(transaction)
         except StoreFull:
             return False
         return True
@@ -228,9 +228,9 @@ def test_a_full_disk_refuses_writes_and_recovers_without_restart(tmp_path: Path)
     assert failed > 5
     pages[0] = 2**30
     store.healthy()
-    with store.read() as reading:
-        assert reading.submission(m.key(3)) is not None
-        m.check_trees(reading)
+    with store.read() as snapshot:
+        assert snapshot.submission(m.key(3)) is not None
+        m.check_trees(snapshot)
     store.close()
 
 
@@ -248,24 +248,24 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
         pytest.skip("this machine lets nobody mount a disk; the test above fills the database itself")
     try:
         store = opened(f"sqlite:///{disk}/node.db")
-        with store.write() as writing:
-            writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10)
+        with store.write() as transaction:
+            transaction.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10)
         ballast = disk / "ballast"
         subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=64k"], capture_output=True, check=False)
         before = everything(store)
         for _ in range(3):
-            with pytest.raises(StoreFull), store.write() as writing:
-                writing.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(2000)], 11)
+            with pytest.raises(StoreFull), store.write() as transaction:
+                transaction.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(2000)], 11)
             with pytest.raises(StoreFull):
                 store.healthy()
             assert everything(store) == before
         ballast.unlink()
         store.healthy()
-        with store.write() as writing:
-            writing.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(2000)], 11)
-            m.publish(writing)
-        with store.read() as reading:
-            assert reading.tip(m.OWN).size == 2001
+        with store.write() as transaction:
+            transaction.submit(m.key(2), b"e" * 32, [m.sealed(number) for number in range(2000)], 11)
+            m.publish(transaction)
+        with store.read() as snapshot:
+            assert snapshot.tip(m.OWN).size == 2001
         store.close()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -275,12 +275,12 @@ def test_only_one_process_at_a_time(url: str) -> None:
     first = opened(url)
     with pytest.raises(StoreInUse, match="lock"):
         opened(url)
-    with first.write() as writing:
-        writing.record("still", "here", b"", 1)
+    with first.write() as transaction:
+        transaction.record("still", "here", b"", 1)
     first.close()
     second = opened(url)
-    with second.read() as reading:
-        assert reading.audit(1) == [(1, "still", "here", b"")]
+    with second.read() as snapshot:
+        assert snapshot.audit(1) == [(1, "still", "here", b"")]
     second.close()
 
 
@@ -304,19 +304,19 @@ def test_a_later_schema_is_refused(url: str) -> None:
 
 
 def test_everything_is_there_after_a_restart(store: SqlStore, url: str) -> None:
-    with store.write() as writing:
-        one_tick(writing)
-        writing.save_charter(1, b"one", 30)
-        writing.quarantine(m.PEER, b"proof", 31)
-        writing.retract(m.key(4), b"r" * 32, [m.tag(2)], 32)
+    with store.write() as transaction:
+        one_tick(transaction)
+        transaction.save_charter(1, b"one", 30)
+        transaction.quarantine(m.PEER, b"proof", 31)
+        transaction.retract(m.key(4), b"r" * 32, [m.tag(2)], 32)
     before = everything(store)
     store.close()
     again = opened(url)
     assert everything(again) == before
-    with again.write() as writing:
-        assert writing.charge(m.charge(2, 10), 33).repeated
+    with again.write() as transaction:
+        assert transaction.charge(m.charge(2, 10), 33).repeated
         with pytest.raises(BudgetExhausted):
-            writing.charge(m.charge(3, 81), 33)
+            transaction.charge(m.charge(3, 81), 33)
     again.close()
 
 
@@ -383,43 +383,43 @@ def test_what_was_acknowledged_survives_sigkill(url: str) -> None:
         # The child may have got further than it could say; whatever it said is there.
         first = int(rest[-1]) if rest else first
         store = opened(url)
-        with store.write() as writing:
+        with store.write() as transaction:
             repeated = [
-                writing.submit(m.key(n), b"d" * 32, [m.sealed(n), m.sealed(n + 1)], n).repeated
+                transaction.submit(m.key(n), b"d" * 32, [m.sealed(n), m.sealed(n + 1)], n).repeated
                 for n in range(1, first + 1)
             ]
             assert all(repeated)
-            m.publish(writing)
-        with store.read() as reading:
-            m.check_trees(reading)
-            indices = [reading.submission(m.key(number)) for number in range(1, first + 1)]
+            m.publish(transaction)
+        with store.read() as snapshot:
+            m.check_trees(snapshot)
+            indices = [snapshot.submission(m.key(number)) for number in range(1, first + 1)]
             assert all(found is not None and len(found.indices) == 2 for found in indices)
             assert len({index for found in indices if found for index in found.indices}) == 2 * first
-            more = reading.submission(m.key(first + 1))
+            more = snapshot.submission(m.key(first + 1))
         first += more is not None
         store.close()
 
 
 def test_a_crash_of_the_server_in_mid_transaction(postgres_server: PostgresServer, postgres_url: str) -> None:
     store = opened(postgres_url)
-    with store.write() as writing:
-        writing.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10)
+    with store.write() as transaction:
+        transaction.submit(m.key(1), b"d" * 32, [m.sealed(1)], 10)
     before = everything(store)
 
-    def tick_and_crash(writing: Writing) -> None:
-        one_tick(writing)
+    def tick_and_crash(transaction: Transaction) -> None:
+        one_tick(transaction)
         postgres_server.stop("immediate")
 
-    with pytest.raises(StoreUnavailable), store.write() as writing:
-        tick_and_crash(writing)
+    with pytest.raises(StoreUnavailable), store.write() as transaction:
+        tick_and_crash(transaction)
     with pytest.raises(StoreUnavailable):
         store.healthy()
-    with pytest.raises(StoreUnavailable), store.read() as reading:
-        reading.waiting()
+    with pytest.raises(StoreUnavailable), store.read() as snapshot:
+        snapshot.waiting()
     postgres_server.start()
     assert everything(store) == before
-    with store.write() as writing:
-        one_tick(writing)
+    with store.write() as transaction:
+        one_tick(transaction)
     assert everything(store)["submissions"][3].indices == [1, 2]  # type: ignore[index] # a list, see material.contents
     with pytest.raises(StoreInUse):
         opened(postgres_url)
@@ -430,26 +430,26 @@ def test_a_node_that_lost_its_lock_writes_no_more(postgres_server: PostgresServe
     store = opened(postgres_url)
     other: list[SqlStore] = []
 
-    def usurp(writing: Writing) -> None:
-        one_tick(writing)
+    def usurp(transaction: Transaction) -> None:
+        one_tick(transaction)
         with postgres_server.connect() as admin:
             admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
             )
         other.append(opened(postgres_url))
-        writing.record("without", "the lock", b"", 50)
+        transaction.record("without", "the lock", b"", 50)
 
-    with pytest.raises(StoreUnavailable), store.write() as writing:
-        usurp(writing)
-    with pytest.raises(StoreUnavailable, match="lock"), store.write() as writing:
-        one_tick(writing)
-    with other[0].write() as writing:
-        writing.record("the", "sequencer", b"", 60)
-    with other[0].read() as reading:
-        assert [kind for _, kind, _, _ in reading.audit(9)] == ["the"]
+    with pytest.raises(StoreUnavailable), store.write() as transaction:
+        usurp(transaction)
+    with pytest.raises(StoreUnavailable, match="lock"), store.write() as transaction:
+        one_tick(transaction)
+    with other[0].write() as transaction:
+        transaction.record("the", "sequencer", b"", 60)
+    with other[0].read() as snapshot:
+        assert [kind for _, kind, _, _ in snapshot.audit(9)] == ["the"]
     other[0].close()
-    with store.write() as writing:
-        one_tick(writing)
+    with store.write() as transaction:
+        one_tick(transaction)
     store.close()
 
 

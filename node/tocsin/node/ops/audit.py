@@ -13,7 +13,7 @@ from concurrent.futures import Future
 
 import structlog
 
-from tocsin.node.ports import StoreError, Writing
+from tocsin.node.ports import StoreError, Transaction
 
 BURST = 20.0
 PER_SECOND = 1.0
@@ -25,7 +25,7 @@ class AuditTrail:
 
     def __init__(
         self,
-        submit: Callable[[Callable[[Writing], None]], Future[None]],
+        submit: Callable[[Callable[[Transaction], None]], Future[None]],
         now: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
@@ -55,7 +55,7 @@ class AuditTrail:
         now = self._now()
         self._log.warning("caller-refused", reason=reason, held_back=held_back)
         try:
-            self._submit(lambda writing: writing.record("refused", text, b"", now)).add_done_callback(
+            self._submit(lambda transaction: transaction.record("refused", text, b"", now)).add_done_callback(
                 self._done
             )
         except StoreError as error:

@@ -12,7 +12,7 @@ import gc
 THRESHOLDS = (50_000, 20, 100)
 
 
-def settle() -> None:
+def tune() -> None:
     """Freeze what exists and collect less often. Call once, when everything is built."""
     gc.collect()
     gc.freeze()

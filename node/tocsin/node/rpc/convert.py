@@ -25,8 +25,8 @@ from tocsin.node.service.errors import (
     TooManyLocations,
     TooManyTags,
 )
+from tocsin.node.service.log_reader import LogCheckpoint
 from tocsin.node.service.looking_up import News, ProvenEntries
-from tocsin.node.service.reading import LogCheckpoint
 from tocsin.oprf.dleq import InvalidProof, decode_proof
 from tocsin.oprf.group import ELEMENT_BYTES, BadElement, Element, decode_elements
 from tocsin.oprf.threshold import PartialEvaluation

@@ -22,12 +22,12 @@ from tocsin.node.service.errors import (
     UnknownKeyEpoch,
 )
 from tocsin.node.service.evaluating import Evaluating
+from tocsin.node.service.log_reader import LogReader
 from tocsin.node.service.looking_up import LookingUp
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.publishing import Publishing
-from tocsin.node.service.reading import LogReading
 from tocsin.node.service.relaying import Relaying
-from tocsin.node.service.status import Standing
+from tocsin.node.service.status import StatusReporter
 from tocsin.v1 import (
     evaluation_pb2,
     evaluation_pb2_grpc,
@@ -136,8 +136,8 @@ class PublishingServicer(publishing_pb2_grpc.PublishingServiceServicer):
 class LogServicer(log_pb2_grpc.LogServiceServicer):
     """tocsin.v1.LogService."""
 
-    def __init__(self, reading: LogReading, looking_up: LookingUp) -> None:
-        self._reading = reading
+    def __init__(self, snapshot: LogReader, looking_up: LookingUp) -> None:
+        self._log_reader = snapshot
         self._looking_up = looking_up
 
     async def ListCheckpoints(  # noqa: N802 - the wire's name
@@ -145,14 +145,14 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
     ) -> log_pb2.ListCheckpointsResponse:
         """The newest checkpoint of every log here."""
         return log_pb2.ListCheckpointsResponse(
-            checkpoints=map(convert.wire_checkpoint, await self._reading.checkpoints())
+            checkpoints=map(convert.wire_checkpoint, await self._log_reader.checkpoints())
         )
 
     async def ListEntries(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListEntriesRequest, context: _Context
     ) -> log_pb2.ListEntriesResponse:
         """Entries from an index on."""
-        entries = await self._reading.entries(
+        entries = await self._log_reader.entries(
             convert.parse_member(request.writer, "writer"),
             convert.parse_index(request.start, "start"),
             request.limit,
@@ -163,7 +163,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self, request: log_pb2.GetConsistencyProofRequest, context: _Context
     ) -> log_pb2.GetConsistencyProofResponse:
         """RFC 6962 consistency proof."""
-        hashes = await self._reading.consistency(
+        hashes = await self._log_reader.consistency(
             convert.parse_member(request.writer, "writer"),
             convert.parse_index(request.old_size, "old_size"),
             convert.parse_index(request.new_size, "new_size"),
@@ -180,7 +180,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self, request: log_pb2.ListForksRequest, context: _Context
     ) -> log_pb2.ListForksResponse:
         """Proofs that an origin signed two histories."""
-        forks = await self._reading.forks()
+        forks = await self._log_reader.forks()
         return log_pb2.ListForksResponse(
             forks=[log_pb2.Fork(writer=writer, proof=proof) for writer, proof in forks]
         )
@@ -209,9 +209,9 @@ class LookupServicer(lookup_pb2_grpc.LookupServiceServicer):
 class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
     """tocsin.v1.MembershipService."""
 
-    def __init__(self, membership: Membership, standing: Standing, software_version: str) -> None:
+    def __init__(self, membership: Membership, status: StatusReporter, software_version: str) -> None:
         self._membership = membership
-        self._standing = standing
+        self._status = status
         self._software_version = software_version
 
     async def ListCharters(  # noqa: N802 - the wire's name
@@ -225,4 +225,4 @@ class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
         self, request: membership_pb2.GetStatusRequest, context: _Context
     ) -> membership_pb2.GetStatusResponse:
         """How this node stands with itself and with every other member."""
-        return convert.wire_status(await self._standing.status(), self._software_version)
+        return convert.wire_status(await self._status.status(), self._software_version)

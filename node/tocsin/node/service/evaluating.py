@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 
 from tocsin.charter.document import ClassKey
 from tocsin.node.model import BudgetLeft, Charge, Charged, MemberId, PartialRequest, SignedPartial
-from tocsin.node.ports import BudgetExhausted, Clock, Signer, Writing
+from tocsin.node.ports import BudgetExhausted, Clock, Signer, Transaction
 from tocsin.node.service.errors import (
     EvaluationsUsedUp,
     InvalidQuorum,
@@ -30,7 +30,7 @@ from tocsin.node.service.errors import (
 )
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.rate import RateLimit
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf import threshold
 from tocsin.oprf.group import Random, Scalar
 from tocsin.oprf.shares import BadQuorum, check_quorum
@@ -69,7 +69,7 @@ class Evaluating:
         self,
         member: MemberId,
         membership: Membership,
-        storing: Storing,
+        gateway: StoreGateway,
         signer: Signer,
         shares: Mapping[Seat, Scalar],
         clock: Clock,
@@ -81,7 +81,7 @@ class Evaluating:
     ) -> None:
         self._member = member
         self._membership = membership
-        self._storing = storing
+        self._gateway = gateway
         self._signer = signer
         self._shares = shares
         self._clock = clock
@@ -138,7 +138,7 @@ class Evaluating:
     async def budgets(self, caller: MemberId) -> list[BudgetLeft]:
         """Return what is left for a member on each of this node's live seats. Raises `NotAMemberOfCharter`."""
         self._membership.caller(caller)
-        used = await self._storing.read(lambda reading: reading.budget_used(caller))
+        used = await self._gateway.read(lambda snapshot: snapshot.budget_used(caller))
         charter, now = self._membership.charter, self._clock.now()
         return [
             BudgetLeft(
@@ -176,14 +176,16 @@ class Evaluating:
         )
         place = f"class={key.key_class} epoch={key.epoch} seat={request.seat}"
 
-        def write(writing: Writing) -> Charged:
-            charged = writing.charge(charge, now)
+        def write(transaction: Transaction) -> Charged:
+            charged = transaction.charge(charge, now)
             if not charged.repeated:
-                writing.record("evaluated", f"{place} caller={caller.hex()} count={charge.amount}", b"", now)
+                transaction.record(
+                    "evaluated", f"{place} caller={caller.hex()} count={charge.amount}", b"", now
+                )
             return charged
 
         try:
-            charged = await self._storing.write(write)
+            charged = await self._gateway.write(write)
         except BudgetExhausted as error:
             raise EvaluationsUsedUp(
                 f"{place}: {error.asked} evaluations asked, {error.left} of {key.budget} left until the epoch ends"

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from tocsin.node.model import MemberId, NewTags, Stored, TagHit
-from tocsin.node.ports import Clock, Reading
-from tocsin.node.service.changes import Changes
+from tocsin.node.ports import Clock, Snapshot
 from tocsin.node.service.errors import InvalidCursor, OutOfRange, TooManyLocations, TooManyTags, UnknownLog
+from tocsin.node.service.log_reader import LogCheckpoint, known_tip
 from tocsin.node.service.membership import Membership
-from tocsin.node.service.reading import LogCheckpoint, known_tip
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.notifications import ChangeNotifications
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.tlog.entry import WEEK_S
 from tocsin.tlog.merkle import Hash, inclusion_proof, plan_inclusion
 
@@ -65,15 +65,15 @@ class LookingUp:
         self,
         member: MemberId,
         membership: Membership,
-        storing: Storing,
-        changes: Changes,
+        gateway: StoreGateway,
+        notifications: ChangeNotifications,
         clock: Clock,
         expired_week: Callable[[], int],
     ) -> None:
         self._member = member
         self._membership = membership
-        self._storing = storing
-        self._changes = changes
+        self._gateway = gateway
+        self._notifications = notifications
         self._clock = clock
         self._expired_week = expired_week
 
@@ -89,17 +89,17 @@ class LookingUp:
         members = {member.id for member in self._membership.charter.members}
         now = self._clock.now()
 
-        def look(reading: Reading) -> list[TagHit]:
-            held = set(reading.members())
+        def look(snapshot: Snapshot) -> list[TagHit]:
+            held = set(snapshot.members())
             asked: list[tuple[MemberId, bytes]] = []
             for position, (writer, tags) in enumerate(groups):
                 if writer not in held and writer not in members:
                     raise UnknownLog(f"this node holds no log of {writer.hex()}", f"tags[{position}].writer")
-                asked.append((writer, b"" if reading.tip(writer).quarantined else tags))
-            hits = reading.look_up(asked)
+                asked.append((writer, b"" if snapshot.tip(writer).quarantined else tags))
+            hits = snapshot.look_up(asked)
             # Between the turn of a week and the next tick, bodies are still stored that have expired.
             if now // WEEK_S > self._expired_week():
-                hits = _without_expired(reading, asked, hits, now)
+                hits = _without_expired(snapshot, asked, hits, now)
             return [
                 hit
                 if len(hit.indices) <= MOST_INDICES
@@ -107,7 +107,7 @@ class LookingUp:
                 for hit in hits
             ]
 
-        return await self._storing.read(look)
+        return await self._gateway.read(look)
 
     async def proven_entries(self, locations: Sequence[tuple[MemberId, int]]) -> ProvenEntries:
         """Return 1 to 256 entries with their proofs, all from one consistent view.
@@ -117,24 +117,24 @@ class LookingUp:
         if not 1 <= len(locations) <= MOST_LOCATIONS:
             raise TooManyLocations(f"1 to {MOST_LOCATIONS} entries are asked at once", "locations")
 
-        def look(reading: Reading) -> ProvenEntries:
+        def look(snapshot: Snapshot) -> ProvenEntries:
             found: dict[tuple[MemberId, int], Proven] = {}
             checkpoints: list[LogCheckpoint] = []
             for writer in dict.fromkeys(writer for writer, _ in locations):
-                tip = known_tip(reading, writer)
+                tip = known_tip(snapshot, writer)
                 checkpoints.append(LogCheckpoint(writer, tip.checkpoint, quarantined=False))
                 indices = sorted({index for each, index in locations if each == writer})
                 if not 0 <= indices[0] <= indices[-1] < tip.size:
                     raise OutOfRange(f"the log of {writer.hex()} has {tip.size} entries", "locations")
-                stored = reading.entries_at(writer, indices)
+                stored = snapshot.entries_at(writer, indices)
                 plan = {place for index in indices for place in plan_inclusion(index, tip.size)}
-                nodes = reading.nodes(writer, plan)
+                nodes = snapshot.nodes(writer, plan)
                 for index in indices:
                     proof = inclusion_proof(index, tip.size, nodes)
                     found[writer, index] = Proven(writer, stored[index], proof)
             return ProvenEntries([found[location] for location in locations], checkpoints)
 
-        return await self._storing.read(look)
+        return await self._gateway.read(look)
 
     async def watch(self, cursor: Mapping[MemberId, int], newest_period: int) -> AsyncGenerator[News, None]:
         """Yield new entries of every other member's log from a cursor on, until closed.
@@ -142,23 +142,23 @@ class LookingUp:
         Each pass over the logs ends with one item that is `caught_up`. Raises `InvalidCursor` or `UnknownLog`.
         """
         position = dict(cursor)
-        await self._storing.read(lambda reading: self._check_cursor(reading, position))
+        await self._gateway.read(lambda snapshot: self._check_cursor(snapshot, position))
         while True:
-            seen = self._changes.count
+            seen = self._notifications.count
             last = self._member
-            for writer in await self._storing.read(self._watched):
+            for writer in await self._gateway.read(self._watched):
                 async for news in self._new(writer, position, newest_period):
                     yield news
                 last = writer
             yield News(last, (), b"", position.get(last, 0), caught_up=True)
-            await self._changes.wait(seen)
+            await self._notifications.wait(seen)
 
     async def _new(
         self, writer: MemberId, position: dict[MemberId, int], newest_period: int
     ) -> AsyncIterator[News]:
         while True:
             start = position.get(writer, 0)
-            new = await self._storing.read(
+            new = await self._gateway.read(
                 partial(_new_tags, writer=writer, start=start, newest_period=newest_period)
             )
             position[writer] = new.next_index
@@ -167,17 +167,17 @@ class LookingUp:
             if new.indices:
                 yield News(writer, new.indices, new.tags, new.next_index, caught_up=False)
 
-    def _watched(self, reading: Reading) -> list[MemberId]:
-        others = (member for member in reading.members() if member != self._member)
-        return [member for member in others if not reading.tip(member).quarantined]
+    def _watched(self, snapshot: Snapshot) -> list[MemberId]:
+        others = (member for member in snapshot.members() if member != self._member)
+        return [member for member in others if not snapshot.tip(member).quarantined]
 
-    def _check_cursor(self, reading: Reading, cursor: Mapping[MemberId, int]) -> None:
+    def _check_cursor(self, snapshot: Snapshot, cursor: Mapping[MemberId, int]) -> None:
         members = {member.id for member in self._membership.charter.members}
-        held = set(reading.members())
+        held = set(snapshot.members())
         for writer, start in cursor.items():
             if writer not in held and writer not in members:
                 raise UnknownLog(f"this node holds no log of {writer.hex()}", "cursor")
-            size = reading.tip(writer).size
+            size = snapshot.tip(writer).size
             if not 0 <= start <= size:
                 raise InvalidCursor(
                     f"the log of {writer.hex()} has {size} entries here, the cursor stands at {start}",
@@ -185,16 +185,16 @@ class LookingUp:
                 )
 
 
-def _new_tags(reading: Reading, writer: MemberId, start: int, newest_period: int) -> NewTags:
-    return reading.new_tags(writer, start, TAGS_PER_MESSAGE, newest_period)
+def _new_tags(snapshot: Snapshot, writer: MemberId, start: int, newest_period: int) -> NewTags:
+    return snapshot.new_tags(writer, start, TAGS_PER_MESSAGE, newest_period)
 
 
 def _without_expired(
-    reading: Reading, groups: Sequence[tuple[MemberId, bytes]], hits: Sequence[TagHit], now: int
+    snapshot: Snapshot, groups: Sequence[tuple[MemberId, bytes]], hits: Sequence[TagHit], now: int
 ) -> list[TagHit]:
     kept: list[TagHit] = []
     for hit in hits:
-        stored = reading.entries_at(groups[hit.group][0], hit.indices)
+        stored = snapshot.entries_at(groups[hit.group][0], hit.indices)
         live = tuple(index for index in hit.indices if stored[index].entry.header.is_live(now))
         if live:
             kept.append(TagHit(hit.group, hit.position, live))

@@ -31,7 +31,7 @@ from tocsin.charter.rules import (
     verify_next,
 )
 from tocsin.node.model import MemberId
-from tocsin.node.ports import Clock, Reading, Writing
+from tocsin.node.ports import Clock, Snapshot, Transaction
 from tocsin.node.service.errors import (
     CharterExpired,
     NotAMemberOfCharter,
@@ -40,7 +40,7 @@ from tocsin.node.service.errors import (
     UnknownKeyEpoch,
     UnknownVersion,
 )
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.tlog.entry import Entry, charter_header
 
 MOST_CHARTERS = 16
@@ -58,12 +58,12 @@ class Membership:
     """
 
     def __init__(
-        self, federation: str, member: MemberId, pin: bytes | None, storing: Storing, clock: Clock
+        self, federation: str, member: MemberId, pin: bytes | None, gateway: StoreGateway, clock: Clock
     ) -> None:
         self._federation = federation
         self._member = member
         self._pin = pin
-        self._storing = storing
+        self._gateway = gateway
         self._clock = clock
         self._current: tuple[Charter, SignedCharter] | None = None
         self._subscribers: list[Callable[[Charter], None]] = []
@@ -84,17 +84,17 @@ class Membership:
         version `TwoCharters`, after both were recorded.
         """
         now = self._clock.now()
-        for envelope in self._storing.read_now(_stored_charters):
+        for envelope in self._gateway.read_now(_stored_charters):
             self._current = self._verify(parse_envelope(envelope), now)
         if file is not None:
             signed = parse_envelope(file)
             try:
                 step = self._judge(signed, now)
             except TwoCharters as error:
-                self._storing.write_now(partial(_record_both, second=signed, error=error, now=now))
+                self._gateway.write_now(partial(_record_both, second=signed, error=error, now=now))
                 raise
             if step is not None:
-                self._storing.write_now(lambda writing: self._save(writing, step[0], signed, now))
+                self._gateway.write_now(lambda transaction: self._save(transaction, step[0], signed, now))
                 self._current = step
         return self.charter
 
@@ -112,7 +112,7 @@ class Membership:
             raise
         if step is None:
             return self.charter
-        await self._storing.write(lambda writing: self._save(writing, step[0], signed, now))
+        await self._gateway.write(lambda transaction: self._save(transaction, step[0], signed, now))
         # Two peers may have brought the same version at once; it comes into force once.
         if self.charter.version >= step[0].version:
             return self.charter
@@ -137,11 +137,11 @@ class Membership:
             )
         last = min(newest, first_version + MOST_CHARTERS - 1)
 
-        def look(reading: Reading) -> list[bytes]:
+        def look(snapshot: Snapshot) -> list[bytes]:
             found: list[bytes] = []
             size = 0
             for version in range(first_version, last + 1):
-                envelope = reading.charter(version)
+                envelope = snapshot.charter(version)
                 if envelope is None:
                     continue
                 size += len(envelope)
@@ -150,7 +150,7 @@ class Membership:
                 found.append(envelope)
             return found
 
-        return await self._storing.read(look)
+        return await self._gateway.read(look)
 
     def check_fresh(self, now: int) -> Charter:
         """Return the charter if it has not expired. Raises `CharterExpired`."""
@@ -203,7 +203,7 @@ class Membership:
             return self._verify(signed, now)
         except RolledBack:
             # Two documents of one version are named as that, whoever shows the second.
-            for envelope in self._storing.read_now(_stored_charters):
+            for envelope in self._gateway.read_now(_stored_charters):
                 earlier = parse_envelope(envelope)
                 if earlier.document == signed.document:
                     return None
@@ -222,34 +222,34 @@ class Membership:
             )
         return charter, signed
 
-    def _save(self, writing: Writing, charter: Charter, signed: SignedCharter, now: int) -> None:
-        writing.save_charter(charter.version, signed.encode(), now)
+    def _save(self, transaction: Transaction, charter: Charter, signed: SignedCharter, now: int) -> None:
+        transaction.save_charter(charter.version, signed.encode(), now)
         if any(signer == self._member for signer, _ in signed.signatures):
             hashed = charter_hash(signed.document)
             # The hash is its own idempotency key: one document is logged once, however often it arrives.
-            writing.submit(hashed[:16], hashed, [Entry(charter_header(hashed))], now)
-        writing.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
+            transaction.submit(hashed[:16], hashed, [Entry(charter_header(hashed))], now)
+        transaction.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
 
     async def _keep_both(self, signed: SignedCharter, error: TwoCharters, now: int) -> None:
         culprits = {(error.version, member) for member in error.members}
         if culprits <= self._convicted:
             return
-        await self._storing.write(lambda writing: _record_both(writing, signed, error, now))
+        await self._gateway.write(lambda transaction: _record_both(transaction, signed, error, now))
         self._convicted |= culprits
 
 
-def _record_both(writing: Writing, second: SignedCharter, error: TwoCharters, now: int) -> None:
+def _record_both(transaction: Transaction, second: SignedCharter, error: TwoCharters, now: int) -> None:
     kind, detail = "two-charters", str(error)
     # What this process has not convicted, an earlier one may have.
-    if any(known[1:3] == (kind, detail) for known in writing.audit(RECENT_RECORDS)):
+    if any(known[1:3] == (kind, detail) for known in transaction.audit(RECENT_RECORDS)):
         return
-    first = writing.charter(error.version) or b""
+    first = transaction.charter(error.version) or b""
     evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second.encode()))
-    writing.record(kind, detail, evidence, now)
+    transaction.record(kind, detail, evidence, now)
 
 
-def _stored_charters(reading: Reading) -> list[bytes]:
+def _stored_charters(snapshot: Snapshot) -> list[bytes]:
     found: list[bytes] = []
-    while (envelope := reading.charter(len(found) + 1)) is not None:
+    while (envelope := snapshot.charter(len(found) + 1)) is not None:
         found.append(envelope)
     return found

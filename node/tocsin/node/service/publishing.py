@@ -2,7 +2,7 @@
 
 1. Acknowledged means durable: entries are committed with their idempotency key before the answer.
 2. A tick puts what is due in one order (sealed entries by tag, then RETRACTs, then CHARTERs), so that neighbours say
-   nothing. It appends in that order, signs and cosigns a checkpoint, marks submissions settled, erases what was
+   nothing. It appends in that order, signs and cosigns a checkpoint, marks submissions as sequenced, erases what was
    retracted or has expired, in one transaction; where many small submissions are due in several, with other writes in
    between. Nothing signed leaves the node unless its transaction is durable, so there are never two roots for one size.
 3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those is not
@@ -28,19 +28,17 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
-from tocsin.node.model import Acknowledged, Append, MemberId, Settlement
+from tocsin.node.model import Acknowledged, Append, MemberId, SubmissionStatus
 from tocsin.node.ports import (
     Clock,
     IdempotencyConflict,
     PeerError,
     Peers,
-    Reading,
     Signer,
+    Snapshot,
     StoreError,
-    Writing,
+    Transaction,
 )
-from tocsin.node.service.changes import Changes
-from tocsin.node.service.due import Due
 from tocsin.node.service.errors import (
     ExpiredEntry,
     InvalidEntry,
@@ -55,7 +53,9 @@ from tocsin.node.service.errors import (
 )
 from tocsin.node.service.log_keys import cosigner, cosigner_of, is_signed, log_signer, open_note
 from tocsin.node.service.membership import Membership
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.notifications import ChangeNotifications
+from tocsin.node.service.store_gateway import StoreGateway
+from tocsin.node.service.tick.plan import TickPlan
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import cover_body
 from tocsin.tlog.checkpoint import Checkpoint, sign_checkpoint
@@ -97,7 +97,7 @@ class OldHistory(NotReady):
 class PublishingSettings:
     """How often, and how much. `tick_seconds` None means the charter's.
 
-    `most_per_tick` entries are put in one order, `most_submissions` small submissions settled in one transaction.
+    `most_per_tick` entries are put in one order, `most_submissions` small submissions completed in one transaction.
     """
 
     tick_seconds: float | None = None
@@ -128,20 +128,20 @@ class Publishing:
         self,
         member: MemberId,
         membership: Membership,
-        storing: Storing,
+        gateway: StoreGateway,
         signer: Signer,
         peers: Peers,
-        changes: Changes,
+        notifications: ChangeNotifications,
         clock: Clock,
         random: Random,
         settings: PublishingSettings = PublishingSettings(),
     ) -> None:
         self._member = member
         self._membership = membership
-        self._storing = storing
+        self._gateway = gateway
         self._signer = signer
         self._peers = peers
-        self._changes = changes
+        self._notifications = notifications
         self._clock = clock
         self._random = random
         self._settings = settings
@@ -149,7 +149,7 @@ class Publishing:
         self._old_history: str | None = None
         self._problem: str | None = None
         self._expired_week = 0
-        self._due = Due(member, settings.most_per_tick, settings.most_submissions)
+        self._plan = TickPlan(member, settings.most_per_tick, settings.most_submissions)
 
     @property
     def problem(self) -> str | None:
@@ -189,12 +189,12 @@ class Publishing:
                     checked = entry.header
         except ServiceError:
             # What was acknowledged once stays so, though an entry may have expired since.
-            if await self._storing.read(lambda reading: reading.submission(idempotency_key)) is None:
+            if await self._gateway.read(lambda snapshot: snapshot.submission(idempotency_key)) is None:
                 raise
         digest = _digest(b"submit", [entry.header.encode() + entry.body_bytes() for entry in entries])
         try:
-            return await self._storing.write(
-                lambda writing: writing.submit(idempotency_key, digest, entries, now)
+            return await self._gateway.write(
+                lambda transaction: transaction.submit(idempotency_key, digest, entries, now)
             )
         except IdempotencyConflict as error:
             raise KeyReused(_REUSED, "idempotency_key") from error
@@ -210,16 +210,16 @@ class Publishing:
         now = self._clock.now()
         digest = _digest(b"retract", tags)
         try:
-            return await self._storing.write(
-                lambda writing: writing.retract(idempotency_key, digest, tags, now)
+            return await self._gateway.write(
+                lambda transaction: transaction.retract(idempotency_key, digest, tags, now)
             )
         except IdempotencyConflict as error:
             raise KeyReused(_REUSED, "idempotency_key") from error
 
-    async def submission(self, idempotency_key: bytes) -> Settlement:
+    async def submission(self, idempotency_key: bytes) -> SubmissionStatus:
         """Return what became of a submission or retraction. Raises `UnknownSubmission`."""
         _check_key(idempotency_key)
-        found = await self._storing.read(lambda reading: reading.submission(idempotency_key))
+        found = await self._gateway.read(lambda snapshot: snapshot.submission(idempotency_key))
         if found is None:
             raise UnknownSubmission("no submission has this idempotency key", "idempotency_key")
         return found
@@ -266,17 +266,19 @@ class Publishing:
         except TlogError:
             _log.warning("a peer shows a checkpoint that this log did not sign", peer=peer.hex())
             return
-        problem = await self._storing.read(
-            lambda reading: _conflict_with_own(reading, self._member, peer, shown)
+        problem = await self._gateway.read(
+            lambda snapshot: _conflict_with_own(snapshot, self._member, peer, shown)
         )
         if problem is not None and self._old_history is None:
             self._old_history = problem
             now = self._clock.now()
             _log.error("publishing stopped", problem=problem)
-            await self._storing.write(lambda writing: writing.record("old-history", problem, note, now))
+            await self._gateway.write(
+                lambda transaction: transaction.record("old-history", problem, note, now)
+            )
         if problem is None:
-            await self._storing.write(
-                lambda writing: _take_cosignatures(writing, charter, self._member, note)
+            await self._gateway.write(
+                lambda transaction: _take_cosignatures(transaction, charter, self._member, note)
             )
 
     async def tick(self) -> Ticked:
@@ -291,19 +293,21 @@ class Publishing:
             await self.compare_with_peers()
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
-        if not self._due.ordered:
-            await self._storing.read(
-                lambda reading: self._due.order(reading, lambda: self._cover(charter, now))
+        if not self._plan.ordered:
+            await self._gateway.read(
+                lambda snapshot: self._plan.order(snapshot, lambda: self._cover(charter, now))
             )
         try:
-            ticked, taken = await self._storing.write_alone(lambda writing: self._tick(writing, charter, now))
+            ticked, taken = await self._gateway.write_alone(
+                lambda transaction: self._tick(transaction, charter, now)
+            )
         except BaseException:
-            self._due.forget()
+            self._plan.forget()
             raise
-        self._due.appended(taken)
+        self._plan.appended(taken)
         self._expired_week = max(self._expired_week, now // WEEK_S)
         if ticked.appended:
-            self._changes.notify()
+            self._notifications.notify()
         return ticked
 
     async def run(self) -> None:
@@ -330,7 +334,7 @@ class Publishing:
         if week <= self._expired_week:
             return
         try:
-            await self._storing.write(lambda writing: writing.expire(week))
+            await self._gateway.write(lambda transaction: transaction.expire(week))
         except (ServiceError, StoreError):
             return  # the store is why the tick failed, or will be why the next one does
         self._expired_week = week
@@ -355,23 +359,23 @@ class Publishing:
                 field,
             )
 
-    def _tick(self, writing: Writing, charter: Charter, now: int) -> tuple[Ticked, int]:
+    def _tick(self, transaction: Transaction, charter: Charter, now: int) -> tuple[Ticked, int]:
         """Do one transaction; also tell how much of what was in order it took."""
-        seen = writing.seen_time()
+        seen = transaction.seen_time()
         if now < seen - CLOCK_BEHIND_S:
             raise ClockBehind(
                 f"the clock stands {seen - now} s before the newest time in the store; set it right, "
                 "nothing is signed before"
             )
-        tip = writing.tip(self._member)
+        tip = transaction.tip(self._member)
         # What peers said of their own time must not push this log's ahead; only its own last time does.
         time = max(now, tip.time)
-        batch, taken = self._due.lay_out(writing, tip.size, lambda: self._cover(charter, now))
+        batch, taken = self._plan.lay_out(transaction, tip.size, lambda: self._cover(charter, now))
         appends = bool(batch.stored or batch.done) or not tip.checkpoint
         if appends:
             frontier, nodes = tip.frontier.append([stored.leaf_hash() for stored in batch.stored])
             note = self._sign(charter, frontier, time)
-            writing.append(
+            transaction.append(
                 Append(
                     self._member,
                     tip.size,
@@ -381,7 +385,7 @@ class Publishing:
                     note,
                     time,
                     batch.erase,
-                    batch.settled,
+                    batch.assigned,
                     batch.done,
                 )
             )
@@ -390,17 +394,17 @@ class Publishing:
         late = any(
             stored.entry.body is not None and stored.entry.header.not_after <= week for stored in batch.stored
         )
-        expired = writing.expire(week) if late or week > self._expired_week else 0
+        expired = transaction.expire(week) if late or week > self._expired_week else 0
         if not appends and not is_signed(charter, self._member, tip.checkpoint):
             # A new charter gave this log another key: a quiet log, too, must be found under it.
-            writing.save_checkpoint(self._member, self._sign(charter, tip.frontier, time), time)
+            transaction.save_checkpoint(self._member, self._sign(charter, tip.frontier, time), time)
         elif not appends and (
             expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds()
         ):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
-            writing.save_checkpoint(self._member, note, time)
+            transaction.save_checkpoint(self._member, note, time)
         return Ticked(
-            tip.size + len(batch.stored), len(batch.stored), expired, self._due.more_after(taken)
+            tip.size + len(batch.stored), len(batch.stored), expired, self._plan.more_after(taken)
         ), taken
 
     def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
@@ -443,15 +447,15 @@ def _digest(label: bytes, parts: Sequence[bytes]) -> bytes:
     return digest.digest()
 
 
-def _conflict_with_own(reading: Reading, member: MemberId, peer: MemberId, shown: Checkpoint) -> str | None:
-    tip = reading.tip(member)
+def _conflict_with_own(snapshot: Snapshot, member: MemberId, peer: MemberId, shown: Checkpoint) -> str | None:
+    tip = snapshot.tip(member)
     if shown.size > tip.size:
         return (
             f"{peer.hex()} holds a checkpoint of {shown.size} entries that this log signed, but this store has "
             f"{tip.size}: it is an old copy, or another process signed with this log's key. Restore the newest "
             "copy of the database; nothing is signed before"
         )
-    nodes = reading.nodes(member, plan_frontier(shown.size))
+    nodes = snapshot.nodes(member, plan_frontier(shown.size))
     if Frontier.of(shown.size, nodes).root() != shown.root:
         return (
             f"{peer.hex()} holds another history of the first {shown.size} entries of this log, signed by its key: "
@@ -461,15 +465,15 @@ def _conflict_with_own(reading: Reading, member: MemberId, peer: MemberId, shown
     return None
 
 
-def _take_cosignatures(writing: Writing, charter: Charter, member: MemberId, note: bytes) -> None:
-    tip = writing.tip(member)
+def _take_cosignatures(transaction: Transaction, charter: Charter, member: MemberId, note: bytes) -> None:
+    tip = transaction.tip(member)
     cosigners = [cosigner_of(charter, each) for each in charter.members]
     try:
         merged = merge_cosignatures(tip.checkpoint, note, cosigners)
     except TlogError:
         return  # of an older checkpoint of this log: nothing to take over
     if merged != tip.checkpoint:
-        writing.save_checkpoint(member, merged, tip.time)
+        transaction.save_checkpoint(member, merged, tip.time)
 
 
 _REUSED = "the idempotency key was used before with other content; choose a new random one"

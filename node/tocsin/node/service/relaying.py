@@ -34,7 +34,7 @@ from tocsin.node.service.errors import (
 )
 from tocsin.node.service.evaluating import Evaluating, check_committee, check_count
 from tocsin.node.service.membership import Membership
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf.group import Element
 from tocsin.oprf.shares import BadQuorum, check_quorum
 from tocsin.oprf.threshold import Context
@@ -59,18 +59,20 @@ class Budgets:
 
 @dataclass
 class _Health:
-    failures: int = 0
+    consecutive_failures: int = 0
     avoid_until: float = 0.0
     latency_s: float = 0.05
 
     def answered(self, took_s: float) -> None:
-        self.failures = 0
+        self.consecutive_failures = 0
         self.avoid_until = 0.0
         self.latency_s += (took_s - self.latency_s) / 8
 
     def failed(self, now: float) -> None:
-        self.failures += 1
-        self.avoid_until = now + min(LONGEST_BACKOFF_S, BACKOFF_S * 2 ** min(self.failures - 1, 8))
+        self.consecutive_failures += 1
+        self.avoid_until = now + min(
+            LONGEST_BACKOFF_S, BACKOFF_S * 2 ** min(self.consecutive_failures - 1, 8)
+        )
 
 
 @dataclass
@@ -92,7 +94,7 @@ class Relaying:
         membership: Membership,
         evaluating: Evaluating,
         peers: Peers,
-        storing: Storing,
+        gateway: StoreGateway,
         clock: Clock,
         curve: Executor,
         *,
@@ -103,7 +105,7 @@ class Relaying:
         self._membership = membership
         self._evaluating = evaluating
         self._peers = peers
-        self._storing = storing
+        self._gateway = gateway
         self._clock = clock
         self._curve = curve
         self._deadline_s = deadline_s
@@ -295,14 +297,18 @@ class Relaying:
             evidence = await self._judge(charter, key, blinded, complaint)
         except FalseComplaint as error:
             detail = f"{place} reason={error}"
-            await self._storing.write(lambda writing: writing.record("false-complaint", detail, b"", now))
+            await self._gateway.write(
+                lambda transaction: transaction.record("false-complaint", detail, b"", now)
+            )
             _log.warning("false complaint of the own client", seat=seat, problem=str(error))
             return
         culprits = self._culprits.setdefault((key.key_class, key.epoch, key.committee_hash), set())
         culprits.add(seat)
         detail = f"{place} evaluator={complaint.evaluator.hex()}"
         _log.warning("an evaluator signed a partial whose proof fails", evaluator=complaint.evaluator.hex())
-        await self._storing.write(lambda writing: writing.record("bad-partial", detail, evidence, now))
+        await self._gateway.write(
+            lambda transaction: transaction.record("bad-partial", detail, evidence, now)
+        )
 
     async def _judge(
         self, charter: Charter, key: ClassKey, blinded: Sequence[Element], complaint: SignedPartial

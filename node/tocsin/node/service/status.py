@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.node.model import MemberId
-from tocsin.node.ports import Reading
-from tocsin.node.service.following import Following
+from tocsin.node.ports import Snapshot
+from tocsin.node.service.following.schedule import Following
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.publishing import Publishing
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.store_gateway import StoreGateway
 
 
 @dataclass(frozen=True)
@@ -34,37 +34,37 @@ class NodeStatus:
     logs: list[LogStatus]
 
 
-class Standing:
+class StatusReporter:
     """Gathers the status from the services that know it."""
 
     def __init__(
         self,
         member: MemberId,
         membership: Membership,
-        storing: Storing,
+        gateway: StoreGateway,
         publishing: Publishing,
         following: Following,
     ) -> None:
         self._member = member
         self._membership = membership
-        self._storing = storing
+        self._gateway = gateway
         self._publishing = publishing
         self._following = following
 
     async def status(self) -> NodeStatus:
         """Return the status of this moment. Raises `CannotStore`."""
 
-        def look(reading: Reading) -> tuple[int, list[LogStatus]]:
+        def look(snapshot: Snapshot) -> tuple[int, list[LogStatus]]:
             members = {MemberId(member.id) for member in self._membership.charter.members}
-            return reading.waiting(), [
-                self._log(reading, member) for member in sorted(members | set(reading.members()))
+            return snapshot.waiting(), [
+                self._log(snapshot, member) for member in sorted(members | set(snapshot.members()))
             ]
 
-        waiting, logs = await self._storing.read(look)
+        waiting, logs = await self._gateway.read(look)
         return NodeStatus(self._member, self._membership.charter.version, waiting, logs)
 
-    def _log(self, reading: Reading, member: MemberId) -> LogStatus:
-        tip = reading.tip(member)
+    def _log(self, snapshot: Snapshot, member: MemberId) -> LogStatus:
+        tip = snapshot.tip(member)
         if member == self._member:
             reached, problem = 0, self._publishing.problem or ""
         else:

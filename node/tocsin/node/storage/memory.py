@@ -27,8 +27,8 @@ from tocsin.node.model import (
     NewTags,
     Pending,
     PendingRetraction,
-    Settlement,
     Stored,
+    SubmissionStatus,
     TagHit,
 )
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
@@ -66,8 +66,8 @@ class _State:
     audit: dict[int, tuple[int, str, str, bytes]] = field(default_factory=dict)
 
 
-class MemoryReading:
-    """See `tocsin.node.ports.Reading`."""
+class MemorySnapshot:
+    """See `tocsin.node.ports.Snapshot`."""
 
     def __init__(self, state: _State) -> None:
         self._state = state
@@ -137,12 +137,12 @@ class MemoryReading:
         """How many entries are pending."""
         return len(self._pending())
 
-    def submission(self, idempotency_key: bytes) -> Settlement | None:
+    def submission(self, idempotency_key: bytes) -> SubmissionStatus | None:
         """What became of a submission or retraction; None for an unknown key."""
         known = self._state.submissions.get(idempotency_key)
         if known is None:
             return None
-        return rows.settlement(known.indices, waits=known.waits)
+        return rows.submission_status(known.indices, waits=known.waits)
 
     def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
         """Evaluations charged to a caller by (class, epoch, seat)."""
@@ -184,8 +184,8 @@ class MemoryReading:
         ]
 
 
-class MemoryWriting(MemoryReading):
-    """See `tocsin.node.ports.Writing`. `draft` is the state that a commit makes current."""
+class MemoryTransaction(MemorySnapshot):
+    """See `tocsin.node.ports.Transaction`. `draft` is the state that a commit makes current."""
 
     def __init__(self, committed: _State, member: MemberId) -> None:
         super().__init__(copy(committed))
@@ -262,8 +262,8 @@ class MemoryWriting(MemoryReading):
         before = self.tip(step.member)
         rows.check_start(step, before.size)
         rows.completed_nodes(step)
-        if any(key not in self._state.submissions for key, _ in step.settled):
-            raise WrongStart("the append settles a submission that was never acknowledged")
+        if any(key not in self._state.submissions for key, _ in step.assigned):
+            raise WrongStart("the append assigns indices to a submission that was never acknowledged")
         entries, tags, nodes = self._table("entries"), self._table("tags"), self._table("nodes")
         for stored in step.entries:
             entries[step.member, stored.index] = stored
@@ -278,12 +278,12 @@ class MemoryWriting(MemoryReading):
             step.frontier, step.checkpoint, step.time, before.quarantined
         )
         submissions = self._table("submissions")
-        for key, given in rows.by_submission(list(step.settled.items())).items():
+        for key, given in rows.by_submission(list(step.assigned.items())).items():
             known = submissions[key]
-            indices = rows.settle(known.indices, given)
+            indices = rows.assign(known.indices, given)
             waits = known.kind == rows.RETRACTION or None in rows.given_indices(indices)
             submissions[key] = replace(known, indices=indices, waits=waits)
-        for key in step.settled_retractions:
+        for key in step.completed_retractions:
             if key in submissions:
                 submissions[key] = replace(submissions[key], waits=False)
         if step.member == self._member:
@@ -369,21 +369,21 @@ class MemoryStore:
         self._writer: int | None = None
 
     @contextmanager
-    def read(self) -> Iterator[MemoryReading]:
+    def read(self) -> Iterator[MemorySnapshot]:
         """One consistent view."""
-        yield MemoryReading(self._open())
+        yield MemorySnapshot(self._open())
 
     @contextmanager
-    def write(self) -> Iterator[MemoryWriting]:
+    def write(self) -> Iterator[MemoryTransaction]:
         """The one write transaction."""
         if self._writer == threading.get_ident():
             raise RuntimeError("this thread is in a write transaction already")
         with self._lock:
             self._writer = threading.get_ident()
             try:
-                writing = MemoryWriting(self._open(), self.member)
-                yield writing
-                self._state = writing.draft
+                transaction = MemoryTransaction(self._open(), self.member)
+                yield transaction
+                self._state = transaction.draft
             finally:
                 self._writer = None
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from tocsin.node.model import Append, Kept, Settlement, Stored
+from tocsin.node.model import Append, Kept, Stored, SubmissionStatus
 from tocsin.node.ports import StoreUnavailable, WrongStart
 from tocsin.tlog.entry import (
     BODY_BYTES,
@@ -109,7 +109,7 @@ def no_indices(count: int) -> bytes:
     return _NOT_YET * count
 
 
-def settle(indices: bytes, given: Iterable[tuple[int, int]]) -> bytes:
+def assign(indices: bytes, given: Iterable[tuple[int, int]]) -> bytes:
     """Enter indices at their positions; a position beyond the end makes the column longer."""
     column = bytearray(indices)
     for position, index in given:
@@ -126,10 +126,10 @@ def given_indices(indices: bytes) -> list[int | None]:
     return [None if part == _NOT_YET else int.from_bytes(part, "big") for part in parts]
 
 
-def settlement(indices: bytes, *, waits: bool) -> Settlement:
+def submission_status(indices: bytes, *, waits: bool) -> SubmissionStatus:
     """Read the column of rule 2 of a submission, some of which may wait."""
     given = [] if waits else [index for index in given_indices(indices) if index is not None]
-    return Settlement(not waits, given)
+    return SubmissionStatus(not waits, given)
 
 
 def completed_nodes(step: Append) -> list[bytes]:
@@ -195,9 +195,9 @@ def _body(tag: bytes, nonce: bytes, box: bytes) -> SealedBody:
         raise StoreUnavailable(f"the database is damaged: {error}; restore it from a backup") from None
 
 
-def by_submission(settled: Sequence[tuple[tuple[bytes, int], int]]) -> dict[bytes, list[tuple[int, int]]]:
-    """Group `Append.settled` items: idempotency key → (position, index)."""
+def by_submission(assigned: Sequence[tuple[tuple[bytes, int], int]]) -> dict[bytes, list[tuple[int, int]]]:
+    """Group `Append.assigned` items: idempotency key → (position, index)."""
     grouped: dict[bytes, list[tuple[int, int]]] = {}
-    for (key, position), index in settled:
+    for (key, position), index in assigned:
         grouped.setdefault(key, []).append((position, index))
     return grouped

@@ -20,8 +20,8 @@ from tocsin.node.model import MemberId
 from tocsin.node.ports import StoreInUse, StoreUnavailable
 from tocsin.node.storage import tables
 from tocsin.node.storage.backend import Backend
-from tocsin.node.storage.reading import SqlReading
-from tocsin.node.storage.writing import SqlWriting
+from tocsin.node.storage.snapshot import SqlSnapshot
+from tocsin.node.storage.transaction import SqlTransaction
 
 
 class SqlStore:
@@ -34,13 +34,13 @@ class SqlStore:
         self._writer: int | None = None
 
     @contextmanager
-    def read(self) -> Iterator[SqlReading]:
+    def read(self) -> Iterator[SqlSnapshot]:
         """One consistent view."""
         with _unavailable(), self._backend.readers.connect() as connection:
-            yield SqlReading(connection, self._backend)
+            yield SqlSnapshot(connection, self._backend)
 
     @contextmanager
-    def write(self) -> Iterator[SqlWriting]:
+    def write(self) -> Iterator[SqlTransaction]:
         """The one write transaction; durable when it is left without an exception."""
         if self._writer == threading.get_ident():
             raise RuntimeError("this thread is in a write transaction already")
@@ -48,9 +48,9 @@ class SqlStore:
             self._writer = threading.get_ident()
             try:
                 with connection.begin():
-                    writing = SqlWriting(connection, self._backend, self._member)
-                    yield writing
-                    writing.flush()
+                    transaction = SqlTransaction(connection, self._backend, self._member)
+                    yield transaction
+                    transaction.flush()
             finally:
                 self._writer = None
 

@@ -12,45 +12,45 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
-from tocsin.node.ports import Reading, Store, StoreFull, StoreUnavailable, Writing
+from tocsin.node.ports import Snapshot, Store, StoreFull, StoreUnavailable, Transaction
 from tocsin.node.service.errors import CannotStore, DiskFull
-from tocsin.node.service.writer import Writer
+from tocsin.node.service.group_commit import GroupCommitWriter
 
 T = TypeVar("T")
 
 
-class Storing:
+class StoreGateway:
     """Reads and writes of one store, awaited. `readers` runs the reads."""
 
-    def __init__(self, store: Store, writer: Writer, readers: Executor) -> None:
+    def __init__(self, store: Store, writer: GroupCommitWriter, readers: Executor) -> None:
         self._store = store
         self._writer = writer
         self._readers = readers
         self._returns: _Returns | None = None
 
-    async def read(self, look: Callable[[Reading], T]) -> T:
+    async def read(self, look: Callable[[Snapshot], T]) -> T:
         """Run `look` on one consistent view. Raises `CannotStore` if the store does not answer."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, look)
         except (StoreUnavailable, StoreFull) as error:
             raise CannotStore(f"the store cannot be read now: {error}; try again later") from error
 
-    async def write(self, change: Callable[[Writing], T]) -> T:
+    async def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a transaction and return once it is durable. Raises `CannotStore` or `DiskFull`."""
         return await self._durable(self._writer.submit(change))
 
-    async def write_alone(self, change: Callable[[Writing], T]) -> T:
+    async def write_alone(self, change: Callable[[Transaction], T]) -> T:
         """Do what `write` does, in a transaction that no other write waits for. Raises as `write` does."""
         return await self._durable(self._writer.submit_alone(change))
 
-    def write_now(self, change: Callable[[Writing], T]) -> T:
+    def write_now(self, change: Callable[[Transaction], T]) -> T:
         """Do what `write` does from a thread that may block, before the event loop runs.
 
         Raises the store's own errors.
         """
         return self._writer.submit(change).result()
 
-    def read_now(self, look: Callable[[Reading], T]) -> T:
+    def read_now(self, look: Callable[[Snapshot], T]) -> T:
         """Do what `read` does from a thread that may block; raises the store's own errors."""
         return self._look(look)
 
@@ -76,9 +76,9 @@ class Storing:
             raise
         return written.result()
 
-    def _look(self, look: Callable[[Reading], T]) -> T:
-        with self._store.read() as reading:
-            return look(reading)
+    def _look(self, look: Callable[[Snapshot], T]) -> T:
+        with self._store.read() as snapshot:
+            return look(snapshot)
 
 
 class _Returns:
@@ -87,13 +87,13 @@ class _Returns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._lock = threading.Lock()
-        self._due: list[asyncio.Future[None]] = []
+        self._plan: list[asyncio.Future[None]] = []
 
     def add(self, due: asyncio.Future[None]) -> None:
         """Let the loop set this one; from any thread."""
         with self._lock:
-            self._due.append(due)
-            woken = len(self._due) > 1
+            self._plan.append(due)
+            woken = len(self._plan) > 1
         if not woken:
             try:
                 self.loop.call_soon_threadsafe(self._set)
@@ -102,7 +102,7 @@ class _Returns:
 
     def _set(self) -> None:
         with self._lock:
-            due, self._due = self._due, []
+            due, self._plan = self._plan, []
         for each in due:
             if not each.done():
                 each.set_result(None)

@@ -1,4 +1,4 @@
-"""One consistent view of a SQL database, as the port's `Reading`.
+"""One consistent view of a SQL database, as the port's `Snapshot`.
 
 Rules
 1. What a read costs grows with what is asked, never with what is stored.
@@ -18,8 +18,8 @@ from tocsin.node.model import (
     NewTags,
     Pending,
     PendingRetraction,
-    Settlement,
     Stored,
+    SubmissionStatus,
     TagHit,
 )
 from tocsin.node.storage import rows, tables
@@ -41,8 +41,8 @@ _PENDING = (
 )
 
 
-class SqlReading:
-    """See `tocsin.node.ports.Reading`."""
+class SqlSnapshot:
+    """See `tocsin.node.ports.Snapshot`."""
 
     def __init__(self, connection: Connection, backend: Backend) -> None:
         self._connection = connection
@@ -156,7 +156,7 @@ class SqlReading:
         )
         return int(self._connection.execute(query).scalar_one())
 
-    def submission(self, idempotency_key: bytes) -> Settlement | None:
+    def submission(self, idempotency_key: bytes) -> SubmissionStatus | None:
         """What became of a submission or retraction; None for an unknown key."""
         row = self._connection.execute(
             select(_WAITING.indices, _WAITING.content.is_not(None)).where(
@@ -166,7 +166,7 @@ class SqlReading:
         if row is None:
             return None
         indices, waits = row
-        return rows.settlement(indices, waits=waits)
+        return rows.submission_status(indices, waits=waits)
 
     def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
         """Evaluations charged to a caller by (class, epoch, seat)."""

@@ -22,15 +22,15 @@ Source = tuple[bytes, int]
 
 @dataclass(frozen=True)
 class Sequenced:
-    """What a tick appends from its start index on, what that erases and what it settles (see `Append`)."""
+    """What a tick appends from its start index on, what that erases and which indices it assigns (see `Append`)."""
 
     stored: list[Stored]
     erase: list[int]
-    settled: dict[Source, int]
+    assigned: dict[Source, int]
     done: list[bytes]
 
 
-def due_retractions(
+def retractions_due(
     retractions: Sequence[PendingRetraction], first_waiting: int | None
 ) -> list[PendingRetraction]:
     """Return the retractions that are due; `first_waiting` is the order of the oldest entry left for later."""
@@ -72,14 +72,14 @@ def sequence(
         erased |= targets
     rest.sort(key=lambda item: tick_key(item[0]))
     stored: list[Stored] = []
-    settled: dict[Source, int] = {}
+    assigned: dict[Source, int] = {}
     ordered = [(entry, _source(each)) for entry, each in sealed] + rest
     for index, (entry, source) in enumerate(ordered, start):
         body_hash = sha256(entry.body.encode()).digest() if entry.body is not None else NO_BODY_HASH
         stored.append(Stored(index, entry, body_hash))
         if source is not None:
-            settled[source] = index
-    return Sequenced(stored, sorted(erased), settled, [each.submission for each in retractions])
+            assigned[source] = index
+    return Sequenced(stored, sorted(erased), assigned, [each.submission for each in retractions])
 
 
 def _source(pending: Pending | None) -> Source | None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from tocsin.node.ports import Clock, Store, StoreFull, StoreUnavailable, Writing
+from tocsin.node.ports import Clock, Store, StoreFull, StoreUnavailable, Transaction
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ MOST_TOGETHER = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    write: Callable[[Writing], Any]
+    write: Callable[[Transaction], Any]
     future: Future[Any]
     alone: bool
 
@@ -38,7 +38,7 @@ class WriterClosed(StoreUnavailable):
     """The node is stopping: no more writes are taken."""
 
 
-class Writer:
+class GroupCommitWriter:
     """The one thread that writes to the store. Close it before the store."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -51,7 +51,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="tocsin-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, write: Callable[[Writing], T]) -> Future[T]:
+    def submit(self, write: Callable[[Transaction], T]) -> Future[T]:
         """Queue a write; the future resolves once it is durable, or holds what it raised.
 
         Raises `WriterClosed` after `close()`.
@@ -60,7 +60,7 @@ class Writer:
         self._put(_Job(write, future, alone=False))
         return future
 
-    def submit_alone(self, write: Callable[[Writing], T]) -> Future[T]:
+    def submit_alone(self, write: Callable[[Transaction], T]) -> Future[T]:
         """Queue a long write for a transaction of its own (rule 6); otherwise as `submit`."""
         future: Future[T] = Future()
         self._put(_Job(write, future, alone=True))
@@ -92,11 +92,11 @@ class Writer:
         joined: list[Future[Any]] = []
         last = False
         try:
-            with self._store.write() as writing:
+            with self._store.write() as transaction:
                 deadline = self._clock.monotonic() + WINDOW_S
                 job: _Job | None = first
                 while job is not None:
-                    self._one(writing, job, joined, done)
+                    self._one(transaction, job, joined, done)
                     if job.alone or len(joined) >= MOST_TOGETHER or self._clock.monotonic() >= deadline:
                         break
                     try:
@@ -120,7 +120,7 @@ class Writer:
 
     def _one(
         self,
-        writing: Writing,
+        transaction: Transaction,
         job: _Job,
         joined: list[Future[Any]],
         done: list[tuple[Future[Any], Any]],
@@ -130,8 +130,8 @@ class Writer:
             return
         joined.append(future)
         try:
-            with writing.savepoint():
-                result = write(writing)
+            with transaction.savepoint():
+                result = write(transaction)
         except (StoreUnavailable, StoreFull):
             raise
         except Exception as error:  # a write's own error belongs to whoever asked for it

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tocsin.node.model import LogTip, MemberId, Stored
-from tocsin.node.ports import Reading
+from tocsin.node.ports import Snapshot
 from tocsin.node.service.errors import LogQuarantined, OutOfRange, UnknownLog
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.tlog.merkle import Hash, consistency_proof, plan_consistency
 
 MOST_ENTRIES = 1_000
@@ -27,17 +27,17 @@ class LogCheckpoint:
     quarantined: bool
 
 
-def held_tip(reading: Reading, writer: MemberId) -> LogTip:
+def held_tip(snapshot: Snapshot, writer: MemberId) -> LogTip:
     """Return where a log stands that this node holds. Raises `UnknownLog`."""
-    tip = reading.tip(writer)
+    tip = snapshot.tip(writer)
     if not tip.checkpoint:
         raise UnknownLog(f"this node holds no log of {writer.hex()}", "writer")
     return tip
 
 
-def known_tip(reading: Reading, writer: MemberId) -> LogTip:
+def known_tip(snapshot: Snapshot, writer: MemberId) -> LogTip:
     """Return where a log stands if matches may rest on it. Raises `UnknownLog`, `LogQuarantined`."""
-    tip = held_tip(reading, writer)
+    tip = held_tip(snapshot, writer)
     if tip.quarantined:
         raise LogQuarantined(
             f"{writer.hex()} signed two histories of its log; ListForks has the proof", "writer"
@@ -45,24 +45,24 @@ def known_tip(reading: Reading, writer: MemberId) -> LogTip:
     return tip
 
 
-class LogReading:
+class LogReader:
     """Read-only views of the stored logs."""
 
-    def __init__(self, storing: Storing) -> None:
-        self._storing = storing
+    def __init__(self, gateway: StoreGateway) -> None:
+        self._gateway = gateway
 
     async def checkpoints(self) -> list[LogCheckpoint]:
         """Return the newest checkpoint of every log here."""
 
-        def look(reading: Reading) -> list[LogCheckpoint]:
-            tips = ((member, reading.tip(member)) for member in reading.members())
+        def look(snapshot: Snapshot) -> list[LogCheckpoint]:
+            tips = ((member, snapshot.tip(member)) for member in snapshot.members())
             return [
                 LogCheckpoint(member, tip.checkpoint, tip.quarantined)
                 for member, tip in tips
                 if tip.checkpoint
             ]
 
-        return await self._storing.read(look)
+        return await self._gateway.read(look)
 
     async def entries(self, writer: MemberId, start: int, limit: int) -> list[Stored]:
         """Return up to `limit`, 1,000 at most, entries from `start` on; none at the end of the log.
@@ -70,26 +70,26 @@ class LogReading:
         Raises `UnknownLog` or `OutOfRange`.
         """
 
-        def look(reading: Reading) -> list[Stored]:
-            size = held_tip(reading, writer).size
+        def look(snapshot: Snapshot) -> list[Stored]:
+            size = held_tip(snapshot, writer).size
             if not 0 <= start <= size:
                 raise OutOfRange(f"the log has {size} entries, {start} is beyond its end", "start")
-            return reading.entries(writer, start, max(0, min(limit, MOST_ENTRIES, size - start)))
+            return snapshot.entries(writer, start, max(0, min(limit, MOST_ENTRIES, size - start)))
 
-        return await self._storing.read(look)
+        return await self._gateway.read(look)
 
     async def consistency(self, writer: MemberId, old_size: int, new_size: int) -> list[Hash]:
         """Return the RFC 6962 consistency proof between two sizes; raises as `entries` does."""
 
-        def look(reading: Reading) -> list[Hash]:
-            size = held_tip(reading, writer).size
+        def look(snapshot: Snapshot) -> list[Hash]:
+            size = held_tip(snapshot, writer).size
             if not 0 < old_size <= new_size <= size:
                 raise OutOfRange(f"sizes must be 1 ≤ old ≤ new ≤ {size}", "new_size")
-            nodes = reading.nodes(writer, plan_consistency(old_size, new_size))
+            nodes = snapshot.nodes(writer, plan_consistency(old_size, new_size))
             return consistency_proof(old_size, new_size, nodes)
 
-        return await self._storing.read(look)
+        return await self._gateway.read(look)
 
     async def forks(self) -> list[tuple[MemberId, bytes]]:
         """Return every proof that an origin signed two histories."""
-        return await self._storing.read(lambda reading: reading.forks())
+        return await self._gateway.read(lambda snapshot: snapshot.forks())

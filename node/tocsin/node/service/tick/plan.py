@@ -4,7 +4,7 @@
    acknowledgement, then CHARTERs. Cover entries stand among them as themselves.
 2. Nothing but this log's ticks changes what waits, so it is read and ordered before the transaction that appends it,
    and what is left of it is appended by the next ones.
-3. Only small submissions are appended in parts: to settle a part of a large one rewrites the rest of it.
+3. Only small submissions are appended in parts: to assign the indices of a part of a large one rewrites the rest of it.
 4. Where a retraction waits, everything is laid out within one transaction, which sees all that the retraction covers.
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tocsin.node.model import MemberId, Pending
-from tocsin.node.ports import Reading, Writing
-from tocsin.node.service.sequencing import Sequenced, due_retractions, sequence
+from tocsin.node.ports import Snapshot, Transaction
+from tocsin.node.service.tick.sequencing import Sequenced, retractions_due, sequence
 from tocsin.tlog.entry import Entry, tick_key
 
 Cover = Callable[[], list[Entry]]
@@ -23,7 +23,7 @@ Cover = Callable[[], list[Entry]]
 _SMALL_SUBMISSION = 4  # entries
 
 
-class Due:
+class TickPlan:
     """What is due in one log. Used by one tick at a time."""
 
     def __init__(self, member: MemberId, most_per_tick: int, most_submissions: int) -> None:
@@ -39,27 +39,27 @@ class Due:
         """Whether something in order is left to append."""
         return bool(self._ordered)
 
-    def order(self, reading: Reading, cover: Cover) -> None:
+    def order(self, snapshot: Snapshot, cover: Cover) -> None:
         """Put what is due in order (rules 1 and 2), unless a retraction waits (rule 4)."""
-        if reading.pending_retractions():
+        if snapshot.pending_retractions():
             return
-        pending = self._read(reading)[: self._most_per_tick]
+        pending = self._read(snapshot)[: self._most_per_tick]
         due: list[Pending | Entry] = [*pending, *cover()]
         self._ordered = sorted(due, key=lambda each: tick_key(_entry(each)))
         self._small = len(pending) <= _SMALL_SUBMISSION * len({each.submission for each in pending})
 
-    def lay_out(self, writing: Writing, start: int, cover: Cover) -> tuple[Sequenced, int]:
+    def lay_out(self, transaction: Transaction, start: int, cover: Cover) -> tuple[Sequenced, int]:
         """Lay out from index `start` on what one transaction takes, and tell how much of the order that is."""
         if self._ordered:
             part = self._ordered[: self._part()]
             pending = [each for each in part if isinstance(each, Pending)]
             fresh = [each for each in part if isinstance(each, Entry)]
             return sequence(start, pending, fresh, (), {}), len(part)
-        pending = self._read(writing)
+        pending = self._read(transaction)
         first_waiting = pending[self._most_per_tick].order if self._more else None
-        retractions = due_retractions(writing.pending_retractions(), first_waiting)
+        retractions = retractions_due(transaction.pending_retractions(), first_waiting)
         tags = sorted({tag for each in retractions for tag in each.tags})
-        hits = writing.look_up([(self._member, b"".join(tags))]) if tags else []
+        hits = transaction.look_up([(self._member, b"".join(tags))]) if tags else []
         live = {tags[hit.position]: hit.indices for hit in hits}
         return sequence(start, pending[: self._most_per_tick], cover(), retractions, live), 0
 
@@ -75,8 +75,8 @@ class Due:
         """Forget the order: a commit that failed may have taken effect, so what is due has to be read again."""
         self._ordered.clear()
 
-    def _read(self, reading: Reading) -> list[Pending]:
-        pending = reading.pending(self._most_per_tick + 1)
+    def _read(self, snapshot: Snapshot) -> list[Pending]:
+        pending = snapshot.pending(self._most_per_tick + 1)
         self._more = len(pending) > self._most_per_tick
         return pending
 

@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 from tocsin.node.model import LogTip, MemberId
-from tocsin.node.ports import Peers, Reading
-from tocsin.node.service.delta import OriginAtFault
-from tocsin.node.service.storing import Storing
+from tocsin.node.ports import Peers, Snapshot
+from tocsin.node.service.following.batch_verifier import OriginAtFault
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.tlog.checkpoint import SignedCheckpoint
 from tocsin.tlog.fork import ForkProof, fork_of, prefix_fork_of
 from tocsin.tlog.merkle import (
@@ -29,7 +29,7 @@ from tocsin.tlog.merkle import (
 
 
 async def find_fork(
-    storing: Storing,
+    gateway: StoreGateway,
     peers: Peers,
     shower: MemberId,
     origin: MemberId,
@@ -46,7 +46,7 @@ async def find_fork(
     if seen.size == held.size:
         return fork_of(ours, shown)
     if seen.size < held.size:
-        return await storing.read(lambda reading: _smaller(reading, origin, ours, shown))
+        return await gateway.read(lambda snapshot: _smaller(snapshot, origin, ours, shown))
     proof = await peers.consistency(shower, origin, held.size, seen.size)
     try:
         verify_consistency(held.size, seen.size, held.root, seen.root, proof)
@@ -55,21 +55,21 @@ async def find_fork(
     return None
 
 
-def root_at(reading: Reading, origin: MemberId, tip: LogTip, size: int) -> Hash:
+def root_at(snapshot: Snapshot, origin: MemberId, tip: LogTip, size: int) -> Hash:
     """Return the root that our copy of a log had at `size`, which is not above its size now."""
     if size == tip.size:
         return tip.frontier.root()
-    return Frontier.of(size, reading.nodes(origin, plan_frontier(size))).root()
+    return Frontier.of(size, snapshot.nodes(origin, plan_frontier(size))).root()
 
 
 def _smaller(
-    reading: Reading, origin: MemberId, ours: SignedCheckpoint, shown: SignedCheckpoint
+    snapshot: Snapshot, origin: MemberId, ours: SignedCheckpoint, shown: SignedCheckpoint
 ) -> ForkProof | None:
     old, new = shown.checkpoint.size, ours.checkpoint.size
-    root = root_at(reading, origin, reading.tip(origin), old)
+    root = root_at(snapshot, origin, snapshot.tip(origin), old)
     if root == shown.checkpoint.root:
         return None
-    nodes = reading.nodes(origin, plan_consistency(old, new))
+    nodes = snapshot.nodes(origin, plan_consistency(old, new))
     return prefix_fork_of(shown, ours, root, tuple(consistency_proof(old, new, nodes)))
 
 

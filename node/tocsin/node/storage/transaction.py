@@ -1,4 +1,4 @@
-"""The one write transaction on a SQL database, as the port's `Writing`.
+"""The one write transaction on a SQL database, as the port's `Transaction`.
 
 Rules
 1. Nothing here commits: what a method wrote stands or falls with the transaction, or with the savepoint around it.
@@ -18,7 +18,7 @@ from tocsin.node.model import Acknowledged, Append, Charge, Charged, MemberId
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
 from tocsin.node.storage import rows, tables
 from tocsin.node.storage.backend import Backend
-from tocsin.node.storage.reading import SqlReading
+from tocsin.node.storage.snapshot import SqlSnapshot
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Frontier
 
@@ -45,21 +45,21 @@ _CHARGE = insert(tables.batch).inline()
 _ACKNOWLEDGED = select(_SUBMISSION.digest, _SUBMISSION.kind, _SUBMISSION.count).where(
     _SUBMISSION.idempotency_key == bindparam("known_key")
 )
-_SETTLING = select(
+_TO_ASSIGN = select(
     _SUBMISSION.idempotency_key, _SUBMISSION.kind, _SUBMISSION.unsettled, _SUBMISSION.indices
 ).where(_SUBMISSION.idempotency_key.in_(bindparam("keys", expanding=True)))
-_SETTLE = (
+_ASSIGN = (
     update(tables.submission)
     .where(_SUBMISSION.idempotency_key == bindparam("known_key"))
     .values(indices=bindparam("now_indices"), unsettled=bindparam("now_unsettled"))
 )
-_FINISH = _SETTLE.values(content=None)
+_FINISH = _ASSIGN.values(content=None)
 _SUBMIT = insert(tables.submission).inline()
 _RECORD = insert(tables.audit).inline()
 
 
-class SqlWriting(SqlReading):
-    """See `tocsin.node.ports.Writing`."""
+class SqlTransaction(SqlSnapshot):
+    """See `tocsin.node.ports.Transaction`."""
 
     def __init__(self, connection: Connection, backend: Backend, member: MemberId) -> None:
         super().__init__(connection, backend)
@@ -179,8 +179,8 @@ class SqlWriting(SqlReading):
         """Entries, tree nodes, frontier, checkpoint and erasures of one log. Raises WrongStart."""
         rows.check_start(step, self.tip(step.member).size)
         nodes_by_leaf = rows.completed_nodes(step)
-        self._settle(rows.by_submission(list(step.settled.items())))
-        for key in step.settled_retractions:
+        self._assign(rows.by_submission(list(step.assigned.items())))
+        for key in step.completed_retractions:
             self._connection.execute(
                 update(tables.submission).where(_SUBMISSION.idempotency_key == key).values(content=None)
             )
@@ -281,20 +281,20 @@ class SqlWriting(SqlReading):
             )
             self._connection.execute(delete(tables.body).where(here))
 
-    def _settle(self, settled: Mapping[bytes, Sequence[tuple[int, int]]]) -> None:
-        keys = list(settled)
+    def _assign(self, assigned: Mapping[bytes, Sequence[tuple[int, int]]]) -> None:
+        keys = list(assigned)
         part: list[dict[str, object]] = []
         done: list[dict[str, object]] = []
         for at in range(0, len(keys), 500):
-            found = self._connection.execute(_SETTLING, {"keys": keys[at : at + 500]}).all()
+            found = self._connection.execute(_TO_ASSIGN, {"keys": keys[at : at + 500]}).all()
             if len(found) != len(keys[at : at + 500]):
-                raise WrongStart("the append settles a submission that was never acknowledged")
+                raise WrongStart("the append assigns indices to a submission that was never acknowledged")
             for key, kind, unsettled, before in found:
-                indices = rows.settle(before, settled[key])
+                indices = rows.assign(before, assigned[key])
                 left = rows.given_indices(indices).count(None) if kind == rows.ENTRIES else unsettled
                 row = {"known_key": key, "now_indices": indices, "now_unsettled": left}
                 (done if kind == rows.ENTRIES and not left else part).append(row)
-        # One statement for all of a kind: a tick may settle thousands of submissions of one entry.
-        for statement, changed in ((_SETTLE, part), (_FINISH, done)):
+        # One statement for all of a kind: a tick may complete thousands of submissions of one entry.
+        for statement, changed in ((_ASSIGN, part), (_FINISH, done)):
             if changed:
                 self._connection.execute(statement, changed)

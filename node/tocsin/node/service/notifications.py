@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Changes:
+class ChangeNotifications:
     """A counter that can be awaited."""
 
     def __init__(self) -> None:

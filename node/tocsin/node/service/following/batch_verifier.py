@@ -28,7 +28,7 @@ class OriginAtFault(Exception):
     """What a log's origin shows breaks a rule; nothing of it was stored. The message says which and where."""
 
 
-class Delta:
+class BatchVerifier:
     """Entries `tip.size` up to the checkpoint's size, fed in order with `add`, then `finish`ed. One thread at a time.
 
     `time` is when the origin vouched for the checkpoint, `now` this node's time, unix seconds.

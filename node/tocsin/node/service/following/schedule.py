@@ -28,11 +28,10 @@ import structlog
 from tocsin.charter.document import Charter, NotAMember
 from tocsin.charter.rules import BadCharter
 from tocsin.node.model import LogTip, MemberId
-from tocsin.node.ports import Clock, PeerError, Peers, Reading, Signer, StoreError, Writing, WrongStart
-from tocsin.node.service.changes import Changes
-from tocsin.node.service.delta import CLOCK_AHEAD_S, Delta, OriginAtFault
+from tocsin.node.ports import Clock, PeerError, Peers, Signer, Snapshot, StoreError, Transaction, WrongStart
 from tocsin.node.service.errors import ServiceError
-from tocsin.node.service.forks import find_fork
+from tocsin.node.service.following.batch_verifier import CLOCK_AHEAD_S, BatchVerifier, OriginAtFault
+from tocsin.node.service.following.fork_search import find_fork
 from tocsin.node.service.log_keys import (
     cosigner,
     cosigner_of,
@@ -42,8 +41,9 @@ from tocsin.node.service.log_keys import (
     origin_time,
 )
 from tocsin.node.service.membership import Membership
+from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.publishing import REFRESH_TICKS, Publishing
-from tocsin.node.service.storing import Storing
+from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf.group import Random
 from tocsin.tlog.checkpoint import SignedCheckpoint
 from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
@@ -93,7 +93,7 @@ class Peer:
     last_reached: int = 0
     problem: str = ""
     rounds: int = 0
-    failures: int = 0
+    consecutive_failures: int = 0
     not_before: float = 0.0  # monotonic
     allowance: float | None = (
         None  # entries that may come beyond what time brings; None before the first step
@@ -107,11 +107,11 @@ class Following:
         self,
         member: MemberId,
         membership: Membership,
-        storing: Storing,
+        gateway: StoreGateway,
         signer: Signer,
         peers: Peers,
         publishing: Publishing,
-        changes: Changes,
+        notifications: ChangeNotifications,
         clock: Clock,
         random: Random,
         verifying: Executor,
@@ -119,11 +119,11 @@ class Following:
     ) -> None:
         self._member = member
         self._membership = membership
-        self._storing = storing
+        self._gateway = gateway
         self._signer = signer
         self._peers = peers
         self._publishing = publishing
-        self._changes = changes
+        self._notifications = notifications
         self._clock = clock
         self._random = random
         self._verifying = verifying
@@ -157,14 +157,14 @@ class Following:
         try:
             problem = await self._round(member, peer)
         except PeerError as error:
-            peer.failures += 1
-            pause = min(LONGEST_PAUSE_S, self._seconds() * 2 ** min(peer.failures, 12))
+            peer.consecutive_failures += 1
+            pause = min(LONGEST_PAUSE_S, self._seconds() * 2 ** min(peer.consecutive_failures, 12))
             peer.not_before = self._clock.monotonic() + pause * self._jitter()
             self._tell(member, peer, str(error))
             return
         except (OriginAtFault, ServiceError, StoreError, TlogError, NotAMember) as error:
             problem = f"{type(error).__name__}: {error}"
-        peer.failures, peer.not_before = 0, 0.0
+        peer.consecutive_failures, peer.not_before = 0, 0.0
         self._tell(member, peer, problem)
 
     async def _round(self, member: MemberId, peer: Peer) -> str:
@@ -209,7 +209,7 @@ class Following:
         The same text is the same size and root: it tells nothing, and most rounds show nothing else.
         """
         third = [writer for writer in notes if writer not in (shower, self._member)]
-        tips = await self._storing.read(lambda reading: {writer: reading.tip(writer) for writer in third})
+        tips = await self._gateway.read(lambda snapshot: {writer: snapshot.tip(writer) for writer in third})
         return [
             (writer, notes[writer], tip)
             for writer, tip in tips.items()
@@ -229,7 +229,7 @@ class Following:
         except (TlogError, NotAMember):
             return f"shows a checkpoint that {writer.hex()} did not sign"
         try:
-            fork = await find_fork(self._storing, self._peers, shower, writer, ours, shown)
+            fork = await find_fork(self._gateway, self._peers, shower, writer, ours, shown)
         except OriginAtFault as error:
             return str(error)
         if fork is not None:
@@ -239,7 +239,7 @@ class Following:
     async def _follow(self, origin: MemberId, peer: Peer, note: bytes) -> str:
         """Bring a log up to what its origin shows; return a warning, if any. Raises `OriginAtFault`."""
         charter, now = self._membership.charter, self._clock.now()
-        tip = await self._storing.read(lambda reading: reading.tip(origin))
+        tip = await self._gateway.read(lambda snapshot: snapshot.tip(origin))
         if tip.quarantined:
             return "quarantined: the origin signed two histories"
         try:
@@ -269,7 +269,7 @@ class Following:
     ) -> None:
         if is_signed(charter, origin, tip.checkpoint):
             ours = open_note(charter, origin, tip.checkpoint)
-            fork = await find_fork(self._storing, self._peers, origin, origin, ours, signed)
+            fork = await find_fork(self._gateway, self._peers, origin, origin, ours, signed)
             if fork is not None:
                 await self._quarantine(origin, fork)
                 raise Forked("the origin signed two histories; its log is quarantined and the proof kept")
@@ -283,8 +283,8 @@ class Following:
     async def _refresh(
         self, charter: Charter, origin: MemberId, signed: SignedCheckpoint, time: int, now: int
     ) -> None:
-        def write(writing: Writing) -> None:
-            tip = writing.tip(origin)
+        def write(transaction: Transaction) -> None:
+            tip = transaction.tip(origin)
             if tip.quarantined or tip.size != signed.checkpoint.size or time <= tip.time:
                 return
             if is_signed(charter, origin, tip.checkpoint):
@@ -292,9 +292,9 @@ class Following:
             else:
                 merged = _trusted_note(charter, origin, signed)
             merged = add_cosignature(merged, cosigner(charter, self._member, self._signer), now)
-            writing.save_checkpoint(origin, merged, time)
+            transaction.save_checkpoint(origin, merged, time)
 
-        await self._storing.write(write)
+        await self._gateway.write(write)
 
     def _per_day(self, charter: Charter) -> int:
         return self._settings.entries_per_day or charter.policy.entries_per_day
@@ -327,7 +327,7 @@ class Following:
         now: int,
     ) -> None:
         loop, size = asyncio.get_running_loop(), signed.checkpoint.size
-        delta = Delta(charter, origin, tip, signed, time, now)
+        delta = BatchVerifier(charter, origin, tip, signed, time, now)
         checking: asyncio.Future[None] | None = None
         start = tip.size
         try:
@@ -347,31 +347,31 @@ class Following:
         note = add_cosignature(
             _trusted_note(charter, origin, signed), cosigner(charter, self._member, self._signer), now
         )
-        sealed = await self._storing.read(lambda reading: _sealed(reading, origin, delta.targets_before))
+        sealed = await self._gateway.read(lambda snapshot: _sealed(snapshot, origin, delta.targets_before))
         append = await loop.run_in_executor(self._verifying, delta.finish, note, sealed)
 
-        def write(writing: Writing) -> None:
+        def write(transaction: Transaction) -> None:
             # Another round may have quarantined it while the entries travelled.
-            if writing.tip(origin).quarantined:
+            if transaction.tip(origin).quarantined:
                 raise Forked("the origin signed two histories")
-            writing.append(append)
+            transaction.append(append)
 
         try:
-            await self._storing.write(write)
+            await self._gateway.write(write)
         except WrongStart as error:
             raise OriginAtFault(f"the log changed here while its entries travelled: {error}") from error
         if append.entries:
-            self._changes.notify()
+            self._notifications.notify()
 
     async def _quarantine(self, origin: MemberId, fork: ForkProof) -> None:
         proof, now = encode_fork(fork), self._clock.now()
 
-        def write(writing: Writing) -> None:
-            if not writing.tip(origin).quarantined:
-                writing.quarantine(origin, proof, now)
-                writing.record("fork", f"origin={origin.hex()}", proof, now)
+        def write(transaction: Transaction) -> None:
+            if not transaction.tip(origin).quarantined:
+                transaction.quarantine(origin, proof, now)
+                transaction.record("fork", f"origin={origin.hex()}", proof, now)
 
-        await self._storing.write(write)
+        await self._gateway.write(write)
         _log.error("an origin signed two histories; its log is quarantined", origin=origin.hex())
 
     def _seconds(self) -> float:
@@ -387,10 +387,10 @@ class Following:
         peer.problem = problem
 
 
-def _sealed(reading: Reading, origin: MemberId, indices: list[int]) -> Mapping[int, bool]:
+def _sealed(snapshot: Snapshot, origin: MemberId, indices: list[int]) -> Mapping[int, bool]:
     if not indices:
         return {}
-    found = reading.entries_at(origin, indices)
+    found = snapshot.entries_at(origin, indices)
     return {index: stored.entry.header.kind is Kind.SEALED for index, stored in found.items()}
 
 

@@ -1,0 +1,1 @@
+"""What one tick does to the member's own log."""
