@@ -149,7 +149,7 @@ def test_the_status_tells_every_log(federation: Federation) -> None:
         await federation[2].publishing.submit(bytes(16), [federation.entry(T[2])])
 
     asyncio.run(scenario())
-    status = asyncio.run(federation[2].standing.status())
+    status = asyncio.run(federation[2].status.status())
     assert (status.charter_version, status.waiting) == (1, 2)
     assert [(log.writer, log.size) for log in status.logs] == [
         (member_id(1), 2),
