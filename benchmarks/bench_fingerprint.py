@@ -20,7 +20,7 @@ from typing import Any
 import measure
 from generated_logs import EXCHANGES_EACH, templates, write_logs
 
-from tocsin.indicators.ptf1.normalising import tokens
+from tocsin.indicators.ptf2.normalising import tokens
 from tocsin.indicators.snapshot_files import CURRENT
 
 NAME = "fingerprint"

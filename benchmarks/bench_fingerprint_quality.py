@@ -1,4 +1,4 @@
-"""How well `ptf1` links accounts of one template and keeps apart all others, on prompts whose templates are known.
+"""How well `ptf2` links accounts of one template and keeps apart all others, on prompts whose templates are known.
 
 Two accounts with disjoint prompts of one template match if an exact token or τ bands agree. The whole trade-off of
 rows and τ, and what sampling costs, is drawn into a picture. `--templated` takes JSON lines with `template` and
@@ -18,7 +18,7 @@ import measure
 from inverting import Dictionary, invert
 from prompt_accounts import PROMPTS, VARIATIONS, Corpus, Prints, agreeing, bands_of, halves, prints
 
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS, ROWS, minima
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS, ROWS, minima
 
 NAME = "fingerprint-quality"
 PICTURE = measure.ROOT / "docs" / "fingerprint.svg"
@@ -127,7 +127,7 @@ def draw(
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "ptf1"
+    matplotlib.rcParams["svg.hashsalt"] = "ptf2"
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5))

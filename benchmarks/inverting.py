@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS, ROWS, permutations
-from tocsin.indicators.ptf1.normalising import tokens
-from tocsin.indicators.ptf1.shingles import shingle_hash, shingles
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS, ROWS, permutations
+from tocsin.indicators.ptf2.normalising import tokens
+from tocsin.indicators.ptf2.shingles import shingle_hash, shingles
 from tocsin.indicators.snapshot_files import CURRENT
 
 Band = tuple[int, tuple[int, ...]]

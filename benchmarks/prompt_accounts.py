@@ -20,11 +20,11 @@ from random import Random  # noqa: TID251 - a measurement repeats under its seed
 
 from measure import ROOT
 
-from tocsin.indicators.ptf1.bands import BANDS, MIN_SHINGLES, ROWS, minima
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import find_blocks
-from tocsin.indicators.ptf1.template import judge, judged
+from tocsin.indicators.ptf2.bands import BANDS, MIN_SHINGLES, ROWS, minima
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.skeleton import find_blocks
+from tocsin.indicators.ptf2.template import judge, judged
 from tocsin.indicators.snapshot_files import CURRENT
 
 PROMPTS = ROOT.parent / "shared" / "data" / "prompts"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.inverting import Band, Dictionary, invert
-from tests.indicators.ptf1_steps import ACCOUNT
-from tocsin.indicators.ptf1.bands import BANDS, minima
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.normalising import tokens
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import find_blocks
-from tocsin.indicators.ptf1.template import band_values, write_skeleton
+from tests.indicators.ptf2_steps import ACCOUNT
+from tocsin.indicators.ptf2.bands import BANDS, minima
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.normalising import tokens
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.skeleton import find_blocks
+from tocsin.indicators.ptf2.template import band_values, write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 
 BUDGET = 200_000

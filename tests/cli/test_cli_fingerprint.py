@@ -10,8 +10,8 @@ import pytest
 
 from tests.ingest import made_logs
 from tocsin.cli.main import run
-from tocsin.indicators.ptf1.common_list import build_common_list, shipped
-from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.ptf2.common_list import build_common_list, shipped
+from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.indicators_file import read_indicators
 from tocsin.ingest.prompts import read_prompts

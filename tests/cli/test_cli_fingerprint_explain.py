@@ -9,7 +9,7 @@ import pytest
 
 from tests.ingest import made_logs
 from tocsin.cli.main import run
-from tocsin.indicators.ptf1.template import band_values, read_skeleton
+from tocsin.indicators.ptf2.template import band_values, read_skeleton
 from tocsin.ingest.indicators_file import read_indicators
 
 

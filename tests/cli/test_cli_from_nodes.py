@@ -16,8 +16,8 @@ from tests.ingest import made_logs
 from tocsin.charter.document import PERIOD_SECONDS
 from tocsin.cli.main import run
 from tocsin.client import system
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD
-from tocsin.indicators.ptf1.template import TEMPLATE
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD
+from tocsin.indicators.ptf2.template import TEMPLATE
 from tocsin.localnet import federation as founding
 from tocsin.tlog.entry import WEEK_S
 

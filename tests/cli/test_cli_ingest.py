@@ -13,8 +13,8 @@ from tests.ingest import made_logs
 from tocsin.cli.ingest import Rates
 from tocsin.cli.main import run
 from tocsin.client import system
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
-from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
+from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.indicators_file import LOCAL
 from tocsin.ingest.ingesting import Options, ingest

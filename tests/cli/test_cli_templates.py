@@ -11,7 +11,7 @@ from tests.cli.test_cli_client_commands import Session, terminal
 from tests.cli.test_cli_ingest import ingested
 from tests.ingest import made_logs
 from tocsin.client import Client
-from tocsin.indicators.ptf1.template import BAND, TEMPLATE
+from tocsin.indicators.ptf2.template import BAND, TEMPLATE
 from tocsin.indicators.registry import TYPES
 
 __all__ = ["terminal"]

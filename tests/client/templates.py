@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tocsin.indicators.ptf1 import bands as ptf1
-from tocsin.indicators.ptf1.template import BAND, TEMPLATE
+from tocsin.indicators.ptf2 import bands as ptf2
+from tocsin.indicators.ptf2.template import BAND, TEMPLATE
 from tocsin.indicators.registry import Observable
 
 BANDS, THRESHOLD = 6, 3
@@ -16,8 +16,8 @@ BANDS, THRESHOLD = 6, 3
 
 def few_bands(monkeypatch: pytest.MonkeyPatch, threshold: int = THRESHOLD) -> None:
     """Let templates have 6 bands, 3 of which open a record."""
-    monkeypatch.setattr(ptf1, "BANDS", BANDS)
-    monkeypatch.setattr(ptf1, "BAND_THRESHOLD", threshold)
+    monkeypatch.setattr(ptf2, "BANDS", BANDS)
+    monkeypatch.setattr(ptf2, "BAND_THRESHOLD", threshold)
 
 
 def template(name: str, shared: str = "", own: str = "", places: Sequence[int] = range(BANDS)) -> Observable:

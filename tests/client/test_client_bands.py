@@ -22,9 +22,9 @@ from tocsin.client.model import Match, Problem, QueryResult
 from tocsin.client.ports import TagHit
 from tocsin.client.reporting import seal_content
 from tocsin.client.vault import open_vault
-from tocsin.indicators.ptf1 import bands as ptf1
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.template import TEMPLATE, write_skeleton
+from tocsin.indicators.ptf2 import bands as ptf2
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.template import TEMPLATE, write_skeleton
 from tocsin.indicators.registry import CURRENT, KeyClass, Mode, Observable, Refused, observable
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import Purpose
@@ -244,9 +244,9 @@ def test_real_templates_that_differ_in_a_tenth_are_found_by_their_bands(
         observable(TEMPLATE, write_skeleton(each, common), mode=Mode.TEST)
         for each in (hashes[:200], hashes[10:])
     )
-    assert len(one.bands) == len(other.bands) == ptf1.BANDS
+    assert len(one.bands) == len(other.bands) == ptf2.BANDS
     agreeing = sum(a == b for a, b in zip(one.bands, other.bands, strict=True))
-    assert agreeing > ptf1.BAND_THRESHOLD
+    assert agreeing > ptf2.BAND_THRESHOLD
     report(world, 1, one)
     assert found(world, other) == [(80, agreeing)]
 

@@ -15,7 +15,7 @@ from tests.client.test_client_flow import IBAN, MAIL
 from tests.client.test_client_vault import TYPE, opened, outputs
 from tocsin.charter.document import Charter, ClassKey, Period
 from tocsin.client import Client, ReportDraft, system
-from tocsin.indicators.ptf1.template import BAND
+from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import TYPES, KeyClass
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing import hpke

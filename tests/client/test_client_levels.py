@@ -11,9 +11,9 @@ import pytest
 from tests.client.fake_node import FakeFederation
 from tests.client.templates import BANDS, THRESHOLD, few_bands, template
 from tocsin.client import ReportDraft
-from tocsin.indicators.ptf1.bands import BANDS as ALL_BANDS
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.template import TEMPLATE, write_skeleton
+from tocsin.indicators.ptf2.bands import BANDS as ALL_BANDS
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.template import TEMPLATE, write_skeleton
 from tocsin.indicators.registry import CURRENT, Mode, observable
 from tocsin.sealing.label import AbuseKind
 

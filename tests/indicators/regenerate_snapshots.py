@@ -18,9 +18,9 @@ from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
-from tocsin.indicators.ptf1 import normalising
-from tocsin.indicators.ptf1.common_list import build_common_list
-from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.ptf2 import normalising
+from tocsin.indicators.ptf2.common_list import build_common_list
+from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.indicators.text import is_assigned
 
@@ -91,7 +91,7 @@ def confusables(tables: str) -> bytes:
         if target.isascii() and target.isalpha():
             found.setdefault(target, []).append(source)
     merged = {target: "".join(group) for target, group in found.items()}
-    about = "What a code point may be mistaken for (Unicode TR39), by prototype, as ptf1 folds it"
+    about = "What a code point may be mistaken for (Unicode TR39), by prototype, as ptf2 folds it"
     lines = ",\n".join(
         f"{json.dumps(target, ensure_ascii=False)}: {json.dumps(merged[target], ensure_ascii=False)}"
         for target in sorted(merged)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.made_logs import TEMPLATE, TOPICS
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
-from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SHINGLES, Block
-from tocsin.indicators.ptf1.template import write_skeleton
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
+from tocsin.indicators.ptf2.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, Block
+from tocsin.indicators.ptf2.template import write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.comparing import FEW, Side, compare_skeletons, compare_values, lists_of, side_of, verdicts
 from tocsin.ingest.explaining import word_runs

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from tests.ingest import made_logs
-from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.normalising import MAX_BYTES
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import find_blocks
-from tocsin.indicators.ptf1.template import band_values, judge, judged, write_skeleton
+from tocsin.indicators.ptf2.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.normalising import MAX_BYTES
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.skeleton import find_blocks
+from tocsin.indicators.ptf2.template import band_values, judge, judged, write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.explaining import Explained, Explainer
 from tocsin.ingest.record import GatewayRecord

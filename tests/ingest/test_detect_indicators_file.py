@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.template import write_skeleton
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.template import write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.indicators_file import read_indicators, write_indicators
 from tocsin.ingest.settling import Row, as_objects

@@ -9,7 +9,7 @@ import pytest
 
 from tests.ingest import made_logs
 from tocsin.client import system
-from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest import settling
 from tocsin.ingest.indicators_file import LOCAL, read_indicators

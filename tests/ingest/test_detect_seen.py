@@ -17,7 +17,7 @@ import zstandard
 
 from tests.ingest import made_logs
 from tocsin.client import system
-from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest import ingesting, reading, seen
 from tocsin.ingest.files import find

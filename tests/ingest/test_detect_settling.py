@@ -11,10 +11,10 @@ import pytest
 
 from tests.ingest import made_logs
 from tocsin.client import system
-from tocsin.indicators.ptf1.account import place_of
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.template import TEMPLATE, read_skeleton, write_skeleton
+from tocsin.indicators.ptf2.account import place_of
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.template import TEMPLATE, read_skeleton, write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.indicators_file import read_indicators, write_indicators
 from tocsin.ingest.ingesting import Options, ingest
@@ -95,11 +95,11 @@ def test_the_levels_of_40_and_60_percent_have_bands_and_no_others(tmp_path: Path
     made, shared = layered([*CORE, *EIGHT, *SIX, *FIVE, *FOUR])
     assert len(set(shared.values())) == 5
     assert sorted(templates(settled(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
-        ("ptf1", shared[4], 10),
-        ("ptf1-exact", shared[5], 10),
-        ("ptf1", shared[6], 10),
-        ("ptf1-exact", shared[8], 10),
-        ("ptf1-exact", shared[10], 10),
+        ("ptf2", shared[4], 10),
+        ("ptf2-exact", shared[5], 10),
+        ("ptf2", shared[6], 10),
+        ("ptf2-exact", shared[8], 10),
+        ("ptf2-exact", shared[10], 10),
     ]
 
 
@@ -107,10 +107,10 @@ def test_a_level_that_is_equal_to_one_with_bands_is_written_once_with_bands(tmp_
     made, shared = layered([*CORE, *EIGHT, *SIX, *FOUR])
     assert shared[5] == shared[6]
     assert sorted(templates(settled(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
-        ("ptf1", shared[4], 10),
-        ("ptf1", shared[6], 10),
-        ("ptf1-exact", shared[8], 10),
-        ("ptf1-exact", shared[10], 10),
+        ("ptf2", shared[4], 10),
+        ("ptf2", shared[6], 10),
+        ("ptf2-exact", shared[8], 10),
+        ("ptf2-exact", shared[10], 10),
     ]
 
 
@@ -121,8 +121,8 @@ def test_each_template_of_an_account_has_a_row_with_its_own_conversations(tmp_pa
     made = [made_logs.line("anna", f"c{number}", prompt) for number, prompt in enumerate(prompts)]
     rows = settled(tmp_path, "a", made)
     assert sorted(templates(rows), key=lambda each: -each[2]) == [
-        ("ptf1", SHINGLER.hashes(prompts[0]), 9),
-        ("ptf1", SHINGLER.hashes(prompts[9]), 5),
+        ("ptf2", SHINGLER.hashes(prompts[0]), 9),
+        ("ptf2", SHINGLER.hashes(prompts[9]), 5),
     ]
     assert {row.conversations for row in rows if row.type != TEMPLATE} == {15}
 
@@ -165,7 +165,7 @@ def test_the_key_alone_chooses_which_conversations_are_looked_at(tmp_path: Path)
                 pass
             (state / "key").write_bytes(key)
             found = templates(settled(tmp_path, f"{number}-{other}", made, state, k=4))
-            expected = [("ptf1", SHINGLER.hashes(made_logs.TEMPLATE.format(1, "rivers")), 4)]
+            expected = [("ptf2", SHINGLER.hashes(made_logs.TEMPLATE.format(1, "rivers")), 4)]
             assert found == (expected if number == other else [])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.ingest import made_logs
 from tocsin.client import system
-from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.ingesting import Options, ingest
 from tocsin.ingest.spilling import PARTITIONS, Spill, spilled_rows

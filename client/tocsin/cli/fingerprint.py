@@ -31,7 +31,7 @@ from tocsin.cli.ingest import (
 from tocsin.cli.output import Json, counted, date, fail, note, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
-    from tocsin.indicators.ptf1.common_list import CommonList
+    from tocsin.indicators.ptf2.common_list import CommonList
     from tocsin.ingest.comparing import Likeness
     from tocsin.ingest.explaining import Explained
 
@@ -75,7 +75,7 @@ def explain(
     """
     need_extra()
     from tocsin.client.system import random_bytes
-    from tocsin.indicators.ptf1.account import KEY_BYTES
+    from tocsin.indicators.ptf2.account import KEY_BYTES
     from tocsin.ingest import files, reading
     from tocsin.ingest.explaining import Explainer, sampling_of
     from tocsin.ingest.ingesting import ALIKE, SHOWN, Options
@@ -151,7 +151,7 @@ def compare(
 
     Exit codes: 0 a federation would tell of some pair, 1 it would of none, 2 the input is unusable.
     """
-    from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
+    from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
 
     made = [_is_parquet(each) for each in (a, b)]
     if made[0] != made[1]:
@@ -196,8 +196,8 @@ def make_common(
     """
     from collections import Counter
 
-    from tocsin.indicators.ptf1.common_list import build_common_list, parse_common_list
-    from tocsin.indicators.ptf1.shingles import Shingler
+    from tocsin.indicators.ptf2.common_list import build_common_list, parse_common_list
+    from tocsin.indicators.ptf2.shingles import Shingler
     from tocsin.indicators.snapshot_files import CURRENT
     from tocsin.ingest.prompts import BadPrompts, read_prompts
 
@@ -258,7 +258,7 @@ def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
 
 
 def _compared_indicators(a: Path, b: Path) -> _Compared:
-    from tocsin.indicators.ptf1.template import TEMPLATE
+    from tocsin.indicators.ptf2.template import TEMPLATE
     from tocsin.ingest.comparing import compare_values, lists_of
     from tocsin.ingest.indicators_file import read_indicators
 
@@ -284,7 +284,7 @@ def _compared_indicators(a: Path, b: Path) -> _Compared:
 
 
 def _print_compared(found: _Compared) -> None:
-    from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS
+    from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
 
     rows = [
         _skeleton_row(name, file["prompts"], each)

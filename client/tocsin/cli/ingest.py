@@ -18,7 +18,7 @@ from cyclopts import Parameter
 from tocsin.cli.output import Json, counted, fail, note, print_json, print_table, warn
 
 if TYPE_CHECKING:
-    from tocsin.indicators.ptf1.common_list import CommonList
+    from tocsin.indicators.ptf2.common_list import CommonList
     from tocsin.ingest.formats import FieldMap
     from tocsin.ingest.ingesting import Summary
     from tocsin.ingest.reading import BadLine, Counts
@@ -230,7 +230,7 @@ def need_extra() -> None:
 
 def common_list(path: Path | None) -> CommonList:
     """Return the list of common shingles of a file, or the shipped one. Raises `BadCommonList`, OSError."""
-    from tocsin.indicators.ptf1.common_list import BadCommonList, parse_common_list, shipped
+    from tocsin.indicators.ptf2.common_list import BadCommonList, parse_common_list, shipped
     from tocsin.indicators.snapshot_files import CURRENT
 
     if path is None:

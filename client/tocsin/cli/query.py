@@ -135,7 +135,7 @@ def closest(matches: Sequence[Match], of: Callable[[Match], tuple[object, ...]])
 
     A template is reported at several levels, each by itself and by bands; `of` says what a match is about.
     """
-    from tocsin.indicators.ptf1.template import TEMPLATE
+    from tocsin.indicators.ptf2.template import TEMPLATE
 
     best: dict[tuple[object, ...], Match] = {}
     for number, match in enumerate(matches):

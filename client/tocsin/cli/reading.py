@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from tocsin.indicators.ptf1.template import BAND, TEMPLATE
+from tocsin.indicators.ptf2.template import BAND, TEMPLATE
 from tocsin.indicators.registry import TYPES, Refused
 
 MAX_LINE = 1 << 20

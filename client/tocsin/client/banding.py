@@ -34,8 +34,8 @@ from tocsin.client.model import Problem
 from tocsin.client.obtaining import Values
 from tocsin.client.ports import NodeApi
 from tocsin.client.vault import Vault
-from tocsin.indicators.ptf1 import bands as ptf1
-from tocsin.indicators.ptf1.template import BAND, TEMPLATE
+from tocsin.indicators.ptf2 import bands as ptf2
+from tocsin.indicators.ptf2.template import BAND, TEMPLATE
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.sealing.box import Purpose
 from tocsin.sealing.label import Dispute, Report
@@ -81,7 +81,7 @@ class _Writer:
         left = self.tries.left
         found: RecordKey | str
         try:
-            found = combine(group.slots, ptf1.BAND_THRESHOLD, self.tries)
+            found = combine(group.slots, ptf2.BAND_THRESHOLD, self.tries)
         except BadRecord as error:
             found = f"its bands open no record: {error}"
         # Each that is kept cost a try at least, so they are few.
@@ -164,7 +164,7 @@ def find_records(
     for skeleton in skeletons:
         for (writer, epoch, _), group in _groups(skeleton, by_band).items():
             agreeing = len({each.x for each in group.slots})
-            if agreeing < ptf1.BAND_THRESHOLD:
+            if agreeing < ptf2.BAND_THRESHOLD:
                 continue
             key = dealt.setdefault(writer, _Writer()).key(group)
             if not isinstance(key, RecordKey):

@@ -45,7 +45,7 @@ from tocsin.client.recording import Recorder
 from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
 from tocsin.client.turn import Turn
 from tocsin.client.vault import Vault, open_vault
-from tocsin.indicators.ptf1.template import BAND
+from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import Mode, Observable, Refused, observable
 from tocsin.sealing.label import Report
 

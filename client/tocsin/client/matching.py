@@ -24,7 +24,7 @@ from tocsin.client.charters import Standing
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.model import Match, Problem, ProofFiles
 from tocsin.client.ports import NodeApi, ProvenEntry
-from tocsin.indicators.ptf1 import bands as ptf1
+from tocsin.indicators.ptf2 import bands as ptf2
 from tocsin.indicators.registry import TYPES, KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing.box import TAG_BYTES, BadBox, Purpose, SealInfo, Tagger, open_body
@@ -367,6 +367,6 @@ def _read_label(slot: Slot, content: bytes) -> Report | Dispute:
 
 def _read_band(slot: Slot, content: bytes) -> tuple[BandSlot, ...]:
     try:
-        return parse_band(content, slot.subject.type, ptf1.BANDS)
+        return parse_band(content, slot.subject.type, ptf2.BANDS)
     except BadBand as error:
         raise _Unreadable(f"its slots cannot be read: {error}") from None

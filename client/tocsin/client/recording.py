@@ -31,8 +31,8 @@ from tocsin.client.reporting import Reporter, seal_content
 from tocsin.client.turn import Turn
 from tocsin.client.vault import Vault
 from tocsin.client.vault_skeletons import KeptRecord
-from tocsin.indicators.ptf1 import bands as ptf1
-from tocsin.indicators.ptf1.template import BAND
+from tocsin.indicators.ptf2 import bands as ptf2
+from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import KeyClass
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import Purpose, SealInfo, tags
@@ -156,7 +156,7 @@ class Recorder:
                     continue
                 slots = [at[place][0] for place in places]
                 try:
-                    key = combine(slots, ptf1.BAND_THRESHOLD)
+                    key = combine(slots, ptf2.BAND_THRESHOLD)
                 except BadRecord:
                     continue
                 record = Record(key, ref, tuple(each.share for each in slots))
@@ -225,7 +225,7 @@ class Recorder:
         fresh: list[KeptRecord] = []
         made: dict[bytes, list[BandSlot]] = {}
         for skeleton, label in labels:
-            record = make_record(len(skeleton.bands), ptf1.BAND_THRESHOLD, self._random)
+            record = make_record(len(skeleton.bands), ptf2.BAND_THRESHOLD, self._random)
             for x, band in enumerate(skeleton.bands, 1):
                 made.setdefault(band, []).insert(0, record.slot(x))
             content = encode_record(label)

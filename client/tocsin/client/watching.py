@@ -34,7 +34,7 @@ from tocsin.client.matching import Candidate, Slot, Subject, Taggers, matches_of
 from tocsin.client.model import Match, Problem
 from tocsin.client.ports import LogStatus, NewTags, NodeApi, TagStream
 from tocsin.client.vault import KEY_BYTES, Cursor, Vault
-from tocsin.indicators.ptf1.template import BAND
+from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import TAG_BYTES

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD
-from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
-from tocsin.indicators.ptf1.common_list import CommonList
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
-from tocsin.indicators.ptf1.template import (
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD
+from tocsin.indicators.ptf2.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf2.common_list import CommonList
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
+from tocsin.indicators.ptf2.template import (
     COMMON_PERCENT,
     MIN_BITS,
     TEMPLATE,

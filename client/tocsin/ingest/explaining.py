@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tocsin.indicators.ptf1.account import place_of
-from tocsin.indicators.ptf1.common_list import CommonList
-from tocsin.indicators.ptf1.normalising import MAX_BYTES, tokens
-from tocsin.indicators.ptf1.shingles import WORDS, Shingler, shingle_hash, shingles
-from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
-from tocsin.indicators.ptf1.template import SYSTEM, TEMPLATE, Judged, judge, strength
+from tocsin.indicators.ptf2.account import place_of
+from tocsin.indicators.ptf2.common_list import CommonList
+from tocsin.indicators.ptf2.normalising import MAX_BYTES, tokens
+from tocsin.indicators.ptf2.shingles import WORDS, Shingler, shingle_hash, shingles
+from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
+from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, Judged, judge, strength
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.comparing import WHY, by_block, shared_levels
 from tocsin.ingest.record import GatewayRecord

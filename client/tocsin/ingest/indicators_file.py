@@ -29,8 +29,8 @@ LOCAL_ACCOUNTS = 50
 _ROWS = 4_096
 """In a row group, which is held in memory: skeletons are up to 44 KB."""
 
-# One value under the two names that its text may have (PTF1.md §6); digests stand for values, which may be long.
-_MACRO = "CREATE TEMP MACRO digest_of(text) AS md5(replace(text, 'ptf1-exact:', 'ptf1:'))"
+# One value under the two names that its text may have (PTF2.md §6); digests stand for values, which may be long.
+_MACRO = "CREATE TEMP MACRO digest_of(text) AS md5(replace(text, 'ptf2-exact:', 'ptf2:'))"
 _LOAD = """
 CREATE TEMP TABLE found AS SELECT *, digest_of(value) AS digest FROM read_json(?, format='newline_delimited', columns={
     account: 'VARCHAR', type: 'VARCHAR', value: 'VARCHAR', exchanges: 'BIGINT', conversations: 'BIGINT',
@@ -49,7 +49,7 @@ CREATE TEMP TABLE gathered AS
 WITH each AS (
     SELECT account, type, digest_of(value) AS digest, "window", max(exchanges) AS exchanges,
         min(first_seen) AS first_seen, max(last_seen) AS last_seen, min(file_row_number) AS place,
-        min(file_row_number) FILTER (NOT starts_with(value, 'ptf1-exact:')) AS best
+        min(file_row_number) FILTER (NOT starts_with(value, 'ptf2-exact:')) AS best
     FROM read_parquet(?, file_row_number = true)
     WHERE ? OR account IN (SELECT unnest(?::VARCHAR[]))
     GROUP BY account, type, digest, "window"

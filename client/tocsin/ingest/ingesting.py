@@ -30,9 +30,9 @@ from typing import Any, TypeVar
 import orjson
 
 from tocsin.client.system import random_bytes
-from tocsin.indicators.ptf1.account import MAX_SAMPLE, BadSample
-from tocsin.indicators.ptf1.common_list import CommonList
-from tocsin.indicators.ptf1.shingles import Shingler
+from tocsin.indicators.ptf2.account import MAX_SAMPLE, BadSample
+from tocsin.indicators.ptf2.common_list import CommonList
+from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.refusal import Mode
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest import files, reading

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from tocsin.indicators.ptf1.account import place_of
-from tocsin.indicators.ptf1.normalising import MAX_BYTES
+from tocsin.indicators.ptf2.account import place_of
+from tocsin.indicators.ptf2.normalising import MAX_BYTES
 from tocsin.ingest.record import GatewayRecord
 from tocsin.ingest.spilling import PARTITIONS, Spill
 

@@ -19,11 +19,11 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
-from tocsin.indicators.ptf1.account import Conversation, Sample, parse_sample, place_of
-from tocsin.indicators.ptf1.common_list import CommonList
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import find_blocks
-from tocsin.indicators.ptf1.template import SYSTEM, TEMPLATE, judged, write_skeleton
+from tocsin.indicators.ptf2.account import Conversation, Sample, parse_sample, place_of
+from tocsin.indicators.ptf2.common_list import CommonList
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.skeleton import find_blocks
+from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, judged, write_skeleton
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.registry import observable
 from tocsin.ingest.sampling import DAY, FACTS, MAX_FACTS, TEXT, TOOLS, smallest

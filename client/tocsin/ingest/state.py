@@ -1,4 +1,4 @@
-"""What later runs of `tocsin ingest` go on from: a folder of the provider's own (PTF1.md §5).
+"""What later runs of `tocsin ingest` go on from: a folder of the provider's own (PTF2.md §5).
 
 1. `key` is the 32-byte sampling key. It never leaves the machine and never changes: with another key other
    conversations would be looked at. Folder and key that others may read are refused.
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.client import system
-from tocsin.indicators.ptf1.account import KEY_BYTES
+from tocsin.indicators.ptf2.account import KEY_BYTES
 from tocsin.indicators.registry import TYPES
 from tocsin.ingest.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS, FACTS
 from tocsin.ingest.spilling import Spill
@@ -63,7 +63,7 @@ class State:
 
     def derived(self, purpose: bytes) -> bytes:
         """Return a key of its own for a purpose."""
-        return blake2b(purpose, digest_size=32, key=self.key, person=b"ptf1 state").digest()
+        return blake2b(purpose, digest_size=32, key=self.key, person=b"ptf2 state").digest()
 
     @property
     def samples(self) -> Path:

@@ -18,7 +18,7 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from tocsin.indicators import client_tools, contact, device, network, organisation, payment, wallet
-from tocsin.indicators.ptf1 import template
+from tocsin.indicators.ptf2 import template
 from tocsin.indicators.refusal import Mode, Refused, UnknownType
 from tocsin.indicators.snapshot_files import CURRENT, SNAPSHOT_NAMES, Snapshots
 
@@ -164,7 +164,7 @@ class Observable:
     type: str
     canonical: bytes = field(repr=False)
     bands: tuple[Observable, ...] = field(default=(), repr=False, compare=False)
-    """Of a prompt template of 32 shingles or more: its bands, the first band first (PTF1.md §6)."""
+    """Of a prompt template of 32 shingles or more: its bands, the first band first (PTF2.md §6)."""
 
     @property
     def key_class(self) -> KeyClass:

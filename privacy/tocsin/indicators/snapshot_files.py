@@ -48,7 +48,7 @@ CURRENT = Snapshots(
     special_purpose_ip="special-purpose-ip-1",
     common_tools="common-tools-1",
     confusables="confusables-18.0.0",
-    common_prompts="common-prompts-1",
+    common_prompts="common-prompts-2",
 )
 """What this release ships."""
 

@@ -20,7 +20,7 @@ from time import process_time
 
 from tocsin.client import Client, ReportDraft
 from tocsin.client.system import monotonic
-from tocsin.indicators.ptf1.common_list import shipped
+from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.registry import CURRENT, Mode, Observable, Refused, observable
 from tocsin.ingest.indicators_file import read_indicators
 from tocsin.ingest.ingesting import Options

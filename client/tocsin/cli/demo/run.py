@@ -25,7 +25,7 @@ from tocsin.cli.demo.views import evaluator, non_holder, thief
 from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
 from tocsin.client.system import monotonic, pause
-from tocsin.indicators.ptf1.bands import BANDS
+from tocsin.indicators.ptf2.bands import BANDS
 from tocsin.indicators.registry import KeyClass
 from tocsin.ingest.prompts import read_prompts
 from tocsin.localnet.federation import Home, Nodes, found

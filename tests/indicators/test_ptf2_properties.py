@@ -1,4 +1,4 @@
-"""What ptf1 promises of any text, any account and any sample."""
+"""What ptf2 promises of any text, any account and any sample."""
 
 import itertools
 import unicodedata
@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tocsin.indicators.ptf1.account import BadSample, Conversation, Sample, parse_sample, place_of
-from tocsin.indicators.ptf1.common_list import BadCommonList, build_common_list, parse_common_list, shipped
-from tocsin.indicators.ptf1.normalising import MAX_BYTES, normalise, tokens
-from tocsin.indicators.ptf1.shingles import Shingler
-from tocsin.indicators.ptf1.skeleton import LEVELS, MIN_SUPPORT, find_blocks
-from tocsin.indicators.ptf1.template import (
+from tocsin.indicators.ptf2.account import BadSample, Conversation, Sample, parse_sample, place_of
+from tocsin.indicators.ptf2.common_list import BadCommonList, build_common_list, parse_common_list, shipped
+from tocsin.indicators.ptf2.normalising import MAX_BYTES, normalise, tokens
+from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SUPPORT, find_blocks
+from tocsin.indicators.ptf2.template import (
     BAND,
     TEMPLATE,
     Refusal,

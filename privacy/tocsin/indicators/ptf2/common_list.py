@@ -1,6 +1,6 @@
-"""Shingles that half the world uses: a list with how surprising each is (PTF1.md §7).
+"""Shingles that half the world uses: a list with how surprising each is (PTF2.md §7).
 
-1. A list's file is "ptf1 common" ‖ a newline ‖ u8 length and name (ASCII) ‖ u8 bits of what is not on it ‖ u32be
+1. A list's file is "ptf2 common" ‖ a newline ‖ u8 length and name (ASCII) ‖ u8 bits of what is not on it ‖ u32be
    count ‖ count × (the first 6 bytes of a shingle's hash ‖ u8 bits), ascending ‖ SHA-256 of all before.
 2. Bits are the surprisal of a shingle, −log2 of its share of all shingles counted, rounded down, 255 at most.
 3. A list is known by the first 8 bytes of that SHA-256. Tokens made under different lists never compare.
@@ -22,7 +22,7 @@ ENTRY_BYTES = 7
 MIN_ABSENT_BITS = 15
 """What is not on a list counts for at least this much: a list is never all there is."""
 
-_MAGIC = b"ptf1 common\n"
+_MAGIC = b"ptf2 common\n"
 _KEY = 6
 _NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _TRUNCATE = 8 * (8 - _KEY)

@@ -1,11 +1,11 @@
-"""What is kept of an account in one window: a bounded sample of its conversations (PTF1.md §5).
+"""What is kept of an account in one window: a bounded sample of its conversations (PTF2.md §5).
 
 1. A conversation's place is the first 8 bytes of BLAKE2b of its identifier under the provider's own sampling key, so
    that nobody outside can choose which conversations are looked at.
 2. The k conversations with the smallest places are kept. The sample depends on the set of conversations alone: not on
    their order, on repetition, or on how runs were split. Samples merge by the same rule.
 3. Of a conversation are kept the shingle hashes of its system prompt and of its first user turn, never the text.
-4. Encoded: "ptf1 account" ‖ u8 version = 1 ‖ u16be k ‖ u16be count ‖ count × (u64be place ‖ u32be n ‖ n × u64be system
+4. Encoded: "ptf2 account" ‖ u8 version = 1 ‖ u16be k ‖ u16be count ‖ count × (u64be place ‖ u32be n ‖ n × u64be system
    hash ‖ u32be m ‖ m × u64be turn hash), places and hashes ascending.
 """
 
@@ -20,7 +20,7 @@ from hashlib import blake2b
 MAX_SAMPLE = 128
 KEY_BYTES = 32
 
-_MAGIC = b"ptf1 account\x01"
+_MAGIC = b"ptf2 account\x01"
 _HEAD = struct.Struct(">HH")
 
 

@@ -1,7 +1,7 @@
-"""MinHash bands of a skeleton: nearly equal skeletons share some (PTF1.md §6).
+"""MinHash bands of a skeleton: nearly equal skeletons share some (PTF2.md §6).
 
 1. Row i permutes 64-bit hashes: h → (a_i · h + b_i) mod 2^64, upper 32 bits; a_i (made odd) and b_i are the first and
-   second 8 bytes, big-endian, of SHA-256("ptf1-perm" ‖ u16 i). Of two hashes the one with the smaller permuted value
+   second 8 bytes, big-endian, of SHA-256("ptf2-perm" ‖ u16 i). Of two hashes the one with the smaller permuted value
    comes first; of equal ones the smaller hash.
 2. Band j (from 1) is rows (j − 1)·r … j·r − 1. Its values are, row by row, the hash that comes first among those that
    no earlier row of the band took: so a band is always r different shingles, never as easy to guess as one.
@@ -30,7 +30,7 @@ _MASK = (1 << 64) - 1
 @cache
 def permutations(rows: int) -> tuple[tuple[int, int], ...]:
     """Return (a, b) of the first `rows` rows (rule 1)."""
-    digests = [sha256(b"ptf1-perm" + row.to_bytes(2, "big")).digest() for row in range(rows)]
+    digests = [sha256(b"ptf2-perm" + row.to_bytes(2, "big")).digest() for row in range(rows)]
     return tuple((int.from_bytes(each[:8], "big") | 1, int.from_bytes(each[8:16], "big")) for each in digests)
 
 

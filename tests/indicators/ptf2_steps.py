@@ -1,15 +1,15 @@
-"""Every step of `ptf1` on inputs of our own, for the vectors and for the test that compares them."""
+"""Every step of `ptf2` on inputs of our own, for the vectors and for the test that compares them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS, ROWS, minima
-from tocsin.indicators.ptf1.common_list import shipped
-from tocsin.indicators.ptf1.normalising import normalise, tokens
-from tocsin.indicators.ptf1.shingles import shingle_hash, shingles
-from tocsin.indicators.ptf1.skeleton import LEVELS, find_blocks
-from tocsin.indicators.ptf1.template import band_values, judge, strength, write_skeleton
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS, ROWS, minima
+from tocsin.indicators.ptf2.common_list import shipped
+from tocsin.indicators.ptf2.normalising import normalise, tokens
+from tocsin.indicators.ptf2.shingles import shingle_hash, shingles
+from tocsin.indicators.ptf2.skeleton import LEVELS, find_blocks
+from tocsin.indicators.ptf2.template import band_values, judge, strength, write_skeleton
 from tocsin.indicators.registry import CURRENT, observable
 
 TEXTS = {
@@ -125,7 +125,7 @@ def vectors() -> dict[str, Any]:
     """All vectors."""
     common = shipped(CURRENT.common_prompts)
     return {
-        "about": "ptf1 (protos/PTF1.md): prompts to tokens and shingle hashes; accounts to skeletons and bands.",
+        "about": "ptf2 (protos/PTF2.md): prompts to tokens and shingle hashes; accounts to skeletons and bands.",
         "parameters": {"bands": BANDS, "rows": ROWS, "threshold": BAND_THRESHOLD},
         "common_list": {"name": common.name, "id": common.id.hex(), "shingles": len(common)},
         "texts": {name: of_text(text) for name, text in TEXTS.items()},

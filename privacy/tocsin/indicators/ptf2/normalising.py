@@ -1,4 +1,4 @@
-"""From text to tokens: what is the same however a prompt is dressed up (PTF1.md §2).
+"""From text to tokens: what is the same however a prompt is dressed up (PTF2.md §2).
 
 1. Clip to 65,536 bytes of UTF-8, at a character. Lone surrogates are dropped.
 2. Drop code points that Unicode 14 leaves unassigned; white-space controls become spaces.

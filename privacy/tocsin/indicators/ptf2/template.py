@@ -1,12 +1,12 @@
-"""From skeletons to indicators: which are worth sharing, how they are written, what they become (PTF1.md §6 and §7).
+"""From skeletons to indicators: which are worth sharing, how they are written, what they become (PTF2.md §6 and §7).
 
 1. A skeleton is refused if it has fewer than 8 shingles, if 80 % or more of them are on the list of common shingles,
    or if it carries fewer than 40 bits: the surprisals of its shingles, a third of each, since each shares two of its
    three tokens with the next.
 2. As text it is a name ‖ `:` ‖ the list's id in hex ‖ `:` ‖ base64url, without padding, of its hashes, u64be,
-   ascending. The name is `ptf1` for a level that may have bands, and `ptf1-exact` for the others.
-3. Canonical: "ptf1" ‖ the list's id (8 bytes) ‖ SHA-256 of these hashes.
-4. Named `ptf1`, with 32 shingles or more, it also has bands: "ptf1" ‖ the list's id ‖ u8 number ‖ SHA-256 of the
+   ascending. The name is `ptf2` for a level that may have bands, and `ptf2-exact` for the others.
+3. Canonical: "ptf2" ‖ the list's id (8 bytes) ‖ SHA-256 of these hashes.
+4. Named `ptf2`, with 32 shingles or more, it also has bands: "ptf2" ‖ the list's id ‖ u8 number ‖ SHA-256 of the
    band's minimum shingle hashes, u64be, in order of rows.
 5. Of an account each distinct level that is not refused is shared. Only the two blocks with the most units have bands,
    so that an account of many little templates does not use up the evaluations of all. A block whose level of 60 % has
@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from tocsin.indicators.ptf1.bands import MIN_SHINGLES as MIN_BANDED
-from tocsin.indicators.ptf1.bands import minima
-from tocsin.indicators.ptf1.common_list import CommonList, shipped
-from tocsin.indicators.ptf1.skeleton import BANDED_LEVELS, LEVELS, MAX_SHINGLES, MIN_SHINGLES, Block
+from tocsin.indicators.ptf2.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf2.bands import minima
+from tocsin.indicators.ptf2.common_list import CommonList, shipped
+from tocsin.indicators.ptf2.skeleton import BANDED_LEVELS, LEVELS, MAX_SHINGLES, MIN_SHINGLES, Block
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.snapshot_files import Snapshots
 
@@ -38,9 +38,9 @@ MAX_TEXT = 11 + 16 + 1 + (MAX_SHINGLES * 8 + 2) // 3 * 4
 MIN_BITS = 40
 COMMON_PERCENT = 80
 
-_MAGIC = b"ptf1"
-BANDED_NAME = "ptf1"
-EXACT_NAME = "ptf1-exact"
+_MAGIC = b"ptf2"
+BANDED_NAME = "ptf2"
+EXACT_NAME = "ptf2-exact"
 _BANDED_BLOCKS = 2
 
 

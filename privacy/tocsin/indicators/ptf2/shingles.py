@@ -1,7 +1,7 @@
-"""Shingles of three tokens and their hashes (PTF1.md §3).
+"""Shingles of three tokens and their hashes (PTF2.md §3).
 
 1. A shingle is three tokens in a row with one space between two of them.
-2. Its hash is the first 8 bytes of SHA-256("ptf1" ‖ 0x1f ‖ shingle in UTF-8), a big-endian integer.
+2. Its hash is the first 8 bytes of SHA-256("ptf2" ‖ 0x1f ‖ shingle in UTF-8), a big-endian integer.
 3. A prompt is the set of its shingles' hashes: neither order nor repetition counts.
 """
 
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from tocsin.indicators.ptf1.normalising import tokens
+from tocsin.indicators.ptf2.normalising import tokens
 from tocsin.indicators.snapshot_files import Snapshots
 
 WORDS = 3
 HASH_BYTES = 8
 
-_PREFIX = sha256(b"ptf1\x1f")
+_PREFIX = sha256(b"ptf2\x1f")
 # Templates repeat their shingles: most are found here. Bounded, and emptied as a whole when it is full.
 _MAX_KNOWN = 1 << 18
 

@@ -1,4 +1,4 @@
-"""The published vectors of ptf1, and what they must have in common whatever made them."""
+"""The published vectors of ptf2, and what they must have in common whatever made them."""
 
 import base64
 import hashlib
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.indicators.ptf1_steps import vectors
-from tocsin.indicators.ptf1.bands import BAND_THRESHOLD, BANDS, ROWS
+from tests.indicators.ptf2_steps import vectors
+from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS, ROWS
 from tocsin.indicators.registry import observable
 
-PUBLISHED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "ptf1.json").read_text())
+PUBLISHED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "ptf2.json").read_text())
 TEXTS: dict[str, Any] = PUBLISHED["texts"]
 TEMPLATE = PUBLISHED["accounts"]["template"]["skeletons"][0]
 
@@ -40,7 +40,7 @@ def test_shingle_hashes_again_with_nothing_but_sha256() -> None:
     for each in TEXTS.values():
         words = each["tokens"]
         expected = {
-            hashlib.sha256(b"ptf1\x1f" + " ".join(words[at : at + 3]).encode()).hexdigest()[:16]
+            hashlib.sha256(b"ptf2\x1f" + " ".join(words[at : at + 3]).encode()).hexdigest()[:16]
             for at in range(len(words) - 2)
         }
         assert set(each["shingles"]) == expected
@@ -59,21 +59,21 @@ def test_value_canonical_bytes_and_bands_again_with_nothing_but_sha256() -> None
     hashes = [int(each, 16) for each in TEMPLATE["levels"]["60"]]
     packed = struct.pack(f">{len(hashes)}Q", *hashes)
     id = PUBLISHED["common_list"]["id"]
-    text = f"ptf1:{id}:{base64.urlsafe_b64encode(packed).rstrip(b'=').decode()}"
+    text = f"ptf2:{id}:{base64.urlsafe_b64encode(packed).rstrip(b'=').decode()}"
     assert TEMPLATE["value"] == text
-    assert TEMPLATE["value_without_bands"] == text.replace("ptf1:", "ptf1-exact:")
-    canonical = b"ptf1" + bytes.fromhex(id) + hashlib.sha256(packed).digest()
+    assert TEMPLATE["value_without_bands"] == text.replace("ptf2:", "ptf2-exact:")
+    canonical = b"ptf2" + bytes.fromhex(id) + hashlib.sha256(packed).digest()
     assert TEMPLATE["canonical"] == canonical.hex() == observable("prompt.template", text).canonical.hex()
     for band in range(BANDS):
         values: list[int] = []
         for row in range(band * ROWS, (band + 1) * ROWS):
-            digest = hashlib.sha256(b"ptf1-perm" + struct.pack(">H", row)).digest()
+            digest = hashlib.sha256(b"ptf2-perm" + struct.pack(">H", row)).digest()
             a, b = int.from_bytes(digest[:8], "big") | 1, int.from_bytes(digest[8:16], "big")
             ranked = sorted((((a * h + b) % 2**64) >> 32, h) for h in hashes if h not in values)
             values.append(ranked[0][1])
         assert [f"{each:016x}" for each in values] == TEMPLATE["minima"][band]
         digest = hashlib.sha256(struct.pack(f">{ROWS}Q", *values)).digest()
-        assert TEMPLATE["bands"][band] == (b"ptf1" + bytes.fromhex(id) + bytes([band + 1]) + digest).hex()
+        assert TEMPLATE["bands"][band] == (b"ptf2" + bytes.fromhex(id) + bytes([band + 1]) + digest).hex()
     assert [each.canonical.hex() for each in observable("prompt.template", text).bands] == TEMPLATE["bands"]
 
 

@@ -1,4 +1,4 @@
-"""What many of an account's prompts have in common: dense blocks of conversations × shingles (PTF1.md §4).
+"""What many of an account's prompts have in common: dense blocks of conversations × shingles (PTF2.md §4).
 
 1. A unit is the set of shingle hashes of one conversation. Which conversation stands where does not matter.
 2. A seed is a set of units that some shingle occurs in, 4 at least. Its block: those units, and the shingles that at

@@ -1,1 +1,0 @@
-"""The prompt-template fingerprint `ptf1` (PTF1.md)."""

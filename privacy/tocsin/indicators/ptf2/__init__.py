@@ -1,0 +1,1 @@
+"""The prompt-template fingerprint `ptf2` (PTF2.md)."""
