@@ -63,7 +63,7 @@ def main() -> None:
             logs = folder / f"{size}.jsonl"
             write_logs(logs, size)
             result, took = ingest(logs, folder / f"{size}.parquet")
-            if result["records"] != size or result["bad"]:
+            if result["exchanges"] != size or result["bad"]:
                 raise RuntimeError(
                     f"{result['records']} of {size} records were read, {result['bad']} were bad"
                 )

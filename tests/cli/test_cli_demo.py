@@ -14,7 +14,7 @@ import pytest
 
 from tocsin.cli.demo.population import generate, write
 from tocsin.indicators.registry import Mode, observable
-from tocsin.ingest import files, reading
+from tocsin.ingest import input_files, log_reader
 
 DEMO = [sys.executable, "-m", "tocsin.cli.main", "demo"]
 
@@ -155,10 +155,10 @@ def test_gateway_logs_are_read_as_written() -> None:
     with tempfile.TemporaryDirectory() as folder:
         provider = generate(1, 3)[0]
         write(provider, Path(folder))
-        bad = reading.BadLines()
-        pieces = reading.cut(files.find([str(Path(folder) / "gateway.jsonl")]).sources, 1)
+        bad = log_reader.BadLines()
+        pieces = log_reader.cut(input_files.find([str(Path(folder) / "gateway.jsonl")]).sources, 1)
         exchanges = [
-            each for piece in pieces for each in reading.read(piece, "litellm", bad, reading.Counts())
+            each for piece in pieces for each in log_reader.read(piece, "litellm", bad, log_reader.Counts())
         ]
         assert bad.kept == []
     assert len(exchanges) == sum(len(account.prompts) for account in provider.accounts)

@@ -175,5 +175,5 @@ def test_bad_lines_and_progress_are_told_as_ingest_tells_them(
     warnings = [line for line in err.splitlines() if line.startswith("tocsin: warning: ")]
     assert warnings[-1] == "tocsin: warning: 22 bad lines in all"
     assert set(warnings) <= set(capsys.readouterr().err.splitlines())
-    assert "tocsin: 4 records, " in err
+    assert "tocsin: 4 exchanges, " in err
     assert "SECRET" not in out + err

@@ -16,9 +16,9 @@ from tocsin.client import system
 from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.already_read import AlreadyRead
 from tocsin.ingest.indicators_file import LOCAL
 from tocsin.ingest.ingesting import Options, ingest
-from tocsin.ingest.seen import Seen
 
 __all__ = ["terminal"]
 
@@ -39,7 +39,7 @@ def test_ingest_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[s
     logs = made_logs.write(tmp_path / "a.jsonl", [*made_logs.lines(2), "{SECRET"])
     code, out, err = told(capsys, "ingest", logs, "--out", tmp_path / "a.parquet", "--workers", 1)
     assert code == 0
-    assert re.search(r"^ records +92 ", out, re.MULTILINE)
+    assert re.search(r"^ exchanges +92 ", out, re.MULTILINE)
     assert "values: prompt.template" in out
     assert f"{logs}: line 93: the last line" in err or f"{logs}: line 93: the line is not JSON" in err
     assert "SECRET" not in out + err
@@ -60,8 +60,8 @@ def test_ingest_tells_how_far_it_is_and_how_fast_it_goes(
         code, out, err = told(
             capsys, "ingest", logs, "--out", tmp_path / f"{workers}.parquet", "--workers", workers, "--json"
         )
-        assert (code, json.loads(out)["records"]) == (0, 92)
-        assert re.search(r"^tocsin: 92 records, [\d,.]+ a second$", err, re.MULTILINE)
+        assert (code, json.loads(out)["exchanges"]) == (0, 92)
+        assert re.search(r"^tocsin: 92 exchanges, [\d,.]+ a second$", err, re.MULTILINE)
         assert re.search(r"^tocsin: 64 of 64 partitions, [\d,.]+ a second$", err, re.MULTILINE)
 
 
@@ -74,16 +74,16 @@ def test_rates_are_told_every_few_seconds_and_at_the_end(
     for seconds, done, said in (
         (0, 0, ""),
         (1, 900, ""),
-        (2, 3_000, "tocsin: 3,000 records, 1,500 a second\n"),
+        (2, 3_000, "tocsin: 3,000 exchanges, 1,500 a second\n"),
         (3, 3_500, ""),
-        (4, 3_600, "tocsin: 3,600 records, 900 a second\n"),
+        (4, 3_600, "tocsin: 3,600 exchanges, 900 a second\n"),
     ):
         now[0] = 100.0 + seconds
-        rates("records", done, 0)
+        rates("exchanges", done, 0)
         assert capsys.readouterr().err == said
     now[0] = 105.0
     rates("partitions", 0, 64)
-    assert capsys.readouterr().err == "tocsin: 3,600 records, 900 a second\n"
+    assert capsys.readouterr().err == "tocsin: 3,600 exchanges, 900 a second\n"
     now[0] = 113.0
     rates("partitions", 64, 64)
     rates.end()
@@ -97,8 +97,8 @@ def test_the_rate_of_a_phase_is_that_of_the_phase_alone(
     monkeypatch.setattr(system, "monotonic", lambda: now[0])
     rates = Rates(2.0)
     for at, what, done in (
-        (150.0, "records", 0),  # what was known of the logs was looked at first
-        (151.0, "records", 1_000),
+        (150.0, "exchanges", 0),  # what was known of the logs was looked at first
+        (151.0, "exchanges", 1_000),
         (190.0, "partitions", 0),
         (191.0, "partitions", 20),
     ):
@@ -107,7 +107,7 @@ def test_the_rate_of_a_phase_is_that_of_the_phase_alone(
     now[0] = 300.0  # the output was written meanwhile
     rates.end()
     assert capsys.readouterr().err == (
-        "tocsin: 1,000 records, 1,000 a second\ntocsin: 20 partitions, 20 a second\n"
+        "tocsin: 1,000 exchanges, 1,000 a second\ntocsin: 20 partitions, 20 a second\n"
     )
 
 
@@ -117,7 +117,7 @@ def test_each_phase_says_when_it_begins(tmp_path: Path, workers: int) -> None:
     calls: list[tuple[str, int, int]] = []
     options = Options(shipped(CURRENT.common_prompts), workers=workers)
     ingest([str(logs)], tmp_path / "a.parquet", options, lambda *call: calls.append(call))
-    assert calls[0] == ("records", 0, 0)
+    assert calls[0] == ("exchanges", 0, 0)
     assert next(each for each in calls if each[0] == "partitions") == ("partitions", 0, 64)
 
 
@@ -127,7 +127,7 @@ def test_every_line_is_told_in_one_row_or_another(tmp_path: Path, capsys: pytest
     code, out, _ = told(capsys, "ingest", logs, "--out", tmp_path / "a.parquet", "--workers", 1, "--json")
     found = json.loads(out)
     assert (code, found["without_exchange"], found["bad"]) == (0, 2, 1)
-    assert found["lines"] == found["records"] + found["without_exchange"] + found["bad"]
+    assert found["lines"] == found["exchanges"] + found["without_exchange"] + found["bad"]
     _, out, _ = told(capsys, "ingest", logs, "--out", tmp_path / "b.parquet", "--workers", 1)
     assert re.search(rf"^ lines read +{found['lines']} ", out, re.MULTILINE)
     assert re.search(r"^ lines without an exchange +2 ", out, re.MULTILINE)
@@ -137,7 +137,7 @@ def test_a_log_that_changed_while_it_was_read_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1))
-    monkeypatch.setattr(Seen, "changed", lambda self, used: used)
+    monkeypatch.setattr(AlreadyRead, "changed", lambda self, used: used)
     code, out, err = told(
         capsys,
         "ingest", logs, "--out", tmp_path / "a.parquet", "--workers", 1, "--state", tmp_path / "s", "--json",

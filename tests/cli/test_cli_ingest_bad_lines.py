@@ -38,7 +38,7 @@ def test_a_quiet_day_of_a_log_that_grew_by_half_a_line(
     assert "nothing was written (--strict)" in err
     code, out, err = told(capsys, logs, "--out", tmp_path / "2", *state, "--json")
     found = json.loads(out)
-    assert (code, found["written"], found["records"], found["bad"]) == (0, True, 0, 1)
+    assert (code, found["written"], found["exchanges"], found["bad"]) == (0, True, 0, 1)
     assert f"{logs}: line" in err or f"{logs}: byte" in err
     assert found["values"]["prompt.template"] > 0
     assert (tmp_path / "2").exists()
@@ -110,29 +110,29 @@ def test_another_format_is_named_only_where_the_format_did_not_fit(
         assert err.endswith(f"nothing was written ({why})\n")
 
 
-def test_records_that_all_have_no_content_are_told_once(
+def test_exchanges_that_all_have_no_content_are_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs, mapping = tmp_path / "a.jsonl", tmp_path / "map.toml"
     mapping.write_text('account = "id"\ntime = "startTime"\nfirst_user_turn = "promt"\n')
     bare = [made_logs.line("a", f"c{number}", "", messages=[]) for number in range(3)]
     made_logs.write(logs, bare)
-    said = "warning: no record has content: content capture is off"
+    said = "warning: no exchange has content: content capture is off"
     _, _, err = told(capsys, logs, "--out", tmp_path / "1")
     assert err.count(f"{said}\n") == 1
     _, _, err = told(capsys, logs, "--out", tmp_path / "2", "--field-map", mapping)
-    assert err.count(f"{said}, or the field map names fields that the records do not have\n") == 1
+    assert err.count(f"{said}, or the field map names fields that the exchanges do not have\n") == 1
     made_logs.write(logs, [*bare, made_logs.line("a", "c", "hello there you")])
     _, _, err = told(capsys, logs, "--out", tmp_path / "3")
-    assert "no record has content" not in err
+    assert "no exchange has content" not in err
 
 
 def test_a_phase_that_had_nothing_to_do_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
     rates = Rates()
-    rates("records", 0, 0)
+    rates("exchanges", 0, 0)
     rates("partitions", 0, 64)
     rates("partitions", 64, 64)
     rates.end()
     err = capsys.readouterr().err
-    assert "0 records" not in err
+    assert "0 exchanges" not in err
     assert err.startswith("tocsin: 64 of 64 partitions, ")

@@ -55,7 +55,7 @@ def test_logs_that_come_again_are_told(tmp_path: Path, capsys: pytest.CaptureFix
         file.write(made_logs.line("acct-1", "late", "hello there you") + "\n")
     code, out, _ = told(capsys, "ingest", one, other, "--out", tmp_path / "2", *more, "--json")
     found = json.loads(out)
-    assert (code, found["records"], found["read_before"], found["continued"]) == (0, 1, 1, 1)
+    assert (code, found["exchanges"], found["read_before"], found["continued"]) == (0, 1, 1, 1)
     _, out, _ = told(capsys, "ingest", one, other, "--out", tmp_path / "3", *more)
     assert re.search(r"^ files passed over, read before +2 ", out, re.MULTILINE)
     assert "files continued" not in out

@@ -14,7 +14,7 @@ from tocsin.cli.unlocking import UnlockBy, passphrase_for
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import BadConfig, BadVault
 from tocsin.client.system import random_bytes
-from tocsin.ingest import files, reading
+from tocsin.ingest import input_files, log_reader
 from tocsin.sealing.keyring import Argon2Cost, Passphrase, seal_keyring
 
 
@@ -90,7 +90,7 @@ def test_one_passphrase_file_means_one_passphrase_to_every_command(
 def test_a_line_of_a_gateway_log_that_is_no_exchange_is_refused(tmp_path: Path, line: str) -> None:
     log = tmp_path / "gateway.jsonl"
     log.write_text('{"end_user": "a", "startTime": 1}\n\n' + line + "\n")
-    bad = reading.BadLines()
-    (piece,) = reading.cut(files.find([str(log)]).sources, 1)
-    assert len(list(reading.read(piece, "litellm", bad, reading.Counts()))) == 1
+    bad = log_reader.BadLines()
+    (piece,) = log_reader.cut(input_files.find([str(log)]).sources, 1)
+    assert len(list(log_reader.read(piece, "litellm", bad, log_reader.Counts()))) == 1
     assert [each.place for each in bad.kept] == ["line 3"]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EXIT_NOTHING = 1
 EXIT_INPUT = 2
 _SHOWN_PAIRS = 50
-_TOLD_RECORDS = 4_096
+_TOLD_EXCHANGES = 4_096
 
 app = App(name="fingerprint", help="Look at fingerprints of prompt templates; make lists of common shingles.")
 
@@ -76,10 +76,10 @@ def explain(
     need_extra()
     from tocsin.client.system import random_bytes
     from tocsin.indicators.ptf2.account import KEY_BYTES
-    from tocsin.ingest import files, reading
+    from tocsin.ingest import input_files, log_reader
     from tocsin.ingest.explaining import Explainer, sampling_of
     from tocsin.ingest.ingesting import ALIKE, SHOWN, Options
-    from tocsin.ingest.report import to_tell
+    from tocsin.ingest.read_report import to_tell
     from tocsin.ingest.state import read_key
 
     if not logs:
@@ -88,20 +88,20 @@ def explain(
     settings = sampling_of(state, k, window_days)
     options = Options(common_list(common), format_of(format, field_map), *settings)
     explainer = Explainer(account, key, options.k, options.window_days)
-    bad, counts, rates = reading.BadLines(SHOWN * ALIKE, ALIKE), reading.Counts(), Rates()
-    inputs = files.find(logs)
+    bad, counts, rates = log_reader.BadLines(SHOWN * ALIKE, ALIKE), log_reader.Counts(), Rates()
+    inputs = input_files.find(logs)
     done = 0
-    rates("records", done, 0)
-    for piece in reading.cut(inputs.sources, 1):
-        records = reading.read(piece, options.format, bad, counts)
-        while took := explainer.take(islice(records, _TOLD_RECORDS)):
+    rates("exchanges", done, 0)
+    for piece in log_reader.cut(inputs.sources, 1):
+        exchanges = log_reader.read(piece, options.format, bad, counts)
+        while took := explainer.take(islice(exchanges, _TOLD_EXCHANGES)):
             done += took
-            rates("records", done, 0)
+            rates("exchanges", done, 0)
     rates.end()
     warn_passed_over(inputs.passed_over)
     order = {each.path: place for place, each in enumerate(inputs.sources)}
     warn_bad(to_tell([bad], order, SHOWN, ALIKE), counts.bad)
-    if counts.bad and not counts.records:
+    if counts.bad and not counts.exchanges:
         fail(f"{counted(counts.bad, 'bad line')}: {no_line_read(counts, mapped=field_map is not None)}")
         return EXIT_INPUT
     found = explainer.explain(options.common)
@@ -395,7 +395,7 @@ def _side(number: int, accounts: tuple[str, ...]) -> str:
 
 
 def _is_parquet(path: Path) -> bool:
-    from tocsin.ingest.sources import PARQUET
+    from tocsin.ingest.decompression import PARQUET
 
     if path.is_dir():
         raise BadComparison(

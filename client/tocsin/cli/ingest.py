@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tocsin.indicators.ptf2.common_list import CommonList
     from tocsin.ingest.formats import FieldMap
     from tocsin.ingest.ingesting import Summary
-    from tocsin.ingest.reading import BadLine, Counts
+    from tocsin.ingest.log_reader import BadLine, Counts
 
 EXIT_INPUT = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -129,9 +129,9 @@ def ingest(
             "name only logs that are new"
         )
     counts = summary.counts
-    if counts.records and counts.without_content == counts.records:
-        mapped = ", or the field map names fields that the records do not have" if field_map else ""
-        warn(f"no record has content: content capture is off{mapped}")
+    if counts.exchanges and counts.without_content == counts.exchanges:
+        mapped = ", or the field map names fields that the exchanges do not have" if field_map else ""
+        warn(f"no exchange has content: content capture is off{mapped}")
     warn_bad(summary.bad, counts.bad)
     if not summary.written:
         why = "--strict" if strict else no_line_read(counts, mapped=field_map is not None)
@@ -244,7 +244,7 @@ def common_list(path: Path | None) -> CommonList:
 def format_of(name: str, map_file: Path | None) -> str | FieldMap:
     """Return what a reader takes as its format. Raises `BadFormat`, `BadFieldMap`."""
     from tocsin.ingest.formats import FORMATS, field_map
-    from tocsin.ingest.reading import AUTO
+    from tocsin.ingest.log_reader import AUTO
 
     if map_file is not None:
         if name != AUTO:
@@ -260,7 +260,7 @@ def _document(summary: Summary) -> dict[str, object]:
     return {
         "written": summary.written,
         "lines": counts.lines,
-        "records": counts.records,
+        "exchanges": counts.exchanges,
         "without_exchange": counts.without_exchange,
         "without_content": counts.without_content,
         "bad": counts.bad,
@@ -295,9 +295,9 @@ def _table(summary: Summary) -> None:
     )
     rows = [
         ("lines read", counts.lines),
-        ("records", counts.records),
+        ("exchanges", counts.exchanges),
         ("lines without an exchange", counts.without_exchange),
-        ("records without content", counts.without_content),
+        ("exchanges without content", counts.without_content),
         ("bad lines", counts.bad),
         *((what, count) for what, count in of_files if count),
         ("accounts", tally.accounts),

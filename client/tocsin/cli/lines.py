@@ -111,7 +111,7 @@ def without_lone_ja4(lines: Lines) -> None:
 
 def read_accounts(path: Path) -> list[str]:
     """Return the account ids in a file, one a line. Raises `BadInput`, OSError."""
-    from tocsin.ingest.record import MAX_ACCOUNT_BYTES
+    from tocsin.ingest.exchange import MAX_ACCOUNT_BYTES
 
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -21,7 +21,7 @@ from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, B
 from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, Judged, judge, strength
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest.comparing import WHY, by_block, shared_levels
-from tocsin.ingest.record import GatewayRecord
+from tocsin.ingest.exchange import Exchange
 from tocsin.ingest.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS
 from tocsin.ingest.state import BadState, settings_of
 
@@ -82,21 +82,21 @@ class Explainer:
         self._texts: dict[int, dict[int, tuple[float, str, str]]] = {}
         self.exchanges = self.without_content = 0
 
-    def take(self, records: Iterable[GatewayRecord]) -> int:
-        """Take records, of which those of other accounts are passed over; return how many there were."""
+    def take(self, exchanges: Iterable[Exchange]) -> int:
+        """Take exchanges, of which those of other accounts are skipped; return how many there were."""
         count = 0
-        for record in records:
+        for exchange in exchanges:
             count += 1
-            if record.account != self._account:
+            if exchange.account != self._account:
                 continue
             self.exchanges += 1
-            texts = self._texts.setdefault(int(record.time) // self._seconds, {})
-            if not record.has_content:
+            texts = self._texts.setdefault(int(exchange.time) // self._seconds, {})
+            if not exchange.has_content:
                 self.without_content += 1
                 continue
-            system, turn = record.system or "", record.first_user_turn or ""
-            place = place_of(self._key, record.conversation or f"{system}\x1f{turn}")
-            found = (record.time, system[:MAX_BYTES], turn[:MAX_BYTES])
+            system, turn = exchange.system or "", exchange.first_user_turn or ""
+            place = place_of(self._key, exchange.conversation or f"{system}\x1f{turn}")
+            found = (exchange.time, system[:MAX_BYTES], turn[:MAX_BYTES])
             texts[place] = min(found, texts.get(place, found))
             if len(texts) > self._k:
                 del texts[max(texts)]

@@ -1,13 +1,13 @@
 """`tocsin ingest`: logs to indicators, on several cores, in memory that does not grow with the logs.
 
 1. Phase 1 reads the pieces of the logs; a worker takes one piece after the other and spills (see `sampling`).
-2. Phase 2 settles the partitions; a worker takes one after the other (see `settling`).
+2. Phase 2 settles the partitions; a worker takes one after the other (see `account_indicators`).
 3. Then all is put into one Parquet file. It is there whole or not at all, and so is the state.
 4. Spilled texts are sealed under a key that only this run holds, in a folder beside the output that is removed at the
    end, also after an error, an interrupt or SIGTERM, for which the command raises; workers are ended first. Only a run
    that is killed otherwise leaves it, `.tocsin-ingest-*`, to be removed by hand.
-5. With a state, a log that an earlier run read is not read again (see `seen`). Where there is one, a run that could
-   read nothing new writes all the same: what is in the state.
+5. With a state, a log that an earlier run read is not read again (see `already_read`), and a run that could read
+   nothing new still writes what is in the state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,31 +34,29 @@ from tocsin.indicators.ptf2.common_list import CommonList
 from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.refusal import Mode
 from tocsin.indicators.snapshot_files import CURRENT
-from tocsin.ingest import files, reading
+from tocsin.ingest import input_files, log_reader
 from tocsin.ingest import state as states
+from tocsin.ingest.account_indicators import IndicatorBuilder, Settings, Tally, as_objects
+from tocsin.ingest.already_read import AlreadyRead
 from tocsin.ingest.formats import FieldMap
 from tocsin.ingest.indicators_file import LOCAL, write_indicators
-from tocsin.ingest.report import to_tell
+from tocsin.ingest.read_report import to_tell
 from tocsin.ingest.sampling import DEFAULT_K, DEFAULT_WINDOW_DAYS, MAX_ACCOUNTS, Sampler
-from tocsin.ingest.seen import Seen
-from tocsin.ingest.settling import Settings, Settler, Tally, as_objects
 from tocsin.ingest.spilling import KEY_BYTES, PARTITIONS, BadSpill, Spill
 
 SHOWN = 20
 """How many bad lines are told word for word, besides what concerns a whole file."""
 ALIKE = 3
 """How many of them of one file and rule, at most."""
-LONG_TO_COMPARE = 1 << 30
-"""Bytes of logs; of less nobody waits for the comparison with a state."""
 _PIECES_EACH = 4
-_TOLD_RECORDS = 4_096
+_TOLD_EXCHANGES = 4_096
 _TOLD_SECONDS = 0.5
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 Told = Callable[[str, int, int], None]
-"""Called with what is done (`records`, for one), how many are done, and how many there are (0 where nobody knows)."""
+"""Called with what is done (`exchanges`, for one), how many are done, and how many there are (0 where nobody knows)."""
 
 
 class BadOptions(ValueError):
@@ -75,7 +72,7 @@ class Options:
     """How a run is made. `format` is a format's name, `auto` or a field map."""
 
     common: CommonList
-    format: str | FieldMap = reading.AUTO
+    format: str | FieldMap = log_reader.AUTO
     k: int = DEFAULT_K
     window_days: int = DEFAULT_WINDOW_DAYS
     local_percent: float = 5.0
@@ -102,8 +99,8 @@ class Summary:
     """What a run did. With `written` False nothing was: it met bad lines, and was strict or could read no other, now or
     before."""
 
-    counts: reading.Counts = field(default_factory=reading.Counts)
-    bad: list[reading.BadLine] = field(default_factory=list)
+    counts: log_reader.Counts = field(default_factory=log_reader.Counts)
+    bad: list[log_reader.BadLine] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     passed_over: Counter[str] = field(default_factory=Counter)
     """Files of the folders that are no logs by their endings, by ending."""
@@ -140,38 +137,38 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             options,
             state,
         )
-        found = files.find(inputs)
+        found = input_files.find(inputs)
         summary.passed_over = found.passed_over
-        seen = None if state is None else Seen(state)
+        already_read = None if state is None else AlreadyRead(state)
         sources = found.sources
-        if seen is not None:
-            sources = seen.rest_of(sources, partial(_compared, report))
-            summary.read_before, summary.continued = seen.passed_over, seen.continued
-        pieces = reading.cut(sources, options.workers * _PIECES_EACH)
+        if already_read is not None:
+            sources = already_read.rest_of(sources)
+            summary.read_before, summary.continued = already_read.skipped, already_read.continued
+        pieces = log_reader.cut(sources, options.workers * _PIECES_EACH)
         # Another process has another standard input.
-        inline = options.workers == 1 or any(each.path == reading.STANDARD_INPUT for each in pieces)
-        read = _spread(1 if inline else options.workers, _read, run, pieces, "records", report)
+        inline = options.workers == 1 or any(each.path == log_reader.STANDARD_INPUT for each in pieces)
+        read = _spread(1 if inline else options.workers, _read, run, pieces, "exchanges", report)
         for each in read:
             summary.counts.merge(each.counts)
             summary.peak_mib += each.peak_mib
         order = {each.path: place for place, each in enumerate(pieces)}
         summary.bad = to_tell([each.bad for each in read], order, SHOWN, ALIKE)
         unbroken = summary.counts.used - summary.counts.broken
-        if seen is not None:
-            summary.changed = sorted(seen.changed(unbroken))
-        any_read = summary.counts.records or summary.read_before or summary.continued
+        if already_read is not None:
+            summary.changed = sorted(already_read.changed(unbroken))
+        any_read = summary.counts.exchanges or summary.read_before or summary.continued
         if summary.counts.bad and (options.strict or not any_read):
             return summary
         peak = 0.0
         try:
-            settled = _spread(options.workers, _settle, run, list(range(PARTITIONS)), "partitions", report)
+            built = _spread(options.workers, _build, run, list(range(PARTITIONS)), "partitions", report)
         except BadSpill as error:
             if state is not None and error.path.parent == state.samples:
                 raise states.BadState(f"{error}; {states.ELSE}") from None
             raise
         except BadSample as error:
             raise states.BadState(f"{options.state}: {error}; {states.ELSE}") from None
-        for tally, more in settled:
+        for tally, more in built:
             summary.tally.merge(tally)
             peak += more
         parts = sorted(folder.glob("rows-*"))
@@ -180,19 +177,14 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             summary.tally.values[type] -= count
             summary.tally.kept -= count
             summary.tally.refused[LOCAL] += count
-        if state is not None and seen is not None:
-            seen.write(unbroken.difference(summary.changed))
+        if state is not None and already_read is not None:
+            already_read.write(unbroken.difference(summary.changed))
             state.put_in_place()
-            summary.forgotten = seen.forgotten
+            summary.forgotten = already_read.forgotten
         own = _peak()
         summary.peak_mib = own + (max(summary.peak_mib, peak) if options.workers > 1 else 0)
         summary.written = True
     return summary
-
-
-def _compared(told: Told, done: int, total: int) -> None:
-    if total >= LONG_TO_COMPARE:
-        told("MiB compared", done >> 20, total >> 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +200,8 @@ class _Run:
 
 @dataclass(slots=True)
 class _Read:
-    counts: reading.Counts
-    bad: reading.BadLines
+    counts: log_reader.Counts
+    bad: log_reader.BadLines
     peak_mib: float
 
 
@@ -285,32 +277,32 @@ def _turns(items: Sequence[_Item]) -> Iterator[_Item]:
         yield items[place]
 
 
-def _read(run: _Run, pieces: Sequence[reading.Piece], worker: int) -> _Read:
+def _read(run: _Run, pieces: Sequence[log_reader.Piece], worker: int) -> _Read:
     """Phase 1, one worker's share."""
-    counts, bad = reading.Counts(), reading.BadLines(SHOWN * ALIKE, ALIKE)
+    counts, bad = log_reader.Counts(), log_reader.BadLines(SHOWN * ALIKE, ALIKE)
     spill = Spill(run.folder / "spill", worker, run.key)
     options = run.options
     sampler = Sampler(run.settings.key, spill, options.k, options.window_days, options.max_accounts)
     for piece in _turns(pieces):
-        records = reading.read(piece, options.format, bad, counts)
-        while took := sampler.take(islice(records, _TOLD_RECORDS)):
+        exchanges = log_reader.read(piece, options.format, bad, counts)
+        while took := sampler.take(islice(exchanges, _TOLD_EXCHANGES)):
             _shared[0].more(took)
     sampler.flush()
     spill.close()
     return _Read(counts, bad, _peak())
 
 
-def _settle(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, float]:
+def _build(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, float]:
     """Phase 2, one worker's share."""
     tally = Tally()
-    settler = Settler(run.settings, Shingler(CURRENT))
+    builder = IndicatorBuilder(run.settings, Shingler(CURRENT))
     state = run.state
     kept = None if state is None else states.Keeper(state, worker)
     earlier = None if state is None else (state.samples, state.sealing_key)
     handle = os.open(run.folder / f"rows-{worker}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb", buffering=1 << 20) as file:
         for number in _turns(partitions):
-            rows = settler.partition(number, (run.folder / "spill", run.key), tally, earlier, kept)
+            rows = builder.partition(number, (run.folder / "spill", run.key), tally, earlier, kept)
             for row in as_objects(rows):
                 file.write(orjson.dumps(row) + b"\n")
             _shared[0].more(1)

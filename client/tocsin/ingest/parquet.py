@@ -21,8 +21,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from .lines import MAX_LINE
-from .sources import Damaged
+from .decompression import Damaged
+from .line_splitting import MAX_LINE
 
 if TYPE_CHECKING:
     import duckdb

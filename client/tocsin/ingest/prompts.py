@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tocsin.ingest.lines import MAX_LINE
-from tocsin.ingest.sources import GZIP
+from tocsin.ingest.decompression import GZIP
+from tocsin.ingest.line_splitting import MAX_LINE
 
 
 class BadPrompts(ValueError):

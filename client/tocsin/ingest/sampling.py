@@ -1,10 +1,10 @@
-"""From gateway records to the texts that may be in an account's sample (phase 1 of `tocsin ingest`).
+"""From exchanges to the texts that may be in an account's sample (phase 1 of `tocsin ingest`).
 
 1. Windows are aligned: of W days each, counted since 1970. An account is sampled in each window by itself.
 2. A conversation's place is `place_of` its id under the sampling key; where the format has no id, of its system prompt
    and its first user turn. Of the places of an account the k smallest seen so far are held, not their texts.
 3. A text whose place is among these goes to the spill at once. So the spill holds at least the texts of the k smallest
-   of all, in whatever order records come, and of one conversation the text with the earliest time.
+   of all, in whatever order exchanges come, and of one conversation the text with the earliest time.
 4. Facts of an account (exchanges, first and last time, addresses, JA4) are held; of addresses and JA4 each the 64 with
    the smallest places, cut to 256 characters: none is so long, and what is cut is still refused. Tool schemas are
    spilled when first seen, as they can be large.
@@ -19,7 +19,7 @@ from hashlib import blake2b
 
 from tocsin.indicators.ptf2.account import place_of
 from tocsin.indicators.ptf2.normalising import MAX_BYTES
-from tocsin.ingest.record import GatewayRecord
+from tocsin.ingest.exchange import Exchange
 from tocsin.ingest.spilling import PARTITIONS, Spill
 
 DEFAULT_K = 32
@@ -68,7 +68,7 @@ class _Account:
 
 
 class Sampler:
-    """Takes records in any order and spills what phase 2 needs (rules 1 to 5)."""
+    """Takes exchanges in any order and spills what phase 2 needs (rules 1 to 5)."""
 
     def __init__(
         self, key: bytes, spill: Spill, k: int, window_days: int, max_accounts: int = MAX_ACCOUNTS
@@ -78,15 +78,15 @@ class Sampler:
         self._max_accounts = max_accounts
         self._held: dict[tuple[str, int], _Account] = {}
 
-    def take(self, records: Iterable[GatewayRecord]) -> int:
-        """Take records; return how many there were."""
-        # Everything a record passes through is local: this loop decides how fast a provider's logs are read.
+    def take(self, exchanges: Iterable[Exchange]) -> int:
+        """Take exchanges; return how many there were."""
+        # Everything an exchange passes through is local: this loop decides how fast a provider's logs are read.
         held, key, seconds, digest = self._held, self._key, self._window_seconds, blake2b
         count = 0
-        for record in records:
+        for exchange in exchanges:
             count += 1
-            time = record.time
-            name = (record.account, int(time) // seconds)
+            time = exchange.time
+            name = (exchange.account, int(time) // seconds)
             account = held.get(name)
             if account is None:
                 account = self._hold(name, time)
@@ -95,16 +95,16 @@ class Sampler:
                 account.last = time
             elif time < account.first:
                 account.first = time
-            if (address := record.address) is not None and address not in account.addresses:
+            if (address := exchange.address) is not None and address not in account.addresses:
                 self._fact(account.addresses, address)
-            if (ja4 := record.ja4) is not None and ja4 not in account.ja4:
+            if (ja4 := exchange.ja4) is not None and ja4 not in account.ja4:
                 self._fact(account.ja4, ja4)
-            if (tools := record.tools) is not None and hash(tools) not in account.tools:
+            if (tools := exchange.tools) is not None and hash(tools) not in account.tools:
                 self._tools(name, account, tools)
-            turn, system = record.first_user_turn, record.system
+            turn, system = exchange.first_user_turn, exchange.system
             if turn is None and system is None:
                 continue
-            text = record.conversation or f"{system or ''}\x1f{turn or ''}"
+            text = exchange.conversation or f"{system or ''}\x1f{turn or ''}"
             # `place_of` written out: a call would be a fifth of the loop.
             place = int.from_bytes(
                 digest(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest(), "big"

@@ -4,7 +4,7 @@
    conversations would be looked at. Folder and key that others may read are refused.
 2. `settings.json` says k and the window; a run with others is refused.
 3. `samples` is partitions of accounts: shingle hashes and facts, no prompt; sealed under a key derived from the
-   sampling key, so that a copy of it alone is of no use. With it lies what was read already (see `seen`).
+   sampling key, so that a copy of it alone is of no use. With it lies what was read already (see `already_read`).
 4. Each of these is written beside, brought to the disk and put in place as a whole: a crash leaves the old or the new.
 5. Nothing outlives its type's retention, counted from the end of its window: addresses go first, then JA4; with the
    longest retention of what `ingest` makes goes the whole window.

@@ -45,7 +45,7 @@ def ingest(client: Client, data: Path) -> dict[str, object]:
     """Turn the gateway's log into indicators."""
     options = Options(shipped(CURRENT.common_prompts), workers=1, mode=Mode.TEST)
     summary = run([str(data / "gateway.jsonl")], data / INDICATORS, options)
-    return {"records": summary.counts.records, "skeletons": summary.tally.kept}
+    return {"records": summary.counts.exchanges, "skeletons": summary.tally.kept}
 
 
 def holdings(data: Path) -> tuple[dict[Observable, _Holding], int]:

@@ -1,4 +1,4 @@
-"""The formats by name: each makes records out of one parsed JSON document, which is one line, and raises BadRecord."""
+"""The formats by name: each makes exchanges of one parsed JSON document, which is one line."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ..record import BadRecord, GatewayRecord
+from ..exchange import BadExchange, Exchange
 from . import anthropic_batch, langfuse, litellm, openai_batch, otlp
-from .mapped import BadFieldMap, FieldMap, field_map
+from .field_map import BadFieldMap, FieldMap, field_map
 
-FORMATS: Mapping[str, Callable[[Any], Iterator[GatewayRecord]]] = MappingProxyType(
+FORMATS: Mapping[str, Callable[[Any], Iterator[Exchange]]] = MappingProxyType(
     {
         "litellm": litellm.read,
         "otlp": otlp.read,
@@ -26,11 +26,11 @@ __all__ = ["FORMATS", "BadFieldMap", "FieldMap", "detect_format", "field_map"]
 
 
 def detect_format(document: Any) -> str:
-    """The format of a first document, by the names that only it has. Raises BadRecord."""
+    """The format of a first document, by the names that only it has. Raises BadExchange."""
     if isinstance(document, list) and document:
         document = document[0]
     if not isinstance(document, dict):
-        raise BadRecord("not a JSON object")
+        raise BadExchange("not a JSON object")
     names = document.keys()
     # First what a client writes whole: it must not be able to pass for another format.
     if "custom_id" in names and "body" in names:
@@ -55,4 +55,4 @@ def detect_format(document: Any) -> str:
         return "langfuse"
     if "id" in names and isinstance(document.get("traces"), list):
         return "langfuse"
-    raise BadRecord("no format that is known; name one, or give a field map")
+    raise BadExchange("no format that is known; name one, or give a field map")

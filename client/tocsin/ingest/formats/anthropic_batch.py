@@ -2,7 +2,7 @@
 
 1. The file carries no account of its own and `custom_id` is the sender's numbering. The account is what the parameters
    name: `metadata.user_id`, else `user_profile_id`, else that of the whole body; a request without any is refused.
-2. The file has no times: the record is undated, and the reader gives it the time of the file.
+2. The file has no times: the exchange is undated, and the reader gives it the time of the file.
 3. Requests that can be read are read, also where others beside them cannot.
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..record import UNDATED, BadRecord, GatewayRecord
-from .turns import each_of, mapping, opening, parameters_of, text, text_of, tools_of
+from ..exchange import UNDATED, BadExchange, Exchange
+from .messages import each_of, mapping, opening, parameters_of, text, text_of, tools_of
 
 
-def read(document: Any) -> Iterator[GatewayRecord]:
-    """The exchanges of one line or body. Raises BadRecord, after those that could be read."""
+def read(document: Any) -> Iterator[Exchange]:
+    """The exchanges of one line or body. Raises BadExchange, after those that could be read."""
     if type(document) is not dict:
-        raise BadRecord("not a JSON object")
+        raise BadExchange("not a JSON object")
     requests = document.get("requests")
     if type(requests) is not list:
         yield _request(document, None)
@@ -27,17 +27,17 @@ def read(document: Any) -> Iterator[GatewayRecord]:
     yield from each_of(requests, lambda request: _request(request, profile))
 
 
-def _request(document: Any, profile: str | None) -> GatewayRecord:
+def _request(document: Any, profile: str | None) -> Exchange:
     params = mapping(document.get("params")) if type(document) is dict else None
     if not params:
-        raise BadRecord("not a batch request with params")
+        raise BadExchange("not a batch request with params")
     account = (
         text(mapping(params.get("metadata")).get("user_id")) or text(params.get("user_profile_id")) or profile
     )
     if account is None:
-        raise BadRecord("neither params.metadata.user_id nor user_profile_id names an account")
+        raise BadExchange("neither params.metadata.user_id nor user_profile_id names an account")
     system, turn = opening(params.get("messages"))
-    return GatewayRecord(
+    return Exchange(
         account=account,
         conversation="",
         time=UNDATED,

@@ -16,16 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..record import BadRecord, GatewayRecord
-from .turns import dumps, each_of, mapping, opening, parameters_of, text, time_of, tools_of
+from ..exchange import BadExchange, Exchange
+from .messages import dumps, each_of, mapping, opening, parameters_of, text, time_of, tools_of
 
 _EXCHANGES = ("GENERATION", "generation")
 
 
-def read(document: Any) -> Iterator[GatewayRecord]:
-    """The exchanges of one observation, trace, session or page. Raises BadRecord, after those that could be read."""
+def read(document: Any) -> Iterator[Exchange]:
+    """The exchanges of one observation, trace, session or page. Raises BadExchange, after those that could be read."""
     if type(document) is not dict:
-        raise BadRecord("not a JSON object")
+        raise BadExchange("not a JSON object")
     page = document.get("data")
     items = page if type(page) is list and type(document.get("meta")) is dict else [document]
     yield from each_of(_found(items), lambda pair: _exchange(*pair))
@@ -64,19 +64,19 @@ def _is_exchange(value: Any) -> bool:
     return type(value) is dict and value.get("type") in _EXCHANGES
 
 
-def _exchange(own: Any, trace: Mapping[str, Any]) -> GatewayRecord:
+def _exchange(own: Any, trace: Mapping[str, Any]) -> Exchange:
     if type(own) is not dict:
-        raise BadRecord("not a JSON object")
+        raise BadExchange("not a JSON object")
     account = _named(own, "user_id", "userId") or _named(trace, "user_id", "userId")
     if account is None:
         if "traceId" in own or "trace_id" in own:
-            raise BadRecord("the observation names no user; export enriched observations, which do")
-        raise BadRecord("the trace names no user")
+            raise BadExchange("the observation names no user; export enriched observations, which do")
+        raise BadExchange("the trace names no user")
     time = next((own[name] for name in ("start_time", "startTime", "timestamp") if own.get(name)), None)
     given = own.get("input")
     system, turn = opening(given)
     metadata = {**mapping(trace.get("metadata")), **mapping(own.get("metadata"))}
-    return GatewayRecord(
+    return Exchange(
         account=account,
         conversation=_named(own, "session_id", "sessionId") or _named(trace, "session_id", "sessionId") or "",
         time=time_of(time, "the start time"),

@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..record import BadRecord, GatewayRecord, checked_time
-from .turns import OTHER_CALLS, mapping, opening, parameters_of, text, text_of, tools_of
+from ..exchange import BadExchange, Exchange, checked_time
+from .messages import OTHER_CALLS, mapping, opening, parameters_of, text, text_of, tools_of
 
 _SHARED = "default_user_id"
 
 
-def read(document: Any) -> Iterator[GatewayRecord]:
-    """The exchange of one payload. Raises BadRecord."""
+def read(document: Any) -> Iterator[Exchange]:
+    """The exchange of one payload. Raises BadExchange."""
     if type(document) is not dict:
-        raise BadRecord("not a JSON object")
+        raise BadExchange("not a JSON object")
     get = document.get
     call = get("call_type")
     if type(call) is str and call in OTHER_CALLS:
@@ -37,13 +37,13 @@ def read(document: Any) -> Iterator[GatewayRecord]:
             or text(parameters.get("user"))
         )
         if account is None:
-            raise BadRecord("neither metadata.user_api_key_user_id nor end_user names an account")
+            raise BadExchange("neither metadata.user_api_key_user_id nor end_user names an account")
     time = checked_time(get("startTime"), "startTime is not a number of unix seconds")
     system, turn = opening(get("messages"))
     if system is None:
         # Anthropic's `system` and the Responses API's `instructions` stand beside the messages.
         system = text_of(parameters.get("system")) or text_of(parameters.get("instructions"))
-    yield GatewayRecord(
+    yield Exchange(
         account,
         _conversation(document),
         time,

@@ -25,8 +25,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..record import BadRecord, GatewayRecord, checked_time
-from .turns import OTHER_CALLS, each_of, loads, mapping, opening, parameters_of, text, text_of, tools_of
+from ..exchange import BadExchange, Exchange, checked_time
+from .messages import OTHER_CALLS, each_of, loads, mapping, opening, parameters_of, text, text_of, tools_of
 
 _SCALARS = frozenset(("stringValue", "boolValue", "doubleValue"))
 _MAX_DEPTH = 64  # of structured values; messages need about ten
@@ -93,12 +93,12 @@ class _Exchange:
     has_span: bool = False
 
 
-def read(document: Any) -> Iterator[GatewayRecord]:
-    """The exchanges of one export request. Raises BadRecord, after those that could be read."""
+def read(document: Any) -> Iterator[Exchange]:
+    """The exchanges of one export request. Raises BadExchange, after those that could be read."""
     if type(document) is not dict:
-        raise BadRecord("not a JSON object")
+        raise BadExchange("not a JSON object")
     if "resourceSpans" not in document and "resourceLogs" not in document:
-        raise BadRecord("has neither resourceSpans nor resourceLogs")
+        raise BadExchange("has neither resourceSpans nor resourceLogs")
     exchanges: dict[Any, _Exchange] = {}
     logged = _logged(document) if "resourceSpans" in document and "resourceLogs" in document else set()
     for resource, span in _parts(document, "resourceSpans", "scopeSpans", "spans"):
@@ -117,7 +117,7 @@ def read(document: Any) -> Iterator[GatewayRecord]:
             _event(exchange, name, attributes, _value(entry.get("body"), 0))
             if exchange.time is None:
                 exchange.time = _nanoseconds(entry, "timeUnixNano", "observedTimeUnixNano")
-    yield from each_of((each for each in exchanges.values() if each.is_exchange), _record)
+    yield from each_of((each for each in exchanges.values() if each.is_exchange), _finished)
 
 
 def _logged(document: dict[str, Any]) -> set[Any]:
@@ -195,7 +195,7 @@ def _event(exchange: _Exchange, name: str, attributes: dict[str, Any], body: Any
         exchange.attributes[key] = attributes[key]
 
 
-def _record(exchange: _Exchange) -> GatewayRecord:
+def _finished(exchange: _Exchange) -> Exchange:
     attributes = exchange.attributes
     for resource in exchange.resources:
         for key, value in resource.items():
@@ -203,18 +203,20 @@ def _record(exchange: _Exchange) -> GatewayRecord:
     invocation = mapping(attributes.get("llm.invocation_parameters"))
     account = _first(attributes, ACCOUNT, _NOBODY) or text(invocation.get("user"))
     if account is None and exchange.has_span:
-        raise BadRecord("no attribute names an account; have the gateway set user.id on the span")
+        raise BadExchange("no attribute names an account; have the gateway set user.id on the span")
     if account is None:
-        raise BadRecord("the log record names no account; have the gateway set user.id on it, as on its span")
+        raise BadExchange(
+            "the log record names no account; have the gateway set user.id on it, as on its span"
+        )
     if exchange.time is None:
-        raise BadRecord("has no time in nanoseconds")
+        raise BadExchange("has no time in nanoseconds")
     system, turn = _content(attributes, exchange.messages)
     langfuse = mapping(attributes.get("langfuse.observation.model.parameters"))
     prefix = "gen_ai.request."
     requested = {
         name.removeprefix(prefix): value for name, value in attributes.items() if name.startswith(prefix)
     }
-    return GatewayRecord(
+    return Exchange(
         account=account,
         conversation=_first(attributes, CONVERSATION) or "",
         time=exchange.time,
@@ -310,7 +312,7 @@ def _nanoseconds(leaf: Mapping[str, Any], *names: str) -> float | None:
         if value:
             try:
                 return checked_time(value / 1e9, name)
-            except BadRecord:
+            except BadExchange:
                 return None
     return None
 

@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from tocsin.ingest import parquet, reading
-from tocsin.ingest.files import find
-from tocsin.ingest.sources import Damaged
+from tocsin.ingest import log_reader, parquet
+from tocsin.ingest.decompression import Damaged
+from tocsin.ingest.input_files import find
 
 LIMIT = 1_100_000_000
 """Of addresses, of which DuckDB takes most without using them."""
@@ -56,12 +56,12 @@ def test_a_row_that_is_too_long_is_a_bad_line_and_the_others_go_on(tmp_path: Pat
         CASE WHEN i = 2500 THEN repeat('x', 9000000) ELSE 'hello' END AS messages FROM range(5000) t(i) ORDER BY i
     """
     path = written(tmp_path / "a.parquet", query, ", ROW_GROUP_SIZE 2048")
-    bad, counts = reading.BadLines(), reading.Counts()
-    (piece,) = reading.cut(find([str(path)]).sources, 1)
-    found = [record.account for record in reading.read(piece, "litellm", bad, counts)]
+    bad, counts = log_reader.BadLines(), log_reader.Counts()
+    (piece,) = log_reader.cut(find([str(path)]).sources, 1)
+    found = [exchange.account for exchange in log_reader.read(piece, "litellm", bad, counts)]
     assert found == [f"a{number}" for number in range(5_000) if number != 2_500]
     assert [str(each) for each in bad.kept] == [f"{path}: row 2501: the row has more than 8 MiB"]
-    assert (counts.lines, counts.records, counts.bad) == (5_000, 4_999, 1)
+    assert (counts.lines, counts.exchanges, counts.bad) == (5_000, 4_999, 1)
 
 
 MEASURED = """

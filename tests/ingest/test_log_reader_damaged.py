@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import zstandard
 
-from tocsin.ingest import reading, sources
-from tocsin.ingest.files import find
-from tocsin.ingest.reading import BadLine, BadLines, Counts, read
+from tocsin.ingest import decompression, log_reader
+from tocsin.ingest.decompression import CHUNK
+from tocsin.ingest.input_files import find
+from tocsin.ingest.log_reader import BadLine, BadLines, Counts, read
 
 
 def lines(count: int) -> bytes:
@@ -36,7 +37,7 @@ def lines(count: int) -> bytes:
 def found(path: Path, content: bytes) -> tuple[int, list[str], Counts]:
     path.write_bytes(content)
     counts, bad = Counts(), BadLines()
-    (piece,) = reading.cut(find([str(path)]).sources, 1)
+    (piece,) = log_reader.cut(find([str(path)]).sources, 1)
     return len(list(read(piece, "litellm", bad, counts))), [str(each) for each in bad.kept], counts
 
 
@@ -52,8 +53,8 @@ def test_all_lines_before_the_cut_are_read(tmp_path: Path, count: int, cut: int)
     packed = gzip.compress(lines(count))[:cut]
     whole = unpacked(packed).count(b"\n")
     assert whole >= (count - 1 if cut < 0 else 10)
-    records, bad, counts = found(path, packed)
-    assert (records, counts.records, counts.bad) == (whole, whole, 1)
+    exchanges, bad, counts = found(path, packed)
+    assert (exchanges, counts.exchanges, counts.bad) == (whole, whole, 1)
     assert bad == [f"{path}: the file: the gzip stream is cut off"]
     assert counts.broken == {str(path)}
 
@@ -63,76 +64,79 @@ def test_all_lines_before_a_damaged_block_are_read(tmp_path: Path) -> None:
     blocks = zlib.compressobj(wbits=31)
     head = blocks.compress(content) + blocks.flush(zlib.Z_FULL_FLUSH)
     packed = head + b"\x07" + bytes(100)  # a block of the type that does not exist
-    records, bad, _ = found(tmp_path / "a", packed)
-    assert records == 2_000
+    exchanges, bad, _ = found(tmp_path / "a", packed)
+    assert exchanges == 2_000
     assert bad == [f"{tmp_path / 'a'}: the file: the gzip stream is damaged"]
 
 
 def test_all_lines_before_a_wrong_checksum_are_read(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(lines(30)))
     packed[-6] ^= 1
-    records, bad, _ = found(tmp_path / "a", bytes(packed))
-    assert records == 30
+    exchanges, bad, _ = found(tmp_path / "a", bytes(packed))
+    assert exchanges == 30
     assert bad == [f"{tmp_path / 'a'}: the file: the gzip stream is damaged"]
 
 
 def test_all_members_before_what_is_no_member_are_read(tmp_path: Path) -> None:
     content = gzip.compress(lines(5)) + bytes(40) + gzip.compress(lines(6)) + bytes(600)
     assert found(tmp_path / "a", content)[:2] == (11, [])
-    records, bad, _ = found(tmp_path / "a", content + b"something else")
-    assert (records, len(bad)) == (11, 1)
+    exchanges, bad, _ = found(tmp_path / "a", content + b"something else")
+    assert (exchanges, len(bad)) == (11, 1)
 
 
-@pytest.mark.parametrize("size", [sources.CHUNK - 1, sources.CHUNK, 3 * sources.CHUNK, 3 * sources.CHUNK + 1])
+@pytest.mark.parametrize(
+    "size",
+    [CHUNK - 1, CHUNK, 3 * CHUNK, 3 * CHUNK + 1],
+)
 @pytest.mark.parametrize("level", [0, 9])
 def test_a_stream_is_unpacked_to_its_end(tmp_path: Path, size: int, level: int) -> None:
     path, content = tmp_path / "a", b"x" * size
     path.write_bytes(gzip.compress(content, level))
     with path.open("rb") as file:
-        assert b"".join(sources.decoded(file)) == content
+        assert b"".join(decompression.decoded(file)) == content
 
 
 def test_frames_of_zstd_before_the_cut_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.zst"
     small = zstandard.compress(lines(7)) + zstandard.compress(lines(9))[:-9]
-    records, bad, _ = found(path, small)
-    assert (records, bad) == (7, [f"{path}: the file: the zstd stream is cut off"])
-    records, bad, _ = found(path, zstandard.compress(lines(3_000))[:-9])  # several blocks of 128 KiB
-    assert records > 1_500
+    exchanges, bad, _ = found(path, small)
+    assert (exchanges, bad) == (7, [f"{path}: the file: the zstd stream is cut off"])
+    exchanges, bad, _ = found(path, zstandard.compress(lines(3_000))[:-9])  # several blocks of 128 KiB
+    assert exchanges > 1_500
     assert bad == [f"{path}: the file: the zstd stream is cut off"]
 
 
 def test_frames_of_zstd_before_a_damaged_one_are_read(tmp_path: Path) -> None:
     packed = zstandard.compress(lines(60))
-    records, bad, _ = found(tmp_path / "a", packed + packed[:20] + os.urandom(2_000))
-    assert (records, len(bad)) == (60, 1)
+    exchanges, bad, _ = found(tmp_path / "a", packed + packed[:20] + os.urandom(2_000))
+    assert (exchanges, len(bad)) == (60, 1)
 
 
 @pytest.mark.parametrize("packer", [gzip.compress, zstandard.compress])
 def test_a_document_that_is_cut_off(tmp_path: Path, packer: Any) -> None:
     path, document = tmp_path / "a", b"[\n" + b",\n".join(lines(40).splitlines()) + b"\n]"
     packed = packer(document)
-    records, bad, _ = found(path, packed[: len(packed) // 2])
-    assert (records, [each.rpartition(" ")[2] for each in bad]) == (0, ["off"])
+    exchanges, bad, _ = found(path, packed[: len(packed) // 2])
+    assert (exchanges, [each.rpartition(" ")[2] for each in bad]) == (0, ["off"])
     assert "stream is cut off" in bad[0]
     # Whole, but for what is behind it.
-    records, bad, _ = found(path, packed + packed[:9])
-    assert (records, len(bad)) == (40, 1)
+    exchanges, bad, _ = found(path, packed + packed[:9])
+    assert (exchanges, len(bad)) == (40, 1)
     assert "stream is cut off" in bad[0]
 
 
 def test_lines_behind_one_that_begins_like_a_document(tmp_path: Path) -> None:
     content = b"[broken\n" + lines(40)
-    records, bad, _ = found(tmp_path / "a", gzip.compress(content)[:-9])
-    assert records >= 39
+    exchanges, bad, _ = found(tmp_path / "a", gzip.compress(content)[:-9])
+    assert exchanges >= 39
     assert [each.split(": ")[1] for each in bad] == ["the file", "line 1"]
 
 
 def test_a_file_that_is_cut_or_replaced_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MIN_PIECE", 1 << 10)
+    monkeypatch.setattr(log_reader, "MIN_PIECE", 1 << 10)
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines(200))
-    pieces = reading.cut(find([str(path)]).sources, 8)
+    pieces = log_reader.cut(find([str(path)]).sources, 8)
     assert len(pieces) == 8
     for change, rule in (
         (lambda: os.truncate(path, 0), "was cut while this ran; run again for what it holds"),

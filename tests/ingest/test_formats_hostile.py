@@ -1,4 +1,4 @@
-"""What careless and hostile producers write: no adapter answers it with anything but records and BadRecord."""
+"""What careless and hostile producers write: no adapter answers it with anything but exchanges and BadExchange."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ingest.test_ingest_formats import SAMPLES, SYSTEM, TURN, documents, refusal
+from tests.ingest.test_formats import SAMPLES, SYSTEM, TURN, documents, refusal
+from tocsin.ingest.exchange import BadExchange, Exchange
 from tocsin.ingest.formats import FORMATS, FieldMap, detect_format, otlp
-from tocsin.ingest.record import BadRecord, GatewayRecord
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
@@ -21,14 +21,14 @@ HIDDEN = "redacted-by-litellm"
 FIELDS = ("account", "time", "conversation", "system", "tools", "messages", "first_user_turn", "parameters")
 
 
-def litellm(**changes: Any) -> GatewayRecord:
-    (record,) = FORMATS["litellm"](documents("litellm.jsonl")[0] | changes)
-    return record
+def litellm(**changes: Any) -> Exchange:
+    (exchange,) = FORMATS["litellm"](documents("litellm.jsonl")[0] | changes)
+    return exchange
 
 
-def batch(**body: Any) -> GatewayRecord:
-    (record,) = FORMATS["openai-batch"]({"custom_id": "a", "body": {"user": "acct-42"} | body})
-    return record
+def batch(**body: Any) -> Exchange:
+    (exchange,) = FORMATS["openai-batch"]({"custom_id": "a", "body": {"user": "acct-42"} | body})
+    return exchange
 
 
 def attribute(key: str, **value: Any) -> dict[str, Any]:
@@ -91,17 +91,17 @@ def test_developer_and_system_messages_are_the_system_prompt() -> None:
 )
 def test_what_was_redacted_is_no_content(messages: Any) -> None:
     parameters = {"instructions": HIDDEN, "temperature": 0.2}
-    record = litellm(messages=messages, model_parameters=parameters)
-    assert not record.has_content
-    assert record.account == "acct-42"
+    exchange = litellm(messages=messages, model_parameters=parameters)
+    assert not exchange.has_content
+    assert exchange.account == "acct-42"
 
 
 def test_messages_of_litellm_as_text() -> None:
     assert litellm(messages=TURN).first_user_turn == TURN
-    record = litellm(
+    exchange = litellm(
         messages=json.dumps([{"role": "system", "content": SYSTEM}, {"role": "user", "content": TURN}])
     )
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
 
 
 def test_calls_of_litellm_that_are_no_conversation_are_passed_over() -> None:
@@ -136,8 +136,8 @@ def test_requests_of_the_responses_api_and_of_completions() -> None:
         {"type": "function_call", "name": "get_weather", "arguments": "{}", "call_id": "c"},
         {"type": "function_call_output", "call_id": "c", "output": "Rainy."},
     ]
-    record = batch(input=items, prompt={"id": "pmpt_1"})
-    assert (record.system, record.first_user_turn) == ("Be brief.", TURN)
+    exchange = batch(input=items, prompt={"id": "pmpt_1"})
+    assert (exchange.system, exchange.first_user_turn) == ("Be brief.", TURN)
     assert batch(input=TURN, instructions=SYSTEM).system == SYSTEM
     assert batch(input=TURN).first_user_turn == TURN
     assert batch(prompt=[TURN, "another"]).first_user_turn == TURN
@@ -151,8 +151,8 @@ def test_system_blocks_of_anthropic_with_cache_control() -> None:
     document["params"]["messages"] = [
         {"role": "user", "content": [{"type": "image", "source": {}}, {"type": "text", "text": TURN}]}
     ]
-    (record,) = FORMATS["anthropic-batch"](document)
-    assert (record.system, record.first_user_turn) == (f"{SYSTEM}\nBe kind.", TURN)
+    (exchange,) = FORMATS["anthropic-batch"](document)
+    assert (exchange.system, exchange.first_user_turn) == (f"{SYSTEM}\nBe kind.", TURN)
 
 
 def test_texts_among_the_parameters_are_not_kept() -> None:
@@ -165,7 +165,7 @@ def test_texts_among_the_parameters_are_not_kept() -> None:
 def test_times_that_are_none(time: Any) -> None:
     assert "startTime" in refusal("litellm", documents("litellm.jsonl")[0] | {"startTime": time}).rule
     mapped = FieldMap({"account": ("a",), "time": ("t",)}, 1.0)
-    with pytest.raises(BadRecord, match=r"t is neither|there is no t,"):
+    with pytest.raises(BadExchange, match=r"t is neither|there is no t,"):
         list(mapped({"a": "acct-42", "t": time}))
     document = documents("langfuse_observations.json")[0] | {"startTime": time}
     assert "the start time" in refusal("langfuse", document).rule
@@ -181,13 +181,13 @@ def test_times_at_the_end_of_the_calendar(time: str) -> None:
 
 @pytest.mark.parametrize("number", ["--5", "-", "", "1e3", "9" * 400, {}, [5], None, 5.5])
 def test_whole_numbers_of_otlp_that_are_none(number: Any) -> None:
-    (record,) = FORMATS["otlp"](span(attribute("gen_ai.request.top_k", intValue=number)))
-    assert "top_k" not in (record.parameters or "")
+    (exchange,) = FORMATS["otlp"](span(attribute("gen_ai.request.top_k", intValue=number)))
+    assert "top_k" not in (exchange.parameters or "")
 
 
 def test_an_account_number_becomes_text() -> None:
-    (record,) = FORMATS["otlp"](span(attribute("user.id", intValue="7")))
-    assert record.account == "7"
+    (exchange,) = FORMATS["otlp"](span(attribute("user.id", intValue="7")))
+    assert exchange.account == "7"
 
 
 def test_long_lists_are_read_up_to_the_first_user_turn() -> None:
@@ -250,38 +250,36 @@ def field_maps(draw: st.DrawFn) -> FieldMap:
     return FieldMap({name: draw(path) for name in FIELDS}, draw(st.sampled_from([1.0, 1e3, 1e9])))
 
 
-def outcome(
-    convert: Callable[[Any], Iterator[GatewayRecord]], document: Any
-) -> tuple[list[GatewayRecord], str]:
-    """The records of a document, and the rule of its BadRecord; any other exception is the test's."""
-    found: list[GatewayRecord] = []
+def outcome(convert: Callable[[Any], Iterator[Exchange]], document: Any) -> tuple[list[Exchange], str]:
+    """The exchanges of a document, and the rule of its BadExchange; any other exception is the test's."""
+    found: list[Exchange] = []
     try:
         found.extend(convert(document))
-    except BadRecord as error:
+    except BadExchange as error:
         return found, error.rule
     return found, ""
 
 
 @given(JSON | damaged(), field_maps())
-def test_no_document_raises_anything_but_bad_record(document: Any, mapped: FieldMap) -> None:
+def test_no_document_raises_anything_but_bad_exchange(document: Any, mapped: FieldMap) -> None:
     for convert in (*FORMATS.values(), mapped):
         found, rule = outcome(convert, document)
         assert TURN not in rule
-        for record in found:
-            assert isinstance(record, GatewayRecord)
-            assert type(record.account) is type(record.conversation) is str
-            assert record.account
-            assert 0 <= record.time < 253_402_300_800
+        for exchange in found:
+            assert isinstance(exchange, Exchange)
+            assert type(exchange.account) is type(exchange.conversation) is str
+            assert exchange.account
+            assert 0 <= exchange.time < 253_402_300_800
             for name in ("system", "tools", "first_user_turn", "address", "user_agent", "ja4", "parameters"):
-                value = getattr(record, name)
+                value = getattr(exchange, name)
                 assert value is None or (type(value) is str and value), name
 
 
 @given(JSON | damaged())
-def test_a_document_is_of_a_known_format_or_a_bad_record(document: Any) -> None:
+def test_a_document_is_of_a_known_format_or_a_bad_exchange(document: Any) -> None:
     try:
         name = detect_format(document)
-    except BadRecord:
+    except BadExchange:
         return
     assert name in FORMATS
 
@@ -316,7 +314,7 @@ def test_spans_that_are_no_exchange_are_not_held() -> None:
     ):
         tracemalloc.start()
         try:
-            assert [record.account for record in otlp.read(document | logs)] == accounts
+            assert [exchange.account for exchange in otlp.read(document | logs)] == accounts
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -328,8 +326,8 @@ def test_of_a_resource_nothing_is_read_but_who_and_where() -> None:
     (group,) = document["resourceSpans"]
     given = {"user.id": "of the resource", "tls.client.ja4": "a ja4", "gen_ai.prompt": TURN}
     group["resource"] = {"attributes": [attribute(key, stringValue=value) for key, value in given.items()]}
-    (record,) = otlp.read(document)
-    assert (record.account, record.ja4, record.first_user_turn) == ("acct-42", "a ja4", None)
+    (exchange,) = otlp.read(document)
+    assert (exchange.account, exchange.ja4, exchange.first_user_turn) == ("acct-42", "a ja4", None)
 
 
 def test_texts_of_the_user_behind_one_without_text_are_the_same_turn() -> None:
@@ -350,8 +348,8 @@ def test_texts_behind_one_without_text_in_flattened_attributes(prefix: str, infi
     attributes = [attribute("gen_ai.request.model", stringValue="m"), attribute("user.id", stringValue="a")]
     attributes += [attribute(f"{prefix}{number}{infix}role", stringValue="user") for number in range(3)]
     attributes.append(attribute(f"{prefix}1{infix}content", stringValue=TURN))
-    (record,) = otlp.read(span(*attributes))
-    assert record.first_user_turn == TURN
+    (exchange,) = otlp.read(span(*attributes))
+    assert exchange.first_user_turn == TURN
 
 
 def test_a_line_of_a_batch_does_not_pass_for_another_format() -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..record import BadRecord, GatewayRecord
-from .turns import loads, mapping, opening, parameters_of, text, text_of, time_of, tools_of
+from ..exchange import BadExchange, Exchange
+from .messages import loads, mapping, opening, parameters_of, text, text_of, time_of, tools_of
 
 _REQUIRED = ("account", "time")
 _FIELDS = frozenset(
@@ -44,19 +44,19 @@ class FieldMap:
     paths: dict[str, tuple[str, ...]]
     units_per_second: float
 
-    def __call__(self, document: Any) -> Iterator[GatewayRecord]:
-        """The exchange of one document. Raises BadRecord."""
+    def __call__(self, document: Any) -> Iterator[Exchange]:
+        """The exchange of one document. Raises BadExchange."""
         if type(document) is not dict:
-            raise BadRecord("not a JSON object")
+            raise BadExchange("not a JSON object")
         account = self._find(document, "account")
         # Account numbers are common; they become the text that they are written as.
         account = str(account) if type(account) is int else text(account)
         if account is None:
-            raise BadRecord(f"{'.'.join(self.paths['account'])} names no account")
+            raise BadExchange(f"{'.'.join(self.paths['account'])} names no account")
         time = self._time(document)
         system, turn = opening(self._find(document, "messages"))
         conversation = self._find(document, "conversation")
-        yield GatewayRecord(
+        yield Exchange(
             account=account,
             conversation=str(conversation) if type(conversation) is int else text(conversation) or "",
             time=time,
@@ -73,12 +73,12 @@ class FieldMap:
         name = ".".join(self.paths["time"])
         found = self._find(document, "time")
         if found is None:
-            raise BadRecord(f"there is no {name}, which holds the time")
+            raise BadExchange(f"there is no {name}, which holds the time")
         if type(found) is int or type(found) is float:
             seconds = found / self.units_per_second
             if seconds > _LONGEST:
                 what, unit, _ = [each for each in _NAMES if found > each[2]][-1]
-                raise BadRecord(
+                raise BadExchange(
                     f"{name} is neither unix seconds nor an ISO 8601 time; it looks like {what}: "
                     f'say time_unit = "{unit}" in the field map'
                 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.ingest.files import Unreadable, find
+from tocsin.ingest.input_files import Unreadable, find
 
 
 def paths(*inputs: Path | str) -> list[str]:

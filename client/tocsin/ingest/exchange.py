@@ -1,10 +1,11 @@
-"""What every format yields: one record for one exchange of an account with a model.
+"""What every format yields: one exchange of an account with a model, which is one request and its answer.
 
-1. A record holds the first user turn and the system prompt of its exchange, never the resent history, never an answer.
+1. An exchange holds the system prompt and the first and last user turn of its request, never what lies between and
+   never an answer. A text that is not known to be the user's turn is no turn.
 2. `conversation` is the id of a session or thread where the format has one, else empty. An id that is new with every
    request is no conversation: counted as one, each request would look like a conversation of its own.
 3. `time` is unix seconds; `UNDATED` where the format has no times, for the reader of the file to fill in.
-4. Neither the repr of a record nor the message of a BadRecord shows what a user typed or holds.
+4. Neither the repr of an exchange nor the message of a BadExchange shows what a user typed or holds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ MAX_ACCOUNT_BYTES = 1_024
 _END_OF_TIME = 253_402_300_800  # the year 10000, where dates end
 
 
-class BadRecord(ValueError):
+class BadExchange(ValueError):
     """A document that is no exchange, or `count` parts of it that are none. `rule` never repeats the content."""
 
     def __init__(self, rule: str, count: int = 1) -> None:
@@ -26,7 +27,7 @@ class BadRecord(ValueError):
 
 
 @dataclass(slots=True)
-class GatewayRecord:
+class Exchange:
     """One exchange of an account with a model."""
 
     account: str = field(repr=False)
@@ -39,6 +40,9 @@ class GatewayRecord:
     user_agent: str | None = field(default=None, repr=False)
     ja4: str | None = field(default=None, repr=False)
     parameters: str | None = field(default=None, repr=False)  # compact JSON of temperature and the like
+    last_user_turn: str | None = field(default=None, repr=False)
+    """The last user turn of the request, where it is another than the first."""
+    device: str | None = field(default=None, repr=False)  # a `device.id`, as `vendor:identifier`
 
     @property
     def has_content(self) -> bool:
@@ -47,7 +51,7 @@ class GatewayRecord:
 
 
 def checked_time(value: object, rule: str) -> float:
-    """Unix seconds out of a number. Raises BadRecord with `rule`."""
+    """Unix seconds out of a number. Raises BadExchange with `rule`."""
     if (type(value) is float or type(value) is int) and 0 < value < _END_OF_TIME:
         return float(value)
-    raise BadRecord(rule)
+    raise BadExchange(rule)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import sources
+from . import decompression
 
 STANDARD_INPUT = "-"
 ENDINGS = (".json", ".jsonl", ".ndjson", ".gz", ".zst", ".parquet")
@@ -111,5 +111,5 @@ def _unreadable(path: str, error: OSError) -> Unreadable:
 def _is_lines(path: str) -> bool:
     with open(path, "rb") as file:
         head = file.read(HEAD)
-    packed = head.startswith((sources.GZIP, sources.ZSTD, sources.PARQUET, *UTF16))
+    packed = head.startswith((decompression.GZIP, decompression.ZSTD, decompression.PARQUET, *UTF16))
     return not packed and not is_document(head)

@@ -120,7 +120,7 @@ class Settings:
     mode: Mode = Mode.LIVE
 
 
-class Settler:
+class IndicatorBuilder:
     """Settles one partition after the other."""
 
     def __init__(self, settings: Settings, shingler: Shingler) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.test_ingest_formats import SYSTEM, TURN, documents, records, refusal
+from tests.ingest.test_formats import SYSTEM, TURN, documents, exchanges, refusal
+from tocsin.ingest.exchange import BadExchange
 from tocsin.ingest.formats import FORMATS, detect_format
 from tocsin.ingest.formats.otlp import ACCOUNT, CONVERSATION
-from tocsin.ingest.record import BadRecord
 
 Attributes = list[dict[str, Any]]
 
@@ -30,10 +30,10 @@ def named(**attributes: str) -> Attributes:
 def test_a_page_of_langfuse_traces() -> None:
     (page,) = documents("langfuse_traces_page.json")
     reader = FORMATS["langfuse"](page)
-    record = next(reader)
-    assert (record.account, record.conversation, record.time) == ("acct-42", "conv-7", 1772447400.123)
-    assert (record.system, record.first_user_turn, record.address) == (SYSTEM, TURN, "203.0.113.7")
-    with pytest.raises(BadRecord, match="the trace names no user") as caught:
+    exchange = next(reader)
+    assert (exchange.account, exchange.conversation, exchange.time) == ("acct-42", "conv-7", 1772447400.123)
+    assert (exchange.system, exchange.first_user_turn, exchange.address) == (SYSTEM, TURN, "203.0.113.7")
+    with pytest.raises(BadExchange, match="the trace names no user") as caught:
         next(reader)
     assert caught.value.count == 1
 
@@ -42,7 +42,7 @@ def test_a_page_of_langfuse_observations() -> None:
     observations = documents("langfuse_observations.json")
     reader = FORMATS["langfuse"]({"data": [*observations, 3, None], "meta": {"cursor": "bmV4dA=="}})
     assert [next(reader).has_content for _ in range(3)] == [True, True, False]
-    with pytest.raises(BadRecord) as caught:
+    with pytest.raises(BadExchange) as caught:
         next(reader)
     assert caught.value.count == 3
     assert list(FORMATS["langfuse"]({"data": [], "meta": {}})) == []
@@ -65,9 +65,9 @@ def test_a_langfuse_session_is_the_conversation_of_its_traces() -> None:
 
 
 def test_the_langfuse_table_of_traces() -> None:
-    (record,) = records("langfuse", "langfuse_ui_traces.jsonl")
-    assert (record.account, record.conversation, record.time) == ("acct-42", "conv-7", 1772447400.123)
-    assert (record.system, record.first_user_turn, record.address) == (SYSTEM, TURN, "203.0.113.7")
+    (exchange,) = exchanges("langfuse", "langfuse_ui_traces.jsonl")
+    assert (exchange.account, exchange.conversation, exchange.time) == ("acct-42", "conv-7", 1772447400.123)
+    assert (exchange.system, exchange.first_user_turn, exchange.address) == (SYSTEM, TURN, "203.0.113.7")
     nobody = documents("langfuse_ui_traces.jsonl")[1]
     assert refusal("langfuse", nobody).rule == "the trace names no user"
 
@@ -90,38 +90,38 @@ def test_a_langfuse_score_of_the_api_is_passed_over() -> None:
 
 
 def test_spans_of_litellm() -> None:
-    (record,) = records("otlp", "otlp_litellm.jsonl")
-    assert (record.account, record.conversation) == ("acct-42", "")
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
-    assert (record.address, record.user_agent) == ("203.0.113.7", "openai-python/3.57.0")
-    (tool,) = json.loads(record.tools or "")
+    (exchange,) = exchanges("otlp", "otlp_litellm.jsonl")
+    assert (exchange.account, exchange.conversation) == ("acct-42", "")
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
+    assert (exchange.address, exchange.user_agent) == ("203.0.113.7", "openai-python/3.57.0")
+    (tool,) = json.loads(exchange.tools or "")
     assert (tool["name"], tool["parameters"]["required"]) == ("get_weather", ["city"])
-    assert record.parameters == '{"max_tokens":200,"temperature":0.2}'
+    assert exchange.parameters == '{"max_tokens":200,"temperature":0.2}'
 
 
 def test_spans_of_litellms_second_integration() -> None:
     names = [each["name"] for each in spans(documents("otlp_litellm_v2.jsonl")[0])]
     assert names == ["redis", "chat gpt-4o-mini"]
     # The first names model and account as well, for LiteLLM puts them on every span of a request.
-    (record,) = records("otlp", "otlp_litellm_v2.jsonl")
-    assert (record.account, record.conversation, record.address) == ("acct-42", "conv-7", "203.0.113.7")
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
-    assert json.loads(record.tools or "")[0]["name"] == "get_weather"
+    (exchange,) = exchanges("otlp", "otlp_litellm_v2.jsonl")
+    assert (exchange.account, exchange.conversation, exchange.address) == ("acct-42", "conv-7", "203.0.113.7")
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
+    assert json.loads(exchange.tools or "")[0]["name"] == "get_weather"
 
 
 def test_spans_of_openllmetry() -> None:
-    (record,) = records("otlp", "otlp_openllmetry.jsonl")
-    assert (record.account, record.conversation) == ("acct-42", "conv-7")
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
-    assert json.loads(record.tools or "")[0]["name"] == "get_weather"
+    (exchange,) = exchanges("otlp", "otlp_openllmetry.jsonl")
+    assert (exchange.account, exchange.conversation) == ("acct-42", "conv-7")
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
+    assert json.loads(exchange.tools or "")[0]["name"] == "get_weather"
 
 
 def test_spans_of_langfuses_own_sdk() -> None:
     assert [each["name"] for each in spans(documents("otlp_langfuse.jsonl")[0])] == ["chat", "request"]
-    (record,) = records("otlp", "otlp_langfuse.jsonl")
-    assert (record.account, record.conversation) == ("acct-42", "conv-7")
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
-    assert record.parameters == '{"max_tokens":200,"temperature":0.2}'
+    (exchange,) = exchanges("otlp", "otlp_langfuse.jsonl")
+    assert (exchange.account, exchange.conversation) == ("acct-42", "conv-7")
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
+    assert exchange.parameters == '{"max_tokens":200,"temperature":0.2}'
 
 
 @pytest.mark.parametrize("place", range(len(ACCOUNT)))
@@ -131,8 +131,8 @@ def test_accounts_in_order_of_preference(place: int) -> None:
     span["attributes"] = without(span["attributes"], "user.id") + named(
         **{name: f"account {name}" for name in reversed(ACCOUNT[place:])}
     )
-    (record,) = FORMATS["otlp"](document)
-    assert record.account == f"account {ACCOUNT[place]}"
+    (exchange,) = FORMATS["otlp"](document)
+    assert exchange.account == f"account {ACCOUNT[place]}"
 
 
 @pytest.mark.parametrize("place", range(len(CONVERSATION)))
@@ -142,8 +142,8 @@ def test_conversations_in_order_of_preference(place: int) -> None:
     span["attributes"] = without(span["attributes"], "gen_ai.conversation.id") + named(
         **{name: f"conversation {name}" for name in reversed(CONVERSATION[place:])}
     )
-    (record,) = FORMATS["otlp"](document)
-    assert record.conversation == f"conversation {CONVERSATION[place]}"
+    (exchange,) = FORMATS["otlp"](document)
+    assert exchange.conversation == f"conversation {CONVERSATION[place]}"
 
 
 def test_the_master_key_and_the_hash_of_a_key_are_no_account() -> None:
@@ -165,8 +165,8 @@ def test_a_log_record_whose_span_is_on_another_line_is_refused_with_what_is_miss
     assert "set user.id on it" in refusal("otlp", document).rule
     entry = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
     entry["attributes"] += named(**{"user.id": "acct-42"})
-    (record,) = FORMATS["otlp"](document)
-    assert (record.account, record.first_user_turn) == ("acct-42", TURN)
+    (exchange,) = FORMATS["otlp"](document)
+    assert (exchange.account, exchange.first_user_turn) == ("acct-42", TURN)
 
 
 def test_a_log_record_and_its_span_of_another_resource_in_one_line() -> None:
@@ -176,16 +176,16 @@ def test_a_log_record_and_its_span_of_another_resource_in_one_line() -> None:
     spans(spans_of)[0].update(traceId=entry["traceId"], spanId=entry["spanId"])
     other = {"resource": {"attributes": named(**{"service.name": "other"})}, "scopeSpans": []}
     spans_of["resourceSpans"].insert(0, other)
-    (record,) = FORMATS["otlp"](spans_of | logs_of)
-    assert (record.account, record.first_user_turn) == ("acct-42", TURN)
+    (exchange,) = FORMATS["otlp"](spans_of | logs_of)
+    assert (exchange.account, exchange.first_user_turn) == ("acct-42", TURN)
 
 
 def test_a_log_record_that_has_its_name_where_litellm_writes_it() -> None:
     document = documents("otlp_event_only.jsonl")[0]
     entry = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
     entry["attributes"] += named(event_name=entry.pop("eventName"))
-    (record,) = FORMATS["otlp"](document)
-    assert (record.account, record.system, record.first_user_turn) == ("acct-42", SYSTEM, TURN)
+    (exchange,) = FORMATS["otlp"](document)
+    assert (exchange.account, exchange.system, exchange.first_user_turn) == ("acct-42", SYSTEM, TURN)
 
 
 def test_prompt_events_of_litellm_are_the_messages_of_one_exchange() -> None:
@@ -210,8 +210,8 @@ def test_prompt_events_of_litellm_are_the_messages_of_one_exchange() -> None:
         entry("assistant", "Rainy."),
         entry("user", "And then?"),
     ]
-    (record,) = FORMATS["otlp"]({"resourceLogs": [{"scopeLogs": [{"logRecords": entries}]}]})
-    assert (record.account, record.system, record.first_user_turn) == ("acct-42", SYSTEM, TURN)
+    (exchange,) = FORMATS["otlp"]({"resourceLogs": [{"scopeLogs": [{"logRecords": entries}]}]})
+    assert (exchange.account, exchange.system, exchange.first_user_turn) == ("acct-42", SYSTEM, TURN)
 
 
 def test_openinference_user_before_the_user_of_the_request() -> None:
@@ -219,9 +219,9 @@ def test_openinference_user_before_the_user_of_the_request() -> None:
     (span,) = spans(document)
     others = without(span["attributes"], "user.id", "session.id")
     span["attributes"] = others + named(**{"user.id": "acct-50", "session.id": "conv-8"})
-    (record,) = FORMATS["openinference"](document)
-    assert (record.account, record.conversation) == ("acct-50", "conv-8")
+    (exchange,) = FORMATS["openinference"](document)
+    assert (exchange.account, exchange.conversation) == ("acct-50", "conv-8")
     span["attributes"] = others
     # The client's `user` is in the invocation parameters.
-    (record,) = FORMATS["openinference"](document)
-    assert (record.account, record.conversation) == ("acct-42", "")
+    (exchange,) = FORMATS["openinference"](document)
+    assert (exchange.account, exchange.conversation) == ("acct-42", "")

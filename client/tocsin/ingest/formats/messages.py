@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from ..record import BadRecord, GatewayRecord, checked_time
+from ..exchange import BadExchange, Exchange, checked_time
 
 _Item = TypeVar("_Item")
 
@@ -173,31 +173,31 @@ def dumps(value: Any) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError:
-        raise BadRecord("holds a value that JSON has no form for") from None
+        raise BadExchange("holds a value that JSON has no form for") from None
 
 
 def time_of(value: Any, name: str) -> float:
-    """Unix seconds out of a number of seconds or ISO 8601 text; without a zone it is UTC. Raises BadRecord."""
+    """Unix seconds out of a number of seconds or ISO 8601 text; without a zone it is UTC. Raises BadExchange."""
     rule = f"{name} is neither unix seconds nor an ISO 8601 time"
     if type(value) is str:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            raise BadRecord(rule) from None
+            raise BadExchange(rule) from None
         value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     return checked_time(value, rule)
 
 
-def each_of(items: Iterable[_Item], make: Callable[[_Item], GatewayRecord]) -> Iterator[GatewayRecord]:
-    """Yield the record of each item. Raises BadRecord, after those that could be read, for those that could not."""
+def each_of(items: Iterable[_Item], make: Callable[[_Item], Exchange]) -> Iterator[Exchange]:
+    """Yield the exchange of each item. Raises BadExchange, after those that could be read, for those that could not."""
     first, refused = "", 0
     for item in items:
         try:
-            record = make(item)
-        except BadRecord as error:
+            exchange = make(item)
+        except BadExchange as error:
             first = first or error.rule
             refused += 1
         else:
-            yield record
+            yield exchange
     if refused:
-        raise BadRecord(first, refused)
+        raise BadExchange(first, refused)

@@ -20,17 +20,17 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.ingest import reading, sources
-from tocsin.ingest.files import find
-from tocsin.ingest.lines import split
-from tocsin.ingest.reading import BadLine, BadLines, Counts, Piece, Unreadable, read
-from tocsin.ingest.record import GatewayRecord
+from tocsin.ingest import decompression, log_reader
+from tocsin.ingest.exchange import Exchange
+from tocsin.ingest.input_files import find
+from tocsin.ingest.line_splitting import split
+from tocsin.ingest.log_reader import BadLine, BadLines, Counts, Piece, Unreadable, read
 
 SAMPLES = Path(__file__).parent / "samples"
 
 
 def pieces(inputs: list[str], wanted: int) -> list[Piece]:
-    return reading.cut(find(inputs).sources, wanted)
+    return log_reader.cut(find(inputs).sources, wanted)
 
 
 def line(number: int, **more: Any) -> bytes:
@@ -46,7 +46,7 @@ def line(number: int, **more: Any) -> bytes:
 
 def everything(
     *inputs: Path | str, wanted: int = 1, format: Any = "litellm"
-) -> tuple[list[GatewayRecord], list[BadLine], Counts]:
+) -> tuple[list[Exchange], list[BadLine], Counts]:
     counts, bad, found = Counts(), BadLines(), []
     for piece in pieces([str(name) for name in inputs], wanted):
         own = Counts()
@@ -55,8 +55,8 @@ def everything(
     return found, bad.kept, counts
 
 
-def accounts(records: list[GatewayRecord]) -> list[str]:
-    return [record.account for record in records]
+def accounts(exchanges: list[Exchange]) -> list[str]:
+    return [exchange.account for exchange in exchanges]
 
 
 def test_lines(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_lines(tmp_path: Path) -> None:
     found, bad, counts = everything(path)
     assert accounts(found) == ["a1", "a2", "a3"]
     assert bad == []
-    assert counts == Counts(lines=3, records=3, bytes=len(content))
+    assert counts == Counts(lines=3, exchanges=3, bytes=len(content))
 
 
 def test_a_bad_line_is_reported_by_file_line_and_rule_and_the_others_go_on(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_bad_line_is_reported_by_file_line_and_rule_and_the_others_go_on(tmp_p
     assert str(bad[0]) == f"{path}: line 2: the line is not JSON"
     assert "names an account" in bad[1].rule
     assert "secret" not in repr(bad)
-    assert (counts.lines, counts.records, counts.bad) == (5, 2, 3)
+    assert (counts.lines, counts.exchanges, counts.bad) == (5, 2, 3)
 
 
 def test_reports_stop_at_the_cap_and_the_count_goes_on(tmp_path: Path) -> None:
@@ -127,11 +127,11 @@ def test_a_growing_file_ends_where_it_ended_when_the_pieces_were_made(tmp_path: 
     path.write_bytes(line(1) + line(2))
     (piece,) = pieces([str(path)], 1)
     bad = BadLines()
-    records = read(piece, "litellm", bad, Counts())
-    assert next(records).account == "a1"
+    exchanges = read(piece, "litellm", bad, Counts())
+    assert next(exchanges).account == "a1"
     with path.open("ab") as file:
         file.write(line(3))
-    assert (accounts(list(records)), bad.kept) == (["a2"], [])
+    assert (accounts(list(exchanges)), bad.kept) == (["a2"], [])
 
 
 def test_a_file_that_shrank_or_went_away(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_blank_lines_that_a_compressed_stream_unpacks_to(tmp_path: Path, packer:
     tracemalloc.start()
     try:
         with path.open("rb") as file:
-            lines = sum(1 for _ in itertools.islice(split(sources.decoded(file)), 3 << 19))
+            lines = sum(1 for _ in itertools.islice(split(decompression.decoded(file)), 3 << 19))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -208,7 +208,7 @@ def test_a_chunk_is_never_more_than_a_mebibyte(tmp_path: Path) -> None:
     content = b"x" * (40 << 20) + os.urandom(100)
     path.write_bytes(zstandard.compress(content))
     with path.open("rb") as file:
-        chunks = list(sources.decoded(file))
+        chunks = list(decompression.decoded(file))
     assert max(map(len, chunks)) <= 1 << 20
     assert b"".join(chunks) == content
 
@@ -223,7 +223,7 @@ def test_an_account_id_that_is_too_long_is_a_bad_line(tmp_path: Path) -> None:
         ("line 2", "the account id has more than 1,024 bytes"),
         ("line 4", "the account id has more than 1,024 bytes"),
     ]
-    assert (counts.records, counts.bad) == (3, 2)
+    assert (counts.exchanges, counts.bad) == (3, 2)
 
 
 @pytest.mark.parametrize("id", ["a\n b", "a\x1b[31m", "a\u202e"])
@@ -249,17 +249,17 @@ def test_a_file_that_another_took_the_place_of_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wanted", [1, 2, 3, 7])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_pieces_hold_the_same_records_as_the_whole(
+def test_pieces_hold_the_same_exchanges_as_the_whole(
     tmp_path: Path, wanted: int, mark: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MIN_PIECE", 64)
+    monkeypatch.setattr(log_reader, "MIN_PIECE", 64)
     path = tmp_path / "a.jsonl"
     path.write_bytes(mark + b"".join(line(number, pad="x" * (number * 37 % 400)) for number in range(100)))
     assert len(pieces([str(path)], wanted)) == wanted
     found, bad, counts = everything(path, wanted=wanted)
     assert accounts(found) == [f"a{number}" for number in range(100)]
     assert bad == []
-    assert counts.records == counts.lines == 100
+    assert counts.exchanges == counts.lines == 100
 
 
 def test_a_piece_may_begin_at_any_byte(tmp_path: Path) -> None:
@@ -316,12 +316,12 @@ def test_parquet_with_the_columns_of_a_format(tmp_path: Path) -> None:
     duckdb.sql(f"SELECT * FROM read_json('{source}')").write_parquet(str(path))
     found, bad, counts = everything(path, format="auto", wanted=4)
     assert bad == []
-    assert [(record.account, record.time) for record in found] == [
+    assert [(exchange.account, exchange.time) for exchange in found] == [
         ("acct-42", 1716990379.963),
         ("acct-43", 1716990379.963),
     ]
     assert found[0].first_user_turn == "What is the weather in Paris?"
-    assert counts.records == 2
+    assert counts.exchanges == 2
 
 
 def test_parquet_that_cannot_be_read(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_an_array_and_a_document_over_many_lines(tmp_path: Path) -> None:
 
 
 def test_an_array_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_DOCUMENT", 1 << 20)
+    monkeypatch.setattr(log_reader, "MAX_DOCUMENT", 1 << 20)
     path = tmp_path / "a.json"
     path.write_text("[\n" + "1,\n" * (1 << 20) + "1]")
     assert [item.place for item in everything(path)[1]] == ["the file"]
@@ -413,18 +413,18 @@ def test_lines_without_an_exchange_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(line(1) + line(2, call_type="embedding") + b"\n" + line(3, metadata={}) + line(4))
     counts = everything(path)[2]
-    assert (counts.lines, counts.records, counts.without_exchange, counts.bad) == (4, 2, 1, 1)
+    assert (counts.lines, counts.exchanges, counts.without_exchange, counts.bad) == (4, 2, 1, 1)
     path.write_bytes(b'{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}\n')
     counts = everything(path, format="auto")[2]
-    assert (counts.lines, counts.records, counts.without_exchange, counts.bad) == (1, 0, 1, 0)
+    assert (counts.lines, counts.exchanges, counts.without_exchange, counts.bad) == (1, 0, 1, 0)
 
 
-def test_records_without_content_are_counted() -> None:
+def test_exchanges_without_content_are_counted() -> None:
     for name in ("litellm.jsonl", "otlp_no_content.jsonl"):
         found, bad, counts = everything(SAMPLES / name, format="auto")
         assert bad == []
         assert counts.without_content == 1
-        assert counts.records == len(found)
+        assert counts.exchanges == len(found)
 
 
 def test_batch_files_get_the_time_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,7 +432,7 @@ def test_batch_files_get_the_time_of_the_file(tmp_path: Path, monkeypatch: pytes
     path.write_bytes((SAMPLES / "openai_batch.jsonl").read_bytes())
     os.utime(path, (1.6e9, 1.6e9))
     found, _, _ = everything(path, format="auto")
-    assert {record.time for record in found} == {1.6e9}
+    assert {exchange.time for exchange in found} == {1.6e9}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     found, bad, _ = everything("-", format="auto")
     assert found == []
@@ -463,7 +463,7 @@ def test_arbitrary_bytes_are_reported_and_never_raise(
     path = tmp_path_factory.getbasetemp() / "arbitrary"
     path.write_bytes((bytes, gzip.compress, zstandard.compress)[packing](content))
     found, bad, counts = everything(path, wanted=3, format="auto")
-    assert counts.records == len(found)
+    assert counts.exchanges == len(found)
     assert bool(bad) == bool(counts.bad)
     if content.strip() and not content.startswith((b"\xef\xbb\xbf", b"[")):
         assert found or bad

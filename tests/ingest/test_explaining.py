@@ -13,8 +13,8 @@ from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.skeleton import find_blocks
 from tocsin.indicators.ptf2.template import band_values, judge, judged, write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.exchange import Exchange
 from tocsin.ingest.explaining import Explained, Explainer
-from tocsin.ingest.record import GatewayRecord
 
 COMMON = shipped(CURRENT.common_prompts)
 KEY = bytes(32)
@@ -25,13 +25,13 @@ def template(name: str) -> str:
     return " ".join(f"{word}{name}{again}" for again in "qxz" for word in WORDS.split())
 
 
-def record(number: int, turn: str | None, *, system: str | None = None) -> GatewayRecord:
-    return GatewayRecord("acct", f"c{number}", made_logs.TIME, system=system, first_user_turn=turn)
+def exchange(number: int, turn: str | None, *, system: str | None = None) -> Exchange:
+    return Exchange("acct", f"c{number}", made_logs.TIME, system=system, first_user_turn=turn)
 
 
-def explained(records: Iterable[GatewayRecord], k: int = 64) -> list[Explained]:
+def explained(exchanges: Iterable[Exchange], k: int = 64) -> list[Explained]:
     explainer = Explainer("acct", KEY, k, 28)
-    explainer.take(records)
+    explainer.take(exchanges)
     return explainer.explain(COMMON).skeletons
 
 
@@ -41,7 +41,7 @@ def test_the_third_block_has_no_bands() -> None:
         for name, size in (("a", 8), ("b", 7), ("c", 6))
         for n in range(size)
     ]
-    found = explained(record(n, turn) for n, turn in enumerate(turns))
+    found = explained(exchange(n, turn) for n, turn in enumerate(turns))
     assert [each.support for each in found] == [8, 7, 6]
     assert [any(level.banded for level in each.levels) for each in found] == [True, True, False]
     assert all(level.refused is None for each in found for level in each.levels)
@@ -64,7 +64,7 @@ def quarters() -> list[str]:
 
 
 def test_a_block_that_is_short_keeps_no_level() -> None:
-    (found,) = explained(record(n, turn) for n, turn in enumerate(quarters()))
+    (found,) = explained(exchange(n, turn) for n, turn in enumerate(quarters()))
     units = [Shingler(CURRENT).hashes(turn) for turn in quarters()]
     assert [each.refusal for each in judged(find_blocks(units), COMMON)] == ["template.short"]
     assert found.levels[0].shingles >= 8
@@ -76,8 +76,8 @@ def test_a_block_that_is_short_keeps_no_level() -> None:
 
 def test_levels_that_are_one_value_and_bands_are_told_as_they_are_written() -> None:
     turns = [f"{template('a')} {template(chr(100 + n)) if n else ''}" for n in range(8)]
-    records = [record(n, turn, system=turn) for n, turn in enumerate(turns)]
-    found = explained(records)
+    exchanges = [exchange(n, turn, system=turn) for n, turn in enumerate(turns)]
+    found = explained(exchanges)
     assert [each.type for each in found] == ["prompt.template", "client.system"]
     units = [Shingler(CURRENT).hashes(turn) for turn in turns]
     shared = list(judged(find_blocks(units), COMMON))
@@ -93,7 +93,7 @@ def test_levels_that_are_one_value_and_bands_are_told_as_they_are_written() -> N
 def test_what_lies_behind_the_cut_is_neither_shown_nor_counted() -> None:
     filler = "".join(f"{word} " for word in ("a", "b")) * (MAX_BYTES // 4)
     turns = [f"{template('a')} {filler} {template('b')} {n}" for n in range(6)]
-    (found,) = explained(record(n, turn) for n, turn in enumerate(turns))
+    (found,) = explained(exchange(n, turn) for n, turn in enumerate(turns))
     assert "ambera" in " ".join(found.words)
     assert "amberb" not in " ".join(found.words)
 
@@ -105,8 +105,8 @@ def test_texts_that_are_equal_up_to_the_cut_are_one() -> None:
         made = []
         for n in range(6):
             made += [
-                record(n, template("b"), system=system + first),
-                record(n, template("a"), system=system + second),
+                exchange(n, template("b"), system=system + first),
+                exchange(n, template("a"), system=system + second),
             ]
         (found,) = explained(made)
         assert "ambera" in " ".join(found.words)
@@ -114,6 +114,6 @@ def test_texts_that_are_equal_up_to_the_cut_are_one() -> None:
 
 def test_texts_are_held_cut() -> None:
     explainer = Explainer("acct", KEY, 64, 28)
-    explainer.take([record(1, "a" * (MAX_BYTES + 9), system="b" * (MAX_BYTES + 9))])
+    explainer.take([exchange(1, "a" * (MAX_BYTES + 9), system="b" * (MAX_BYTES + 9))])
     held = [text for texts in explainer._texts.values() for _, *both in texts.values() for text in both]
     assert [len(each) for each in held] == [MAX_BYTES, MAX_BYTES]

@@ -16,9 +16,9 @@ from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.template import TEMPLATE, read_skeleton, write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.account_indicators import Row, as_objects
 from tocsin.ingest.indicators_file import read_indicators, write_indicators
 from tocsin.ingest.ingesting import Options, ingest
-from tocsin.ingest.settling import Row, as_objects
 from tocsin.ingest.state import opened
 
 COMMON = shipped(CURRENT.common_prompts)
@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "now", lambda: made_logs.TIME + DAY)
 
 
-def settled(tmp_path: Path, name: str, made: list[str], state: Path | None = None, **more: int) -> list[Row]:
+def built(tmp_path: Path, name: str, made: list[str], state: Path | None = None, **more: int) -> list[Row]:
     logs, out = made_logs.write(tmp_path / f"{name}.jsonl", made), tmp_path / f"{name}.parquet"
     ingest([str(logs)], out, Options(COMMON, state=state, workers=1, **more))  # type: ignore[arg-type]  # any option by its name
     return [Row(*each) for each in duckdb.execute("SELECT * FROM read_parquet(?)", [str(out)]).fetchall()]
@@ -94,7 +94,7 @@ def layered(parts: list[Collection[int]]) -> tuple[list[str], dict[int, frozense
 def test_the_levels_of_40_and_60_percent_have_bands_and_no_others(tmp_path: Path) -> None:
     made, shared = layered([*CORE, *EIGHT, *SIX, *FIVE, *FOUR])
     assert len(set(shared.values())) == 5
-    assert sorted(templates(settled(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
+    assert sorted(templates(built(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
         ("ptf2", shared[4], 10),
         ("ptf2-exact", shared[5], 10),
         ("ptf2", shared[6], 10),
@@ -106,7 +106,7 @@ def test_the_levels_of_40_and_60_percent_have_bands_and_no_others(tmp_path: Path
 def test_a_level_that_is_equal_to_one_with_bands_is_written_once_with_bands(tmp_path: Path) -> None:
     made, shared = layered([*CORE, *EIGHT, *SIX, *FOUR])
     assert shared[5] == shared[6]
-    assert sorted(templates(settled(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
+    assert sorted(templates(built(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
         ("ptf2", shared[4], 10),
         ("ptf2", shared[6], 10),
         ("ptf2-exact", shared[8], 10),
@@ -119,7 +119,7 @@ def test_each_template_of_an_account_has_a_row_with_its_own_conversations(tmp_pa
     prompts += [OTHER.format(number) for number in range(5)]
     prompts.append("Why does my bicycle squeak when it rains?")
     made = [made_logs.line("anna", f"c{number}", prompt) for number, prompt in enumerate(prompts)]
-    rows = settled(tmp_path, "a", made)
+    rows = built(tmp_path, "a", made)
     assert sorted(templates(rows), key=lambda each: -each[2]) == [
         ("ptf2", SHINGLER.hashes(prompts[0]), 9),
         ("ptf2", SHINGLER.hashes(prompts[9]), 5),
@@ -137,7 +137,7 @@ def test_a_window_begins_on_a_multiple_of_its_length(tmp_path: Path, days: int, 
         )
         for n in range(4)
     ]
-    rows = settled(tmp_path, "a", made, window_days=days)
+    rows = built(tmp_path, "a", made, window_days=days)
     assert {(row.window, row.exchanges) for row in rows} == {(first * DAY, 12), ((first + days) * DAY, 4)}
     assert {row.window for row in rows if row.type == TEMPLATE} == {first * DAY, (first + days) * DAY}
 
@@ -164,7 +164,7 @@ def test_the_key_alone_chooses_which_conversations_are_looked_at(tmp_path: Path)
             with opened(state, 4, 28):
                 pass
             (state / "key").write_bytes(key)
-            found = templates(settled(tmp_path, f"{number}-{other}", made, state, k=4))
+            found = templates(built(tmp_path, f"{number}-{other}", made, state, k=4))
             expected = [("ptf2", SHINGLER.hashes(made_logs.TEMPLATE.format(1, "rivers")), 4)]
             assert found == (expected if number == other else [])
 

@@ -1,4 +1,4 @@
-"""Each format on records that its own project produced; samples/README.md says which and how."""
+"""Each format on exchanges that its own project produced; samples/README.md says which and how."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tocsin.ingest.exchange import UNDATED, BadExchange, Exchange
 from tocsin.ingest.formats import FORMATS, BadFieldMap, detect_format, field_map
-from tocsin.ingest.record import UNDATED, BadRecord, GatewayRecord
 
 SAMPLES = Path(__file__).parent / "samples"
 SYSTEM, TURN, LATER = "You are a helpful bot", "What is the weather in Paris?", "And tomorrow?"
@@ -24,12 +24,12 @@ def documents(name: str) -> list[Any]:
     return whole if isinstance(whole, list) else [whole]
 
 
-def records(format: str, name: str, item: int = 0) -> list[GatewayRecord]:
+def exchanges(format: str, name: str, item: int = 0) -> list[Exchange]:
     return list(FORMATS[format](documents(name)[item]))
 
 
-def refusal(format: str, document: Any) -> BadRecord:
-    with pytest.raises(BadRecord) as caught:
+def refusal(format: str, document: Any) -> BadExchange:
+    with pytest.raises(BadExchange) as caught:
         list(FORMATS[format](document))
     return caught.value
 
@@ -56,27 +56,27 @@ def test_every_sample_is_recognised(name: str, format: str) -> None:
 
 
 def test_other_documents_are_not_recognised() -> None:
-    with pytest.raises(BadRecord, match="field map"):
+    with pytest.raises(BadExchange, match="field map"):
         detect_format({"prompt": "a secret"})
-    with pytest.raises(BadRecord, match="not a JSON object"):
+    with pytest.raises(BadExchange, match="not a JSON object"):
         detect_format("a secret")
 
 
 def test_litellm() -> None:
-    (record,) = records("litellm", "litellm.jsonl")
-    assert (record.account, record.conversation) == ("acct-42", "session-7")
-    assert record.time == documents("litellm.jsonl")[0]["startTime"]
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
-    assert (record.address, record.user_agent) == ("203.0.113.7", "openai-python/3.57.0")
-    assert record.ja4 == "t13d1516h2_8daaf6152771_02713d6af862"
-    assert json.loads(record.tools or "")[0]["function"]["name"] == "get_weather"
-    assert record.parameters == '{"max_tokens":200,"temperature":0.2}'
+    (exchange,) = exchanges("litellm", "litellm.jsonl")
+    assert (exchange.account, exchange.conversation) == ("acct-42", "session-7")
+    assert exchange.time == documents("litellm.jsonl")[0]["startTime"]
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
+    assert (exchange.address, exchange.user_agent) == ("203.0.113.7", "openai-python/3.57.0")
+    assert exchange.ja4 == "t13d1516h2_8daaf6152771_02713d6af862"
+    assert json.loads(exchange.tools or "")[0]["function"]["name"] == "get_weather"
+    assert exchange.parameters == '{"max_tokens":200,"temperature":0.2}'
 
 
 def test_a_trace_id_that_litellm_made_up_is_no_conversation() -> None:
-    (record,) = records("litellm", "litellm.jsonl", 1)
+    (exchange,) = exchanges("litellm", "litellm.jsonl", 1)
     assert documents("litellm.jsonl")[1]["trace_id"]
-    assert record.conversation == ""
+    assert exchange.conversation == ""
 
 
 def test_litellm_session_id_before_trace_id() -> None:
@@ -87,7 +87,7 @@ def test_litellm_session_id_before_trace_id() -> None:
 
 
 def test_litellm_end_user_where_the_key_has_no_user() -> None:
-    assert records("litellm", "litellm.jsonl", 2)[0].account == "end-9"
+    assert exchanges("litellm", "litellm.jsonl", 2)[0].account == "end-9"
 
 
 def test_the_master_keys_user_is_nobody() -> None:
@@ -97,17 +97,17 @@ def test_the_master_keys_user_is_nobody() -> None:
 
 
 def test_litellm_without_content() -> None:
-    (record,) = records("litellm", "litellm.jsonl", 3)
-    assert not record.has_content
-    assert record.account == "acct-42"
+    (exchange,) = exchanges("litellm", "litellm.jsonl", 3)
+    assert not exchange.has_content
+    assert exchange.account == "acct-42"
 
 
 def test_anthropic_system_prompt_beside_the_messages() -> None:
     document = documents("litellm.jsonl")[0]
     document["messages"] = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}]}]
     document["model_parameters"]["system"] = [{"type": "text", "text": "Be kind."}]
-    (record,) = FORMATS["litellm"](document)
-    assert (record.system, record.first_user_turn) == ("Be kind.", "a")
+    (exchange,) = FORMATS["litellm"](document)
+    assert (exchange.system, exchange.first_user_turn) == ("Be kind.", "a")
 
 
 @pytest.mark.parametrize("format", ["otlp", "openinference"])
@@ -116,28 +116,28 @@ def test_anthropic_system_prompt_beside_the_messages() -> None:
     ["otlp_span_only.jsonl", "otlp_event_only.jsonl", "otlp_legacy_events.jsonl", "openinference.jsonl"],
 )
 def test_otlp_of_instrumentations(format: str, name: str) -> None:
-    (record,) = records(format, name)
-    assert (record.account, record.conversation) == ("acct-42", "conv-7")
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
-    assert 1.7e9 < record.time < 1.9e9
+    (exchange,) = exchanges(format, name)
+    assert (exchange.account, exchange.conversation) == ("acct-42", "conv-7")
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
+    assert 1.7e9 < exchange.time < 1.9e9
 
 
 @pytest.mark.parametrize("name", ["otlp_text.jsonl", "otlp_structured.jsonl", "otlp_details_event.jsonl"])
 def test_otlp_messages_as_text_structured_and_in_a_span_event(name: str) -> None:
-    (record,) = records("otlp", name)
-    assert record.system == (
+    (exchange,) = exchanges("otlp", name)
+    assert exchange.system == (
         "You are a language translator.\nYour mission is to translate text in English to French."
     )
-    assert record.first_user_turn == "Weather in Paris?"
-    assert record.address == "203.0.113.7"
-    assert record.parameters == '{"temperature":0.5}'
+    assert exchange.first_user_turn == "Weather in Paris?"
+    assert exchange.address == "203.0.113.7"
+    assert exchange.parameters == '{"temperature":0.5}'
     if name != "otlp_details_event.jsonl":
-        assert json.loads(record.tools or "")[0]["name"] == "get_current_weather"
+        assert json.loads(exchange.tools or "")[0]["name"] == "get_current_weather"
 
 
 @pytest.mark.parametrize("name", ["otlp_prompt.jsonl", "otlp_prompt_event.jsonl"])
 def test_otlp_deprecated_prompt(name: str) -> None:
-    assert records("otlp", name)[0].first_user_turn == "What is the capital of France?"
+    assert exchanges("otlp", name)[0].first_user_turn == "What is the capital of France?"
 
 
 def test_otlp_flattened_prompt() -> None:
@@ -148,18 +148,18 @@ def test_otlp_flattened_prompt() -> None:
         for number, pair in enumerate([("system", "Be kind."), ("user", "Hi"), ("user", "later")])
         for name, value in zip(("role", "content"), pair, strict=True)
     ]
-    (record,) = FORMATS["otlp"](document)
-    assert (record.system, record.first_user_turn) == ("Be kind.", "Hi")
+    (exchange,) = FORMATS["otlp"](document)
+    assert (exchange.system, exchange.first_user_turn) == ("Be kind.", "Hi")
 
 
 def test_openinference_tools_and_parameters() -> None:
-    (record,) = records("openinference", "openinference.jsonl")
-    assert json.loads(record.tools or "")[0]["function"]["name"] == "get_weather"
-    assert record.parameters == '{"max_tokens":200,"temperature":0.2}'
+    (exchange,) = exchanges("openinference", "openinference.jsonl")
+    assert json.loads(exchange.tools or "")[0]["function"]["name"] == "get_weather"
+    assert exchange.parameters == '{"max_tokens":200,"temperature":0.2}'
 
 
 def test_otlp_without_content() -> None:
-    assert [record.has_content for record in records("otlp", "otlp_no_content.jsonl")] == [False]
+    assert [exchange.has_content for exchange in exchanges("otlp", "otlp_no_content.jsonl")] == [False]
 
 
 def test_otlp_without_an_account_is_refused_and_the_others_go_on() -> None:
@@ -168,7 +168,7 @@ def test_otlp_without_an_account_is_refused_and_the_others_go_on() -> None:
     document["resourceSpans"] = documents("otlp_text.jsonl")[0]["resourceSpans"]
     reader = FORMATS["otlp"](document)
     assert next(reader).account == "acct-42"
-    with pytest.raises(BadRecord):
+    with pytest.raises(BadExchange):
         next(reader)
 
 
@@ -177,9 +177,9 @@ def test_a_span_and_its_log_record_are_one_exchange() -> None:
     spans = documents("otlp_no_content.jsonl")[0]["resourceSpans"]
     entry = document["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
     spans[0]["scopeSpans"][0]["spans"][0] |= {"traceId": entry["traceId"], "spanId": entry["spanId"]}
-    (record,) = FORMATS["otlp"](document | {"resourceSpans": spans})
-    assert (record.account, record.address) == ("acct-42", "203.0.113.7")
-    assert record.first_user_turn == TURN
+    (exchange,) = FORMATS["otlp"](document | {"resourceSpans": spans})
+    assert (exchange.account, exchange.address) == ("acct-42", "203.0.113.7")
+    assert exchange.first_user_turn == TURN
 
 
 def test_spans_that_are_no_exchange_are_passed_over() -> None:
@@ -191,12 +191,12 @@ def test_spans_that_are_no_exchange_are_passed_over() -> None:
 
 def test_langfuse_observations() -> None:
     first, span, sessionless, empty, nobody = documents("langfuse_observations.json")
-    (record,) = FORMATS["langfuse"](first)
-    assert (record.account, record.conversation, record.time) == ("acct-42", "conv-7", 1772447400.123)
-    assert (record.system, record.first_user_turn) == (SYSTEM, TURN)
-    assert (record.address, record.user_agent) == ("203.0.113.7", "openai-python/3.57.0")
-    assert json.loads(record.tools or "")[0]["function"]["name"] == "get_weather"
-    assert record.parameters == '{"max_tokens":200,"temperature":0.2}'
+    (exchange,) = FORMATS["langfuse"](first)
+    assert (exchange.account, exchange.conversation, exchange.time) == ("acct-42", "conv-7", 1772447400.123)
+    assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
+    assert (exchange.address, exchange.user_agent) == ("203.0.113.7", "openai-python/3.57.0")
+    assert json.loads(exchange.tools or "")[0]["function"]["name"] == "get_weather"
+    assert exchange.parameters == '{"max_tokens":200,"temperature":0.2}'
     assert list(FORMATS["langfuse"](span)) == []
     assert next(FORMATS["langfuse"](sessionless)).conversation == ""
     assert not next(FORMATS["langfuse"](empty)).has_content
@@ -204,10 +204,10 @@ def test_langfuse_observations() -> None:
 
 
 def test_langfuse_blob_storage_export() -> None:
-    (record,) = records("langfuse", "langfuse_blob.jsonl")
-    assert (record.account, record.time, record.first_user_turn) == ("acct-42", 1716990379.963, TURN)
-    assert json.loads(record.tools or "")[0]["name"] == "get_weather"
-    (trace,) = records("langfuse", "langfuse_blob.jsonl", 1)
+    (exchange,) = exchanges("langfuse", "langfuse_blob.jsonl")
+    assert (exchange.account, exchange.time, exchange.first_user_turn) == ("acct-42", 1716990379.963, TURN)
+    assert json.loads(exchange.tools or "")[0]["name"] == "get_weather"
+    (trace,) = exchanges("langfuse", "langfuse_blob.jsonl", 1)
     assert (trace.account, trace.conversation, trace.first_user_turn) == ("acct-43", "", "Tell me a joke")
 
 
@@ -219,31 +219,35 @@ def test_a_langfuse_trace_with_its_observations() -> None:
         trace | {"observations": [observation]},
         {"trace": trace, "observations": [observation]},
     ):
-        (record,) = FORMATS["langfuse"](document)
-        assert (record.account, record.conversation, record.first_user_turn) == ("acct-50", "s", TURN)
+        (exchange,) = FORMATS["langfuse"](document)
+        assert (exchange.account, exchange.conversation, exchange.first_user_turn) == ("acct-50", "s", TURN)
 
 
 def test_openai_batch() -> None:
     chat, image, response, nobody, embedding = documents("openai_batch.jsonl")
-    (record,) = FORMATS["openai-batch"](chat)
-    assert (record.account, record.time) == ("acct-42", UNDATED)
-    assert (record.system, record.first_user_turn) == ("You are a helpful assistant.", "Hello world!")
-    (record,) = FORMATS["openai-batch"](image)
-    assert (record.account, record.first_user_turn) == ("acct-43", "What is this?")
-    (record,) = FORMATS["openai-batch"](response)
-    assert (record.account, record.conversation) == ("acct-44", "conv_1")
-    assert (record.system, record.first_user_turn) == ("Be brief.", "Hello again")
+    (exchange,) = FORMATS["openai-batch"](chat)
+    assert (exchange.account, exchange.time) == ("acct-42", UNDATED)
+    assert (exchange.system, exchange.first_user_turn) == ("You are a helpful assistant.", "Hello world!")
+    (exchange,) = FORMATS["openai-batch"](image)
+    assert (exchange.account, exchange.first_user_turn) == ("acct-43", "What is this?")
+    (exchange,) = FORMATS["openai-batch"](response)
+    assert (exchange.account, exchange.conversation) == ("acct-44", "conv_1")
+    assert (exchange.system, exchange.first_user_turn) == ("Be brief.", "Hello again")
     assert "names an account" in refusal("openai-batch", nobody).rule
     assert "not that of a conversation" in refusal("openai-batch", embedding).rule
 
 
 def test_anthropic_batch() -> None:
     first, second, nobody = documents("anthropic_batch.jsonl")
-    (record,) = FORMATS["anthropic-batch"](first)
-    assert (record.account, record.system, record.first_user_turn) == ("acct-42", "Be kind.", "Hello, world")
-    assert json.loads(record.tools or "")[0]["name"] == "get_weather"
-    (record,) = FORMATS["anthropic-batch"](second)
-    assert (record.account, record.first_user_turn) == ("acct-43", "Hi again, friend")
+    (exchange,) = FORMATS["anthropic-batch"](first)
+    assert (exchange.account, exchange.system, exchange.first_user_turn) == (
+        "acct-42",
+        "Be kind.",
+        "Hello, world",
+    )
+    assert json.loads(exchange.tools or "")[0]["name"] == "get_weather"
+    (exchange,) = FORMATS["anthropic-batch"](second)
+    assert (exchange.account, exchange.first_user_turn) == ("acct-43", "Hi again, friend")
     assert "names an account" in refusal("anthropic-batch", nobody).rule
     body = json.loads((SAMPLES / "anthropic_batch_body.json").read_text())
     assert refusal("anthropic-batch", body).count == 1
@@ -269,15 +273,15 @@ def test_a_field_map(tmp_path: Path) -> None:
     request = {"messages": [{"role": "user", "content": "Hi"}], "tools": [{"name": "t"}], "temperature": 1}
     document = {"user": {"id": 7}, "at": 1.5e12, "thread.id": "c", "hops": ["203.0.113.7"]}
     for form in (request, json.dumps(request)):
-        (record,) = convert(document | {"request": form})
-        assert (record.account, record.time, record.conversation) == ("7", 1.5e9, "c")
-        assert (record.first_user_turn, record.tools) == ("Hi", '[{"name":"t"}]')
-        assert (record.address, record.parameters) == ("203.0.113.7", '{"temperature":1}')
-    with pytest.raises(BadRecord, match=r"user\.id names no account"):
+        (exchange,) = convert(document | {"request": form})
+        assert (exchange.account, exchange.time, exchange.conversation) == ("7", 1.5e9, "c")
+        assert (exchange.first_user_turn, exchange.tools) == ("Hi", '[{"name":"t"}]')
+        assert (exchange.address, exchange.parameters) == ("203.0.113.7", '{"temperature":1}')
+    with pytest.raises(BadExchange, match=r"user\.id names no account"):
         list(convert({"at": 1}))
-    with pytest.raises(BadRecord, match="at is neither"):
+    with pytest.raises(BadExchange, match="at is neither"):
         list(convert({"user": {"id": "a"}, "at": "yesterday"}))
-    with pytest.raises(BadRecord, match="there is no at, which holds the time"):
+    with pytest.raises(BadExchange, match="there is no at, which holds the time"):
         list(convert({"user": {"id": "a"}, "att": 1.5e12}))
 
 
@@ -297,7 +301,7 @@ def test_a_time_of_another_unit_is_told(tmp_path: Path, unit: str, time: float, 
     path.write_text(f'account = "a"\ntime = "att"\ntime_unit = "{unit}"')
     convert = field_map(path)
     rule = f"att is neither unix seconds nor an ISO 8601 time; it looks like {looks}"
-    with pytest.raises(BadRecord, match=rule):
+    with pytest.raises(BadExchange, match=rule):
         list(convert({"a": "x", "att": time}))
 
 
@@ -321,16 +325,16 @@ def test_a_field_map_that_cannot_be_used(tmp_path: Path, text: str | None, rule:
 
 
 def test_the_repr_shows_nothing_that_a_user_typed() -> None:
-    (record,) = records("litellm", "litellm.jsonl")
+    (exchange,) = exchanges("litellm", "litellm.jsonl")
     for hidden in (TURN, SYSTEM, "session-7", "203.0.113.7", "openai-python", "get_weather", "t13d"):
-        assert hidden not in repr(record)
+        assert hidden not in repr(exchange)
 
 
 def test_the_history_is_not_read() -> None:
     for name, format in (("litellm.jsonl", "litellm"), ("openinference.jsonl", "otlp")):
-        (record,) = records(format, name)
+        (exchange,) = exchanges(format, name)
         assert LATER in (SAMPLES / name).read_text()
-        assert all(LATER not in str(getattr(record, field)) for field in record.__slots__)
+        assert all(LATER not in str(getattr(exchange, field)) for field in exchange.__slots__)
 
 
 def test_what_is_nested_without_end_is_no_conversation() -> None:

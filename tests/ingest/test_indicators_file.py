@@ -8,8 +8,8 @@ from pathlib import Path
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.template import write_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.account_indicators import Row, as_objects
 from tocsin.ingest.indicators_file import read_indicators, write_indicators
-from tocsin.ingest.settling import Row, as_objects
 
 
 def test_a_level_with_bands_here_and_without_there_is_one_value_with_bands(tmp_path: Path) -> None:

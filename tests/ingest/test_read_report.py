@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.ingest.report import WHOLE, BadLine, BadLines, Counts, to_tell
+from tocsin.ingest.read_report import WHOLE, BadLine, BadLines, Counts, to_tell
 
 
 def kept(*bad: BadLine, cap: int = 60, each: int = 3) -> BadLines:

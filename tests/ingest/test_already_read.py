@@ -19,10 +19,10 @@ from tests.ingest import made_logs
 from tocsin.client import system
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
-from tocsin.ingest import ingesting, reading, seen
-from tocsin.ingest.files import find
+from tocsin.ingest import already_read, ingesting, log_reader
+from tocsin.ingest.already_read import AlreadyRead
 from tocsin.ingest.ingesting import Options, Summary, ingest
-from tocsin.ingest.seen import Seen
+from tocsin.ingest.input_files import find
 from tocsin.ingest.state import BadState, State
 
 
@@ -46,7 +46,7 @@ def run(*logs: Path, **more: object) -> Summary:
 
 
 def told(summary: Summary) -> tuple[int, int, int]:
-    return summary.counts.records, summary.read_before, summary.continued
+    return summary.counts.exchanges, summary.read_before, summary.continued
 
 
 def exchanges(folder: Path) -> int:
@@ -70,28 +70,13 @@ def test_a_log_that_grew_goes_on_where_it_was_left(tmp_path: Path, pad: int, wor
     assert exchanges(tmp_path) == 10
 
 
-def test_a_long_comparison_is_told_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingesting, "LONG_TO_COMPARE", 3_000_000)
-    path, heard = tmp_path / "a.jsonl", list[tuple[str, int, int]]()
-    path.write_bytes(entries(0, 3, 1_000_000))
-    options = Options(shipped(CURRENT.common_prompts), state=tmp_path / "state", workers=1)
-    ingest([str(path)], tmp_path / "out", options, lambda *each: heard.append(each))
-    phases = list(dict.fromkeys(what for what, _, _ in heard))
-    assert phases == ["MiB compared", "records", "partitions"]
-    assert [(done, total) for what, done, total in heard if what == "MiB compared"][-1] == (2, 2)
-    path.write_bytes(entries(3, 5, 1_000_000))
-    heard.clear()
-    ingest([str(path)], tmp_path / "out-2", options, lambda *each: heard.append(each))
-    assert {what for what, _, _ in heard} == {"records", "partitions"}
-
-
 @pytest.mark.parametrize("cut", [1, 20, 200])
 def test_a_last_line_that_was_cut_off_is_read_when_it_is_complete(tmp_path: Path, cut: int) -> None:
     path, whole = tmp_path / "a.jsonl", entries(0, 4)
     path.write_bytes(whole[:-cut])
     summary = run(path)
     # With nothing but its newline missing, it was read, and does not count again.
-    assert (summary.counts.records, summary.counts.bad) == ((4, 0) if cut == 1 else (3, 1))
+    assert (summary.counts.exchanges, summary.counts.bad) == ((4, 0) if cut == 1 else (3, 1))
     summary = run(path)
     assert (told(summary), summary.counts.bad) == ((0, 1, 0), 0)
     path.write_bytes(whole + entries(4, 6))
@@ -100,13 +85,13 @@ def test_a_last_line_that_was_cut_off_is_read_when_it_is_complete(tmp_path: Path
 
 
 def read(path: Path, state: State) -> int:
-    memory, counts = Seen(state), reading.Counts()
-    for piece in reading.cut(memory.rest_of(find([str(path)]).sources), 1):
-        for _ in reading.read(piece, "litellm", reading.BadLines(), counts):
+    memory, counts = AlreadyRead(state), log_reader.Counts()
+    for piece in log_reader.cut(memory.rest_of(find([str(path)]).sources), 1):
+        for _ in log_reader.read(piece, "litellm", log_reader.BadLines(), counts):
             pass
     memory.write(counts.used)
-    (state.fresh / "seen").rename(state.samples / "seen")
-    return counts.records
+    (state.fresh / "already-read").rename(state.samples / "already-read")
+    return counts.exchanges
 
 
 def test_wherever_a_log_was_cut_off_each_line_counts_once(tmp_path: Path) -> None:
@@ -225,7 +210,7 @@ def test_a_run_that_writes_nothing_remembers_nothing(tmp_path: Path, monkeypatch
 
 
 def remembered(folder: Path) -> int:
-    return len(orjson.loads((folder / "state" / "samples" / "seen").read_bytes())["files"])
+    return len(orjson.loads((folder / "state" / "samples" / "already-read").read_bytes())["files"])
 
 
 def test_files_are_forgotten_after_a_year_and_when_there_are_too_many(
@@ -242,7 +227,7 @@ def test_files_are_forgotten_after_a_year_and_when_there_are_too_many(
     monkeypatch.setattr(system, "now", lambda: made_logs.TIME + 366 * 86_400)
     assert told(run(logs[0])) == (0, 1, 0)
     assert remembered(tmp_path) == 1
-    monkeypatch.setattr(seen, "MAX_FILES", 2)
+    monkeypatch.setattr(already_read, "MAX_FILES", 2)
     assert run(*logs).forgotten == 1
     assert remembered(tmp_path) == 2
 
@@ -253,7 +238,7 @@ def test_what_is_remembered_says_nothing_without_the_key(tmp_path: Path) -> None
         folder.mkdir()
         (folder / "secret-name.jsonl").write_bytes(entry(1))
         run(folder / "secret-name.jsonl")
-    stored = [(folder / "state" / "samples" / "seen").read_bytes() for folder in (one, other)]
+    stored = [(folder / "state" / "samples" / "already-read").read_bytes() for folder in (one, other)]
     assert b"secret-name" not in stored[0]
     first, second = (orjson.loads(each)["files"][0][:2] for each in stored)
     assert not {*first} & {*second}
@@ -262,73 +247,21 @@ def test_what_is_remembered_says_nothing_without_the_key(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"{", b"{}", b"{}x", b"7", b'{"version":2,"files":7}', b'{"version":2,"files":[[1]]}',
-        b'{"version":2,"files":[["a","b",1,2,"3"]]}', b'{"version":2,"files":[["a",[],1,2,3]]}',
-        b'[["a","b",1,2,3]]', b'{"version":1,"files":[]}',
+        b"", b"{", b"{}", b"{}x", b"7", b'{"version":3,"files":7}', b'{"version":3,"files":[[1]]}',
+        b'{"version":3,"files":[["a","b",1,2,"3"]]}', b'{"version":3,"files":[["a",[],1,2,3]]}',
+        b'[["a","b",1,2,3]]', b'{"version":2,"files":[]}',
     ],
 )  # fmt: skip
 def test_a_memory_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(entry(1))
     run(path)
-    memory = tmp_path / "state" / "samples" / "seen"
+    memory = tmp_path / "state" / "samples" / "already-read"
     memory.write_bytes(content)
     with pytest.raises(BadState) as caught:
         run(path)
     told = f"{memory}: is damaged, or of another version; put the state folder back from a backup"
     assert str(caught.value).startswith(told)
-
-
-def test_another_file_of_the_same_beginning_end_and_length_is_read(tmp_path: Path) -> None:
-    edge = entries(0, 20, 8_000)
-    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
-    one.write_bytes(edge + entries(100, 150, 8_000) + edge)
-    assert told(run(one))[1:] == (0, 0)
-    other.write_bytes(edge + entries(200, 250, 8_000) + edge)
-    assert one.stat().st_size == other.stat().st_size
-    one.unlink()
-    assert told(run(other)) == (90, 0, 0)
-
-
-@pytest.mark.parametrize("cut", [False, True])
-def test_a_log_that_is_rotated_while_it_is_read_is_not_taken_for_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool
-) -> None:
-    path, rotated = tmp_path / "a.jsonl", tmp_path / "a.1.jsonl"
-    whole = entries(0, 400, 8_000)
-    path.write_bytes(whole)
-    read_piece, done = reading.read, []
-
-    def read_then_rotate(*given: object) -> object:
-        yield from read_piece(*given)  # type: ignore[arg-type]  # passed on as it came
-        if not done:
-            done.append(True)
-            rotated.write_bytes(whole)
-            path.write_bytes(entries(1_000, 1_001)) if cut else rotated.rename(path)
-
-    monkeypatch.setattr("tocsin.ingest.ingesting.reading.read", read_then_rotate)
-    first = run(path)
-    assert 0 < first.counts.records < 400
-    assert first.counts.bad
-    rotated.write_bytes(whole)
-    monkeypatch.undo()
-    assert told(run(rotated)) == (400, 0, 0)
-
-
-def test_one_line_between_long_ones_makes_another_file(tmp_path: Path) -> None:
-    one, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
-    filler = [entries(0, 4, 1_000_000), entries(4, 8, 1_000_000)]
-    one.write_bytes(filler[0] + entry(10, 18_000) + filler[1])
-    other.write_bytes(filler[0] + entry(11, 18_000) + filler[1])
-    assert told(run(one)) == (9, 0, 0)
-    assert told(run(other)) == (9, 0, 0)
-    assert told(run(one, other)) == (0, 2, 0)
-    with other.open("r+b") as file:
-        file.seek(2_500_000)
-        file.write(b"y")
-        file.seek(0, os.SEEK_END)
-        file.write(entry(12))
-    assert told(run(other)) == (10, 0, 0)
 
 
 def test_of_files_that_go_on_from_the_same_beginning_the_longest_is_gone_on_from(tmp_path: Path) -> None:
@@ -404,14 +337,14 @@ def test_a_log_that_changes_after_its_last_piece_was_read_is_told_and_not_rememb
 
     def spread_then_change(*given: Any) -> Any:
         made = spread(*given)
-        if given[4] == "records":
+        if given[4] == "exchanges":
             change(path)
         return made
 
     with monkeypatch.context() as patched:
         patched.setattr(ingesting, "_spread", spread_then_change)
         summary = run(path, other)
-    assert (summary.counts.records, summary.counts.bad) == (count + 5, 0)
+    assert (summary.counts.exchanges, summary.counts.bad) == (count + 5, 0)
     assert summary.changed == ([str(path)] if changed else [])
     assert told(run(other)) == (0, 1, 0)
     again = tmp_path / "again.jsonl"
@@ -427,25 +360,17 @@ def test_a_log_that_is_gone_after_it_was_read_is_told_once(
 ) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(entries(0, 5))
-    read_piece = reading.read
+    read_piece = log_reader.read
 
     def read_then_cut(*given: Any) -> Any:
         yield from itertools.islice(read_piece(*given), 1)
         os.truncate(path, 20)
         yield from read_piece(*given)
 
-    monkeypatch.setattr("tocsin.ingest.ingesting.reading.read", read_then_cut)
+    monkeypatch.setattr("tocsin.ingest.ingesting.log_reader.read", read_then_cut)
     summary = run(path)
     assert summary.changed == []
     assert summary.bad[0].rule == "was cut while this ran; run again for what it holds"
-
-
-def test_a_file_that_was_made_long_at_once_is_read_as_it_is_filled(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    for end, read in ((3, 3), (6, 3), (6, 0)):
-        path.write_bytes(entries(0, end).ljust(4_096, b"\0"))
-        assert run(path).counts.records == read
-    assert exchanges(tmp_path) == 6
 
 
 def test_a_log_and_a_longer_copy_of_it_are_both_remembered(tmp_path: Path) -> None:
@@ -464,12 +389,30 @@ def test_a_log_that_goes_away_before_it_is_compared_does_not_stop_the_others(
     stays, goes = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     stays.write_bytes(entries(0, 2))
     goes.write_bytes(entries(2, 4))
-    compared = Seen.rest_of
+    compared = AlreadyRead.rest_of
 
-    def late(memory: Seen, *given: Any) -> Any:
+    def late(memory: AlreadyRead, *given: Any) -> Any:
         goes.unlink()
         return compared(memory, *given)
 
-    monkeypatch.setattr(Seen, "rest_of", late)
+    monkeypatch.setattr(AlreadyRead, "rest_of", late)
     summary = run(stays, goes)
     assert (told(summary), [each.file for each in summary.bad]) == ((2, 0, 0), [str(goes)])
+
+
+def test_a_file_that_was_allocated_in_advance_is_read_as_it_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for end, read in ((3, 3), (6, 3), (6, 0)):
+        path.write_bytes(entries(0, end).ljust(4_096, b"\0"))
+        assert run(path).counts.exchanges == read
+    assert exchanges(tmp_path) == 6
+
+
+def test_a_change_between_both_ends_is_not_noticed_and_one_at_an_end_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    edge = entries(0, 10, 8_000)
+    for middle, read in (((100, 150), 70), ((200, 250), 0)):
+        path.write_bytes(edge + entries(*middle, 8_000) + edge)
+        assert run(path).counts.exchanges == read
+    path.write_bytes(edge + entries(200, 250, 8_000) + edge[:-2] + b" \n")
+    assert run(path).counts.exchanges == 69

@@ -11,7 +11,7 @@ from tests.ingest import made_logs
 from tocsin.client import system
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.snapshot_files import CURRENT
-from tocsin.ingest import settling
+from tocsin.ingest import account_indicators
 from tocsin.ingest.indicators_file import LOCAL, read_indicators
 from tocsin.ingest.ingesting import BadOptions, BadOut, Options, Summary, ingest
 from tocsin.ingest.spilling import PARTITIONS, spilled_rows
@@ -53,7 +53,7 @@ def test_indicators_of_accounts(tmp_path: Path) -> None:
     found, summary = run(tmp_path, "a", made_logs.lines(), options())
     types = {str(row[1]) for row in found}
     assert types == {"prompt.template", "client.system", "net.ipv4", "net.ipv4-24", "net.ja4"}
-    assert (summary.tally.accounts, summary.tally.conversations, summary.counts.records) == (
+    assert (summary.tally.accounts, summary.tally.conversations, summary.counts.exchanges) == (
         6,
         6 * 32,
         6 * 46,
@@ -80,7 +80,7 @@ def test_neither_order_nor_workers_nor_forgetting_change_anything(
     # Two accounts are held at most, so all are spilled and forgotten again and again.
     tiny, _ = run(tmp_path, "tiny", made, options(keyed(tmp_path / "s2"), max_accounts=2))
     two, _ = run(tmp_path, "two", made, options(keyed(tmp_path / "s3"), workers=2))
-    monkeypatch.setattr(settling, "_SLICE_BYTES", 1_000)
+    monkeypatch.setattr(account_indicators, "_SLICE_BYTES", 1_000)
     sliced, _ = run(tmp_path, "sliced", made, options(keyed(tmp_path / "s4")))
     assert backwards == tiny == two == sliced == expected
 

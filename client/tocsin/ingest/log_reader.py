@@ -1,4 +1,4 @@
-"""Files, folders and standard input, read as records.
+"""Files, folders and standard input, read as exchanges.
 
 1. An input is a file, a folder (see `files`), or `-`. Plain files are cut into pieces for several processes; a line
    belongs to the piece in which it begins.
@@ -11,7 +11,7 @@
 5. A file that is one JSON document, an array or an object over many lines, is read whole up to 16 MiB. It is given up
    after 10,000 bad items.
 6. An account id has at most 1,024 bytes: it is held for each account, and stands in the file of indicators.
-7. A record without a time, out of a format that has none, gets the time of the file's last change.
+7. An exchange without a time, out of a format that has none, gets the time of the file's last change.
 8. Of a packed file that is cut off or damaged every line is read that could be unpacked whole.
 """
 
@@ -28,13 +28,13 @@ from typing import Any, BinaryIO, cast
 
 import orjson
 
-from . import parquet, sources
-from .files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_document
+from . import decompression, parquet
+from .decompression import Damaged
+from .exchange import MAX_ACCOUNT_BYTES, UNDATED, BadExchange, Exchange
 from .formats import FORMATS, detect_format
-from .lines import MAX_LINE, TOO_LONG, Line, split
-from .record import MAX_ACCOUNT_BYTES, UNDATED, BadRecord, GatewayRecord
-from .report import WHOLE, BadLine, BadLines, Counts
-from .sources import Damaged
+from .input_files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_document
+from .line_splitting import MAX_LINE, TOO_LONG, Line, split
+from .read_report import WHOLE, BadLine, BadLines, Counts
 
 __all__ = [
     "STANDARD_INPUT",
@@ -47,7 +47,7 @@ __all__ = [
     "read",
 ]
 
-Convert = Callable[[Any], Iterator[GatewayRecord]]
+Convert = Callable[[Any], Iterator[Exchange]]
 
 AUTO = "auto"
 MIN_PIECE = 1 << 20
@@ -82,13 +82,13 @@ def cut(found: Sequence[Source], wanted: int) -> list[Piece]:
 
 def read(
     piece: Piece, format: str | Convert, on_bad: Callable[[BadLine], None], counts: Counts
-) -> Iterator[GatewayRecord]:
-    """The records of `piece`, in a format by its name, `auto`, or a field map.
+) -> Iterator[Exchange]:
+    """The exchanges of `piece`, in a format by its name, `auto`, or a field map.
 
     What cannot be read goes to `on_bad`; nothing is raised for it. Raises KeyError for a format that does not exist.
     """
     convert = None if format == AUTO else FORMATS[format] if isinstance(format, str) else format
-    return _Reader(piece, convert, on_bad, counts).records()
+    return _Reader(piece, convert, on_bad, counts).exchanges()
 
 
 class _Reader:
@@ -101,8 +101,8 @@ class _Reader:
         self._name = "standard input" if piece.path == STANDARD_INPUT else piece.path
         self._changed: float | None = None
 
-    def records(self) -> Iterator[GatewayRecord]:
-        before = self._counts.records
+    def exchanges(self) -> Iterator[Exchange]:
+        before = self._counts.exchanges
         try:
             if self._piece.path == STANDARD_INPUT:
                 yield from self._of_stream(self._standard_input())
@@ -113,7 +113,7 @@ class _Reader:
             self._broken(f"cannot be read ({error.strerror})")
         except Damaged as error:
             self._broken(str(error))
-        if self._counts.records > before:
+        if self._counts.exchanges > before:
             self._counts.used.add(self._piece.path)
 
     def _broken(self, rule: str) -> None:
@@ -129,7 +129,7 @@ class _Reader:
             self._changed = os.fstat(file.fileno()).st_mtime
         return cast(BinaryIO, file)
 
-    def _of_file(self, file: BinaryIO) -> Iterator[GatewayRecord]:
+    def _of_file(self, file: BinaryIO) -> Iterator[Exchange]:
         piece = self._piece
         status = os.fstat(file.fileno())
         self._changed = status.st_mtime
@@ -140,21 +140,21 @@ class _Reader:
         elif piece.start:
             # From the byte before, so that a line that begins at `start` is told from the rest of one that does not.
             file.seek(piece.start - 1)
-            rest = sources.bounded(file, piece.size - piece.start + 1)
-            yield from self._of_lines(split(sources.plain(rest), piece.start - 1), "byte", skip=1)
-        elif file.read(4) == sources.PARQUET:
+            rest = decompression.bounded(file, piece.size - piece.start + 1)
+            yield from self._of_lines(split(decompression.plain(rest), piece.start - 1), "byte", skip=1)
+        elif file.read(4) == decompression.PARQUET:
             yield from self._of_rows()
         else:
             file.seek(0)
-            yield from self._of_stream(sources.bounded(file, piece.size))
+            yield from self._of_stream(decompression.bounded(file, piece.size))
         if os.fstat(file.fileno()).st_size < piece.size:
             raise Damaged("was cut while this ran; run again for what it holds")
 
-    def _of_stream(self, file: sources.Readable) -> Iterator[GatewayRecord]:
-        first, chunks = _begun(sources.decoded(file), HEAD)
+    def _of_stream(self, file: decompression.Readable) -> Iterator[Exchange]:
+        first, chunks = _begun(decompression.decoded(file), HEAD)
         if first.startswith(UTF16):
             self._broken("is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
-        elif first.startswith(sources.PARQUET):
+        elif first.startswith(decompression.PARQUET):
             self._broken("is Parquet; name it as a file, not packed or through a pipe")
         elif is_document(first[:HEAD]):
             yield from self._of_document(first.removeprefix(BOM), chunks)
@@ -162,7 +162,7 @@ class _Reader:
             start = len(BOM) if first.startswith(BOM) else 0
             yield from self._of_lines(split(itertools.chain([first[start:]], chunks), start), "line")
 
-    def _of_document(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[GatewayRecord]:
+    def _of_document(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[Exchange]:
         whole, chunks = _begun(itertools.chain([first], chunks), MAX_DOCUMENT + 1)
         size = len(whole)
         document = _loads(whole) if size <= MAX_DOCUMENT else None
@@ -187,7 +187,7 @@ class _Reader:
             next(chunks, b"")  # raises, where the stream is cut off
             self._broken("is not JSON, or cut off")
 
-    def _of_rows(self) -> Iterator[GatewayRecord]:
+    def _of_rows(self) -> Iterator[Exchange]:
         self._counts.bytes += self._piece.size
         for number, row in parquet.documents(self._piece.path):
             self._counts.lines += 1
@@ -196,7 +196,7 @@ class _Reader:
             else:
                 yield from self._of_item(row, "row", number)
 
-    def _of_lines(self, lines: Iterator[Line], unit: str, skip: int = 0) -> Iterator[GatewayRecord]:
+    def _of_lines(self, lines: Iterator[Line], unit: str, skip: int = 0) -> Iterator[Exchange]:
         piece, counts = self._piece, self._counts
         # Only of a plain file that was cut does a piece end before the file.
         end = piece.end if piece.end < piece.size else sys.maxsize
@@ -218,15 +218,15 @@ class _Reader:
                     continue
             yield from self._of_item(document, unit, number if unit == "line" else at)
 
-    def _of_item(self, document: Any, unit: str, number: int) -> Iterator[GatewayRecord]:
+    def _of_item(self, document: Any, unit: str, number: int) -> Iterator[Exchange]:
         counts = self._counts
-        before = counts.records + counts.bad
+        before = counts.exchanges + counts.bad
         try:
             convert = self._convert
             if convert is None:
                 convert = self._convert = FORMATS[detect_format(document)]
-            for record in convert(document):
-                account = record.account
+            for exchange in convert(document):
+                account = exchange.account
                 if len(account) > _QUARTER and _size(account) > MAX_ACCOUNT_BYTES:
                     self._bad(f"{unit} {number}", f"the account id has more than {MAX_ACCOUNT_BYTES:,} bytes")
                     continue
@@ -236,21 +236,21 @@ class _Reader:
                         "the account id holds line ends or other characters that do not print",
                     )
                     continue
-                if record.time == UNDATED:
-                    record.time = self._undated()
-                counts.records += 1
-                if record.first_user_turn is None and record.system is None:
+                if exchange.time == UNDATED:
+                    exchange.time = self._undated()
+                counts.exchanges += 1
+                if exchange.first_user_turn is None and exchange.system is None:
                     counts.without_content += 1
-                yield record
-        except BadRecord as error:
+                yield exchange
+        except BadExchange as error:
             counts.unfit += error.count
             self._bad(f"{unit} {number}", error.rule, error.count)
-        if counts.records + counts.bad == before:
+        if counts.exchanges + counts.bad == before:
             counts.without_exchange += 1
 
     def _undated(self) -> float:
         if self._changed is None:
-            raise BadRecord("the format has no times, and neither has standard input")
+            raise BadExchange("the format has no times, and neither has standard input")
         return self._changed
 
     def _bad(self, place: str, rule: str, count: int = 1) -> None:

@@ -40,27 +40,27 @@ class BadLine:
 
 @dataclass(slots=True)
 class Counts:
-    """What was read. `bad` counts what was reported, `without_content` the records whose content was not captured.
+    """What was read. `bad` counts what was reported, `without_content` the exchanges whose content was not captured.
 
-    Where each line is one exchange, as most are, `records`, `without_exchange` and `bad` are `lines` together.
+    Where each line is one exchange, as most are, `exchanges`, `without_exchange` and `bad` are `lines` together.
     """
 
     lines: int = 0
-    records: int = 0
-    without_exchange: int = 0  # lines of which neither a record came nor anything was reported
+    exchanges: int = 0
+    without_exchange: int = 0  # lines of which neither an exchange came nor anything was reported
     without_content: int = 0
     bad: int = 0
     unfit: int = 0  # of those that are bad, what is JSON, but not as the format has it
     bytes: int = 0  # unpacked; of Parquet, as the file has them
     used: set[str] = field(default_factory=set, compare=False)
-    """The paths of which a record came."""
+    """The paths that gave an exchange."""
     broken: set[str] = field(default_factory=set, compare=False)
     """The paths that could not be read to their end. Each was reported as a whole, and counts as one in `bad`."""
 
     def merge(self, other: Counts) -> None:
         """Add what another piece counted."""
         self.lines += other.lines
-        self.records += other.records
+        self.exchanges += other.exchanges
         self.without_exchange += other.without_exchange
         self.without_content += other.without_content
         self.bad += other.bad - len(self.broken & other.broken)
