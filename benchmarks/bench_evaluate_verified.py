@@ -26,7 +26,7 @@ from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf import group, rfc9497, shares, threshold
 from tocsin.oprf.rfc9497 import Output
 from tocsin.oprf.threshold import Context
-from tocsin.tlog.ed25519 import verify_signature
+from tocsin.primitives.ed25519 import verify_signature
 
 NAME = "evaluate-verified"
 TARGET = 1.25

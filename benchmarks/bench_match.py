@@ -40,7 +40,7 @@ from tocsin.node.storage.sqlite import SqliteBackend
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import Purpose, SealInfo
 from tocsin.sealing.label import AbuseKind
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.merkle import Frontier
 
 NAME = "match"

@@ -17,6 +17,7 @@ from tocsin.indicators.registry import TYPES, KeyClass, Mode, observable
 from tocsin.oprf import group, rfc9497, shares, threshold
 from tocsin.oprf.group import Element, Random
 from tocsin.oprf.threshold import Context, PartialEvaluation
+from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing.box import Purpose, SealInfo, seal, tags
 from tocsin.sealing.label import (
     AbuseKind,
@@ -30,10 +31,9 @@ from tocsin.sealing.label import (
     bucket,
     encode_label,
 )
-from tocsin.sealing.period import Pepper, pepper_commitment, period_secret
+from tocsin.sealing.pepper import Pepper, pepper_commitment, period_secret
 from tocsin.tlog.checkpoint import Checkpoint, log_origin, log_verifier, sign_checkpoint
 from tocsin.tlog.cosignature import add_cosignature, cosigner_name, cosigner_verifier
-from tocsin.tlog.ed25519 import SigningKey
 from tocsin.tlog.entry import Entry, Kind, charter_header, parse_body, sealed_header, weeks_after
 from tocsin.tlog.merkle import Frontier
 from tocsin.tlog.note import SignatureType, Signer

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
-
 from tests.adversary.scene import Scene
 from tocsin.client import Client
 from tocsin.client.ports import LogEntry, NodeApi, ProvenEntries, ProvenEntry, TagHit
@@ -25,8 +23,9 @@ from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass
 from tocsin.localnet.federation import Home
 from tocsin.oprf.rfc9497 import Output
+from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing.box import BODY_BYTES, TAG_BYTES, Purpose, SealInfo, seal, tags
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.checkpoint import Checkpoint, log_origin, log_verifier
 from tocsin.tlog.entry import Leaf, parse_body, sealed_header, weeks_after
 from tocsin.tlog.merkle import Hash, leaf_hash, node_hash
@@ -79,8 +78,7 @@ class Forger:
         origin = log_origin(self.scene.charter.federation, origin_of.id)
         expected = log_verifier(origin, self.scene.charter.member(origin_of.id).log)
         text = Checkpoint(origin, size, root).text()
-        _, secret = crypto_sign_seed_keypair(open_part(self.home.folder, "node")["log"])
-        signature = crypto_sign(text.encode(), secret)[:64]
+        signature = SigningKey(open_part(self.home.folder, "node")["log"]).sign(text.encode())
         return Note(text, (Signature(origin, expected.key_id, signature),)).encode()
 
     def own_tree(self, origin_of: Home, entry: LogEntry) -> tuple[tuple[Hash, ...], bytes]:

@@ -37,7 +37,7 @@ from tocsin.oprf.rfc9497 import Output, length_prefixed
 from tocsin.oprf.shares import combine_shares
 from tocsin.sealing import hpke
 from tocsin.sealing.box import Purpose, SealInfo, tags
-from tocsin.sealing.period import Pepper, period_secret
+from tocsin.sealing.pepper import Pepper, period_secret
 
 EPOCH = 1
 _M = TypeVar("_M", bound=Message)

@@ -45,7 +45,7 @@ from tocsin.oprf.group import (
 from tocsin.oprf.shares import combine_shares, lagrange
 from tocsin.sealing.box import HEADER_BYTES, BadBox, Purpose, SealInfo, open_body, tags
 from tocsin.sealing.label import AbuseKind, Report, parse_record
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.sealing.record import BandSlot, make_record, ref_of
 
 HELD = THRESHOLD - 1

@@ -34,7 +34,7 @@ from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing.box import BadBox, Purpose, SealInfo, open_body
 from tocsin.sealing.label import encode_label
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.checkpoint import SignedCheckpoint, parse_checkpoint
 from tocsin.tlog.entry import sealed_header, weeks_after
 from tocsin.tlog.note import parse_note

@@ -39,7 +39,7 @@ from tocsin.sealing.label import (
     DisputeReason,
     encode_label,
 )
-from tocsin.sealing.period import Pepper, period_secret
+from tocsin.sealing.pepper import Pepper, period_secret
 from tocsin.tlog.entry import parse_header
 
 ASTER, BOREALIS, DUNE = 0, 1, 3

@@ -24,7 +24,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from tests.adversary.forging import OWN_CHECKPOINT, TRUE_CHECKPOINT, Forger, ForgingNode, Way, behind
 from tests.adversary.game import TRIALS, Coins, score
@@ -52,8 +51,9 @@ from tocsin.oprf.group import Element, Scalar, random_scalar
 from tocsin.oprf.rfc9497 import Output, blind
 from tocsin.oprf.shares import Dealt, split
 from tocsin.oprf.threshold import Context, PartialEvaluation
+from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing.label import encode_label
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.v1 import lookup_pb2
 
 ASTER, BOREALIS, CINDER = 0, 1, 2
@@ -200,8 +200,7 @@ class RogueNode:
         """Put a partial in any seat's name, signed with the only node key that the adversary has."""
         context = self.context(seat, quorum)
         statement = threshold.signed_statement(context, blinded, partial, 1, 1)
-        _, secret = crypto_sign_seed_keypair(open_part(self.home.folder, "node")["node"])
-        signature = crypto_sign(statement, secret)[:64]
+        signature = SigningKey(open_part(self.home.folder, "node")["node"]).sign(statement)
         return SignedPartial(seat, context.evaluator, quorum, partial, 1, 1, signature)
 
     def under_own_key(self, seat: int, blinded: Sequence[Element]) -> PartialEvaluation:

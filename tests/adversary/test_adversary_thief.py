@@ -47,7 +47,7 @@ from tocsin.oprf.rfc9497 import Output, blind, finalize
 from tocsin.oprf.shares import lagrange
 from tocsin.oprf.threshold import oprf_input
 from tocsin.sealing.box import BadBox, Purpose, open_body
-from tocsin.sealing.period import Pepper, period_secret
+from tocsin.sealing.pepper import Pepper, period_secret
 
 ASTER, BOREALIS = 0, 1
 NUMBER = int(KeyClass.PHONE)

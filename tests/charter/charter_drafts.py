@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from tocsin.charter import signing
 from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
 from tocsin.charter.envelope import SignedCharter, sign_document
 from tocsin.oprf import group, shares
+from tocsin.primitives.ed25519 import SigningKey
 
 NOW = 1_785_000_000
 YEAR = 365 * 86_400
@@ -77,7 +77,7 @@ def member(number: int, *, generation: int = 0, client: int = 0) -> Member:
         name=f"Provider {number}",
         endpoints=(f"node{number}.example.test:7443",),
         ca=authority(f"CA {number}")[1],
-        identity=signing.public_key(seed(number, generation)),
+        identity=SigningKey(seed(number, generation)).public_key,
         log=material(f"log {number}"),
         cosigner=material(f"cosigner {number}"),
         node=material(f"node {number}"),

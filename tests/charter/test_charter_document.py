@@ -15,7 +15,7 @@ from tocsin.charter import document
 from tocsin.charter.document import Charter, Policy, parse_charter
 from tocsin.charter.errors import BadCharter, NotAMember, UnknownClass, UnknownEpoch
 from tocsin.oprf.threshold import committee_hash
-from tocsin.sealing.period import PERIOD_SECONDS
+from tocsin.sealing.pepper import PERIOD_SECONDS
 
 CHARTER = draft(
     classes=(

@@ -26,7 +26,7 @@ from tests.charter.charter_drafts import (
 from tocsin.charter import rules
 from tocsin.charter.document import PERIOD_SECONDS, Charter, Member
 from tocsin.charter.envelope import SignedCharter, charter_hash, merge_signatures, sign_document
-from tocsin.charter.periods import ADOPTION_SECONDS, live_peppers
+from tocsin.charter.eras import ADOPTION_SECONDS, live_peppers
 from tocsin.charter.rules import check_fresh, conflict, quorum, verify_founding, verify_next
 
 FOUNDING = draft()
@@ -82,7 +82,7 @@ def test_signatures_must_be_somebodys() -> None:
     of_another = (member(1).id, sign_document(successor(FOUNDING).encode(), seed(1)))
     for wrong in (stranger, forged, of_another):
         others = [pair for pair in signed(FOUNDING, [1, 2, 3]).signatures if pair[0] != wrong[0]]
-        with pytest.raises(rules.BadSignature) as caught:
+        with pytest.raises(rules.BadCharterSignature) as caught:
             verify_founding(SignedCharter(document, (*others, wrong)), None, NOW)
         assert wrong[0].hex() in str(caught.value)
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.test_cli_client_commands import Session, terminal
 from tocsin.client.ports import KeptFork
+from tocsin.proofs.fork import encode_fork, fork_of
 from tocsin.tlog.checkpoint import log_origin, open_checkpoint
-from tocsin.tlog.fork import Inconsistency, encode_fork, fork_of
 from tocsin.tlog.merkle import Hash
 
 __all__ = ["terminal"]
@@ -72,13 +72,15 @@ def test_proofs_are_not_written_over(terminal: Session, tmp_path: Path) -> None:
     assert (code, "not empty" in err, (tmp_path / "mine").read_text()) == (2, True, "kept")
 
 
-@pytest.mark.parametrize("lie", ["another member", "inconsistency", "one checkpoint twice", "nonsense"])
+@pytest.mark.parametrize("lie", ["another member", "a kind not in use", "one checkpoint twice", "nonsense"])
 def test_a_node_cannot_make_up_a_fork(terminal: Session, lie: str) -> None:
     true = forked(terminal)
     note = terminal.world.logs[true.writer].note
     made_up = {
         "another member": replace(true, writer=terminal.world.homes[2].id),
-        "inconsistency": replace(true, proof=encode_fork(Inconsistency(note, note, ()))),
+        "a kind not in use": replace(
+            true, proof=b"tocsin/1 fork\n\x03" + (len(note).to_bytes(4, "big") + note) * 2 + b"\x00"
+        ),
         "one checkpoint twice": replace(
             true, proof=b"tocsin/1 fork\n\x01" + (len(note).to_bytes(4, "big") + note) * 2
         ),

@@ -10,7 +10,7 @@ from cryptography import x509
 from tocsin.charter.card import MemberCard, parse_card
 from tocsin.charter.document import Charter
 from tocsin.charter.envelope import SignedCharter
-from tocsin.charter.errors import BadSignature, NotAMember, NotEnoughSignatures
+from tocsin.charter.errors import BadCharterSignature, NotAMember, NotEnoughSignatures
 from tocsin.founding.certificates import LeafRole, issue_leaf, make_authority, node_dns_name, spiffe_id
 from tocsin.founding.charters import draft, install, read_draft, sign, verify_file, write_dealt
 from tocsin.founding.keys import Seats, deal, seats_for
@@ -157,7 +157,7 @@ def test_a_stranger_cannot_sign(tmp_path: Path) -> None:
 def test_an_altered_card_is_refused(tmp_path: Path) -> None:
     ((folder, card),) = members(tmp_path, 1)
     altered = (folder / "card.json").read_bytes().replace(b"127.0.0.1:7000", b"127.0.0.9:7000")
-    with pytest.raises(BadSignature):
+    with pytest.raises(BadCharterSignature):
         parse_card(altered)
     assert parse_card((folder / "card.json").read_bytes()) == card
 

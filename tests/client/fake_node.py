@@ -42,10 +42,10 @@ from tocsin.localnet.federation import Home, found
 from tocsin.oprf import threshold
 from tocsin.oprf.group import Element, Scalar, decode_scalar
 from tocsin.oprf.threshold import Context, InvalidPartial, PartialEvaluation
+from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing import hpke
 from tocsin.tlog.checkpoint import Checkpoint, log_origin, log_verifier, sign_checkpoint
 from tocsin.tlog.cosignature import add_cosignature, cosigner_name, cosigner_verifier
-from tocsin.tlog.ed25519 import SigningKey
 from tocsin.tlog.entry import Entry, Kind, Leaf, in_tick_order, parse_entry, retract_header
 from tocsin.tlog.merkle import Frontier, Hash, inclusion_proof, plan_inclusion
 from tocsin.tlog.note import Signer

@@ -17,7 +17,7 @@ from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import PartialEvaluation
 from tocsin.sealing.box import Purpose, SealInfo, seal
 from tocsin.sealing.label import AbuseKind, Dispute, DisputeReason, encode_label
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.entry import Entry, SealedBody, parse_body, sealed_header
 from tocsin.tlog.merkle import Hash
 

@@ -17,7 +17,7 @@ from tocsin.client.errors import BadConfig, CharterRefused, NodeMisbehaved, Unav
 from tocsin.founding.members import open_part
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind
-from tocsin.sealing.period import PERIOD_SECONDS, Pepper, pepper_commitment
+from tocsin.sealing.pepper import PERIOD_SECONDS, Pepper, pepper_commitment
 
 MAIL = ("contact.email", "mallory@example.com")
 

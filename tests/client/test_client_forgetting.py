@@ -20,7 +20,7 @@ from tocsin.indicators.registry import TYPES, KeyClass
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind
-from tocsin.sealing.period import PERIOD_SECONDS, Pepper, pepper_commitment
+from tocsin.sealing.pepper import PERIOD_SECONDS, Pepper, pepper_commitment
 
 _DAY = 86_400
 _CONTACT = int(TYPES["contact.email"].key_class)

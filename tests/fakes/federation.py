@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tests.fakes.deterministic import NOW, FakeClock, seeded
-from tocsin.charter import signing
 from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
 from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
 from tocsin.founding.certificates import make_authority
@@ -38,8 +37,8 @@ from tocsin.oprf import shares, threshold
 from tocsin.oprf.group import Scalar, random_scalar
 from tocsin.oprf.rfc9497 import Output, blind, finalize
 from tocsin.oprf.threshold import Context
-from tocsin.sealing.period import Pepper, pepper_commitment
-from tocsin.tlog.ed25519 import SigningKey
+from tocsin.primitives.ed25519 import SigningKey
+from tocsin.sealing.pepper import Pepper, pepper_commitment
 from tocsin.tlog.entry import Entry, parse_body, sealed_header, weeks_after
 from tocsin.tlog.merkle import Hash
 
@@ -92,7 +91,7 @@ def record_of(number: int) -> Member:
         name=f"Provider {number}",
         endpoints=(f"node{number}.example.test:7443",),
         ca=make_authority(NAME, member_id(number), NOW).der,
-        identity=signing.public_key(keys.identity),
+        identity=SigningKey(keys.identity).public_key,
         log=keys.log.public_key,
         cosigner=keys.cosigner.public_key,
         node=keys.node.public_key,

@@ -35,7 +35,7 @@ from tocsin.indicators.registry import KeyClass
 from tocsin.node.rpc.authorize import Role
 from tocsin.node.rpc.errors import refusal_of
 from tocsin.sealing import hpke
-from tocsin.sealing.period import Pepper, pepper_commitment
+from tocsin.sealing.pepper import Pepper, pepper_commitment
 from tocsin.v1 import evaluation_pb2, log_pb2, lookup_pb2, membership_pb2, publishing_pb2
 
 DENIED, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT

@@ -30,11 +30,10 @@ from tocsin.client.evaluating import Evaluator, Wanted
 from tocsin.founding import keys as dealing
 from tocsin.indicators.registry import KeyClass
 from tocsin.localnet.federation import Home
-from tocsin.node.service.bad_partial import BadEvidence, parse_evidence, verify_evidence
 from tocsin.oprf import dleq, group, rfc9497
 from tocsin.oprf.rfc9497 import Output, finalize
 from tocsin.oprf.rfc9497 import blind as honest_blind
-from tocsin.oprf.threshold import Context
+from tocsin.proofs.verify import ProofKind, verify_proof
 
 pytestmark = pytest.mark.slow
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -162,18 +161,10 @@ def test_every_lie_of_an_evaluator_is_seen_through(battered: Federation, tmp_pat
 def _check_evidence(asker: Asker, culprit: bytes) -> None:
     """What the asker's node kept convicts the liar before anybody who holds the charter, and nobody else."""
     charter = charter_of(asker.home)
-    key = charter.class_key(3, 1)
     raw = rows(asker.home, "SELECT evidence FROM audit WHERE kind = 'bad-partial' ORDER BY no DESC")[0][0]
-    evidence = parse_evidence(raw)
-    seat = key.committee.index(culprit) + 1
-    quorum = tuple(evidence.context[-2:])
-
-    def context(caller: bytes) -> Context:
-        return Context(charter.federation, 3, 1, key.committee_hash, seat, culprit, caller, quorum)
-
-    verify_evidence(evidence, charter.member(culprit).node, key, context(asker.home.id))
-    with pytest.raises(BadEvidence):
-        verify_evidence(evidence, charter.member(culprit).node, key, context(culprit))
+    found = verify_proof(raw, [charter])
+    assert (found.kind, [member.id for member in found.members]) == (ProofKind.BAD_PARTIAL, [culprit])
+    assert found.details["caller"] == asker.home.id.hex()
 
 
 def test_when_no_quorum_can_do_without_liars_they_are_named(battered: Federation, asker: Asker) -> None:

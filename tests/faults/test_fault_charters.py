@@ -41,9 +41,10 @@ from tocsin.indicators.registry import KeyClass
 from tocsin.localnet import federation as demo
 from tocsin.localnet.federation import Home, NodeDidNotStart
 from tocsin.node.rpc.authorize import Role
+from tocsin.proofs.two_charters import TwoCharters, encode_two_charters
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind
-from tocsin.sealing.period import Pepper, pepper_commitment
+from tocsin.sealing.pepper import Pepper, pepper_commitment
 from tocsin.v1 import publishing_pb2
 
 pytestmark = pytest.mark.slow
@@ -205,7 +206,7 @@ def test_two_charters_of_one_version_are_refused_and_kept(chartered: Federation,
     (detail,) = until("the evidence", lambda: audited(home, "two-charters"))
     assert all(signer.id.hex() in detail for signer in signers)
     ((evidence,),) = rows(home, "SELECT evidence FROM audit WHERE kind = 'two-charters'")
-    assert evidence == b"".join(len(each).to_bytes(4, "big") + each for each in (first, second))
+    assert evidence == encode_two_charters(TwoCharters(parse_envelope(first), parse_envelope(second)))
     assert detail in until("the refusal", lambda: _refused_files(home))[-1]
     assert _in_force(home).encode() == first
 

@@ -24,15 +24,16 @@ from tocsin.charter.document import (
     parse_charter,
 )
 from tocsin.charter.envelope import DOMAIN
-from tocsin.charter.periods import ADOPTION_SECONDS
+from tocsin.charter.eras import ADOPTION_SECONDS
 from tocsin.charter.rules import CLOCK_SKEW_SECONDS, quorum
 from tocsin.founding.keys import DEFAULT_BUDGET
 from tocsin.indicators.registry import TYPES
 from tocsin.node.rpc import authorize, convert, errors, guard
 from tocsin.node.service import errors as service_errors
 from tocsin.oprf import group, threshold
-from tocsin.sealing import box, label, period
-from tocsin.tlog import entry, fork, note
+from tocsin.proofs import fork
+from tocsin.sealing import box, label, pepper
+from tocsin.tlog import entry, note
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = (ROOT / "protos" / "SPEC.md").read_text()
@@ -173,7 +174,7 @@ def test_who_may_call_what() -> None:
 
 def test_kinds_of_forks() -> None:
     listed = {int(number) for number, _ in rows(SPEC, "kind of a fork")}
-    assert listed == {fork._SAME_SIZE, fork._SAME_LEAF, fork._INCONSISTENT, fork._PREFIX}
+    assert listed == {fork.SAME_SIZE, fork.PREFIX}
 
 
 def test_every_type_has_its_canonical_form_described() -> None:
@@ -201,7 +202,7 @@ def test_limits() -> None:
 
 def test_sizes_that_the_rules_name() -> None:
     assert f"(now − its start) ÷ {PERIOD_SECONDS:,}⌋" in SPEC
-    assert period.PERIOD_SECONDS == PERIOD_SECONDS
+    assert pepper.PERIOD_SECONDS == PERIOD_SECONDS
     assert f"not_after · {entry.WEEK_S:,}" in SPEC
     assert f"ends {ADOPTION_SECONDS // 86_400} days after the next began" in SPEC
     assert LOOK_BACK_SECONDS == 60 * 86_400

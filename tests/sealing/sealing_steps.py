@@ -22,7 +22,7 @@ from tocsin.sealing.label import (
     encode_label,
     encode_record,
 )
-from tocsin.sealing.period import Pepper, pepper_commitment, period_secret, ratchet
+from tocsin.sealing.pepper import Pepper, pepper_commitment, period_secret, ratchet
 from tocsin.sealing.record import encode_band, make_record
 
 FEDERATION = "example.test"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
 
 from tests.sealing.sealing_steps import FEDERATION, WRITERS, header
-from tocsin.sealing import box, period
+from tocsin.sealing import box, pepper
 from tocsin.sealing.box import (
     BadBox,
     BadPadding,
@@ -26,7 +26,7 @@ from tocsin.sealing.box import (
     seal,
     tags,
 )
-from tocsin.sealing.period import (
+from tocsin.sealing.pepper import (
     BadPepper,
     Pepper,
     PeriodSecret,
@@ -132,7 +132,7 @@ def test_hostile_bodies_raise_bad_box(body: bytes) -> None:
 )
 def test_an_authentic_box_with_foreign_padding_is_refused(padded: bytes) -> None:
     tag = tags(SECRET, Purpose.REPORT, INFO, WRITERS[0])
-    key = period.expand(SECRET, b"tocsin/1 box" + b"\x00\x06report" + INFO.encode() + WRITERS[0])
+    key = pepper.expand(SECRET, b"tocsin/1 box" + b"\x00\x06report" + INFO.encode() + WRITERS[0])
     bound = b"\x00\x0c" + FEDERATION.encode() + WRITERS[0] + header(INFO) + tag
     nonce = bytes(24)
     body = tag + nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(padded, bound, nonce, key)
@@ -194,4 +194,4 @@ def test_a_pepper_is_checked_against_its_commitment() -> None:
     verify_pepper(PEPPER, pepper_commitment(PEPPER))
     with pytest.raises(WrongPepper):
         verify_pepper(ratchet(PEPPER, 1), pepper_commitment(PEPPER))
-    assert period.PERIOD_SECONDS == 30 * 24 * 3600
+    assert pepper.PERIOD_SECONDS == 30 * 24 * 3600

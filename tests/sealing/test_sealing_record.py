@@ -17,7 +17,7 @@ from tocsin.oprf.group import GROUP_ORDER, Scalar, scalar_of
 from tocsin.oprf.shares import BadQuorum, combine_shares
 from tocsin.sealing import record as module
 from tocsin.sealing.box import CONTENT_BYTES
-from tocsin.sealing.period import expand
+from tocsin.sealing.pepper import expand
 from tocsin.sealing.record import (
     MAX_BANDS,
     MAX_SLOTS,

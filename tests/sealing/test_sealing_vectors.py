@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt
 
 from tests.sealing.sealing_steps import steps
-from tocsin.sealing import period
+from tocsin.sealing import pepper
 
 PUBLISHED: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "sealing.json").read_text(encoding="utf-8")
@@ -96,10 +96,10 @@ def test_a_reading_of_the_specification_gives_the_published_records(vector: dict
 
 def test_extract_and_expand_follow_rfc_5869() -> None:
     # RFC 5869, test case 1: 32 bytes are its output's first block.
-    secret = period.period_secret(
-        period.Pepper(bytes.fromhex("000102030405060708090a0b0c").ljust(32, b"\x00")), b"\x0b" * 22
+    secret = pepper.period_secret(
+        pepper.Pepper(bytes.fromhex("000102030405060708090a0b0c").ljust(32, b"\x00")), b"\x0b" * 22
     )
     # A salt of 13 bytes and one padded with zeros to 32 are the same HMAC key.
     assert secret.hex() == "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5"
-    okm = period.expand(secret, bytes.fromhex("f0f1f2f3f4f5f6f7f8f9"))
+    okm = pepper.expand(secret, bytes.fromhex("f0f1f2f3f4f5f6f7f8f9"))
     assert okm.hex() == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"

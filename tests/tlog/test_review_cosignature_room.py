@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tocsin.primitives.ed25519 import SigningKey
 from tocsin.tlog.checkpoint import Checkpoint, log_origin, log_verifier, sign_checkpoint
 from tocsin.tlog.cosignature import add_cosignature, cosigner_name, cosigner_verifier, merge_cosignatures
-from tocsin.tlog.ed25519 import SigningKey
 from tocsin.tlog.merkle import EMPTY_ROOT
 from tocsin.tlog.note import MAX_NOTE_BYTES, BadNote, Signer, parse_note
 

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tocsin.primitives.ed25519 import BadKey, SigningKey
 from tocsin.tlog.checkpoint import (
     BadCheckpoint,
     Checkpoint,
@@ -20,12 +21,12 @@ from tocsin.tlog.cosignature import (
     merge_cosignatures,
     verify_cosignature,
 )
-from tocsin.tlog.ed25519 import BadKey, BadSignature, SigningKey
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import EMPTY_ROOT, MAX_SIZE, Hash, leaf_hash
 from tocsin.tlog.note import (
     MAX_SIGNATURES,
     BadNote,
+    BadNoteSignature,
     Note,
     Signature,
     Signer,
@@ -188,7 +189,7 @@ def test_the_latest_of_several_lines_counts_and_all_must_verify():
     lines = (*early.signatures, late.signatures[-1])
     assert cosigned_at(Note(early.text, lines), COSIGNER.verifier) == 9
     forged = Signature(lines[-1].name, lines[-1].key_id, (10).to_bytes(8, "big") + lines[-1].blob[8:])
-    with pytest.raises(BadSignature):
+    with pytest.raises(BadNoteSignature):
         cosigned_at(Note(early.text, (*lines, forged)), COSIGNER.verifier)
 
 
@@ -204,7 +205,7 @@ def test_a_cosignature_holds_for_its_checkpoint_and_time_only():
     raw = add_cosignature(signed(), COSIGNER, 5)
     line = parse_note(raw).signatures[-1]
     grown = parse_note(signed(size=2))
-    with pytest.raises(BadSignature):
+    with pytest.raises(BadNoteSignature):
         cosigned_at(Note(grown.text, (line,)), COSIGNER.verifier)
     with pytest.raises(UnknownSignature):
         verify_cosignature(signed(), PEER_NAME, PEER.public_key)

@@ -21,10 +21,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tocsin.charter.chain import verify_step
 from tocsin.charter.document import PERIOD_SECONDS, Charter, ClassKey, Member, parse_charter
 from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
-from tocsin.charter.periods import live_peppers
-from tocsin.charter.rules import BadCharter, NotYetValid, check_fresh, verify_founding, verify_next
+from tocsin.charter.eras import live_peppers
+from tocsin.charter.rules import BadCharter, NotYetValid, check_fresh
 from tocsin.client.config import ClientConfig
 from tocsin.client.errors import (
     BadConfig,
@@ -38,8 +39,8 @@ from tocsin.client.ports import NodeApi
 from tocsin.client.vault import Vault
 from tocsin.indicators.registry import SNAPSHOT_NAMES, TYPES
 from tocsin.sealing import hpke
-from tocsin.sealing.period import Pepper, ratchet, verify_pepper
-from tocsin.sealing.period import WrongPepper as NotCommitted
+from tocsin.sealing.pepper import Pepper, ratchet, verify_pepper
+from tocsin.sealing.pepper import WrongPepper as NotCommitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +230,7 @@ class CharterKeeper:
     def _adopt(self, offered: Sequence[SignedCharter], current: Charter | None, now: int) -> Charter | None:
         for signed in offered:
             try:
-                if current is None:
-                    current = verify_founding(signed, self._config.charter_pin, now)
-                else:
-                    current = verify_next(current, signed, now)
+                current = verify_step(current, signed, self._config.charter_pin, now)
             except NotYetValid as error:
                 raise CharterRefused(f"a charter was refused: {error}") from None
             except BadCharter as error:

@@ -26,8 +26,8 @@ from tocsin.indicators.registry import Observable
 from tocsin.oprf import rfc9497, threshold
 from tocsin.oprf.group import BadElement, Element, Random
 from tocsin.oprf.rfc9497 import Output
-from tocsin.oprf.threshold import Context, InvalidPartial, MixedContexts
-from tocsin.tlog.ed25519 import BadKey, BadSignature, verify_signature
+from tocsin.oprf.threshold import InvalidPartial, MixedContexts
+from tocsin.primitives.ed25519 import BadKey, BadSignature, verify_signature
 
 # What the wire lets a client attach to one request.
 _MAX_COMPLAINTS = 6
@@ -137,16 +137,7 @@ class Evaluator:
                 )
             try:
                 contexts.append(
-                    Context(
-                        federation=standing.charter.federation,
-                        key_class=class_key.key_class,
-                        epoch=class_key.epoch,
-                        committee_hash=class_key.committee_hash,
-                        seat=each.seat,
-                        evaluator=each.evaluator,
-                        caller=standing.member.id,
-                        quorum=each.quorum,
-                    )
+                    standing.charter.context(class_key, each.seat, standing.member.id, each.quorum)
                 )
             except ValueError as error:
                 raise NodeMisbehaved(f"it relayed a partial for a quorum that cannot be ({error})") from None

@@ -15,24 +15,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tocsin.charter.chain import verify_step
 from tocsin.charter.document import Charter
 from tocsin.charter.envelope import charter_hash, parse_envelope
-from tocsin.charter.rules import BadCharter, verify_founding, verify_next
+from tocsin.charter.errors import BadCharter
 from tocsin.client.errors import BadConfig, BadEvidence, NodeMisbehaved
 from tocsin.client.matching import freshness
 from tocsin.client.model import ProofFiles
 from tocsin.client.ports import NodeApi
-from tocsin.tlog.checkpoint import log_origin, parse_checkpoint
-from tocsin.tlog.entry import Entry
-from tocsin.tlog.errors import TlogError
-from tocsin.tlog.evidence import (
-    encode_entry,
+from tocsin.proofs.entry import (
+    encode_entry_file,
     encode_tlog_proof,
     parse_entry_file,
     parse_tlog_proof,
     verify_entry,
+    verify_member_published,
 )
-from tocsin.tlog.note import parse_note
+from tocsin.proofs.errors import ProofError
+from tocsin.tlog.checkpoint import log_origin
+from tocsin.tlog.entry import Entry
+from tocsin.tlog.errors import TlogError
 
 _MAX_FILE = 2 * 1024 * 1024
 _MAX_CHARTERS = 10_000
@@ -72,10 +74,11 @@ def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> P
         ) from None
     try:
         files = ProofFiles(
-            encode_entry(entry), encode_tlog_proof(index, proven.hashes, answer.checkpoints.get(writer, b""))
+            encode_entry_file(entry),
+            encode_tlog_proof(index, proven.hashes, answer.checkpoints.get(writer, b"")),
         )
         verify_entry(entry, parse_tlog_proof(files.proof), log_origin(charter.federation, writer), member.log)
-    except TlogError as error:
+    except ProofError as error:
         raise NodeMisbehaved(f"its proof of entry {index} in {member.name}'s log fails ({error})") from None
     return files
 
@@ -108,14 +111,8 @@ def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
     try:
         entry = parse_entry_file(read_evidence_file(folder / "entry"))
         proof = parse_tlog_proof(read_evidence_file(folder / "proof"))
-        origin = parse_checkpoint(parse_note(proof.note).text).origin
-        member = next(
-            (each for each in charter.members if log_origin(charter.federation, each.id) == origin), None
-        )
-        if member is None:
-            raise BadEvidence(f"{folder}: the checkpoint is of a log that no member of the charter has")
-        signed = verify_entry(entry, proof, origin, member.log)
-    except TlogError as error:
+        member, signed = verify_member_published(entry, proof, charter)
+    except ProofError as error:
         raise BadEvidence(f"{folder}: does not prove what it claims: {error}") from None
     return VerifiedEvidence(
         federation=charter.federation,
@@ -144,9 +141,7 @@ def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
             break
         try:
             signed = parse_envelope(read_evidence_file(path))
-            charters.append(
-                verify_next(charters[-1], signed, now) if charters else verify_founding(signed, pin, now)
-            )
+            charters.append(verify_step(charters[-1] if charters else None, signed, pin, now))
         except BadCharter as error:
             raise BadEvidence(f"{path}: {error}") from None
     return charters

@@ -12,25 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tocsin.charter.document import Charter, Member
+from tocsin.charter.document import Charter
 from tocsin.client.errors import BadConfig, BadEvidence, NodeMisbehaved
 from tocsin.client.ports import NodeApi
-from tocsin.tlog.checkpoint import log_origin, parse_checkpoint
-from tocsin.tlog.errors import TlogError
-from tocsin.tlog.fork import (
-    ForkProof,
-    Inconsistency,
-    PrefixFork,
-    SameLeafFork,
-    SameSizeFork,
-    parse_fork,
-    verify_fork,
-)
-from tocsin.tlog.note import parse_note
+from tocsin.proofs.errors import ProofError
+from tocsin.proofs.fork import PrefixFork, SameSizeFork, parse_fork, verify_member_forked
 
 _WORDS = {
     SameSizeFork: "two roots for one size",
-    SameLeafFork: "two leaves at one index",
     PrefixFork: "a beginning that was replaced",
 }
 
@@ -50,13 +39,10 @@ def prove_fork(proof: bytes, charters: Sequence[Charter]) -> ProvenFork:
     """Verify an encoded proof against verified charters, oldest first. Raises `BadEvidence`."""
     try:
         fork = parse_fork(proof)
-        if isinstance(fork, Inconsistency):
-            raise BadEvidence("it shows that a follower was refused, which proves nothing to others")
-        heads = [parse_checkpoint(parse_note(note).text) for note in (fork.first, fork.second)]
-        member = _verified(fork, heads[0].origin, charters)
-    except TlogError as error:
+        member, first, second = verify_member_forked(fork, charters)
+    except ProofError as error:
         raise BadEvidence(f"it does not prove that a log forked: {error}") from None
-    return ProvenFork(member.id, member.name, _WORDS[type(fork)], (heads[0].size, heads[1].size), proof)
+    return ProvenFork(member.id, member.name, _WORDS[type(fork)], (first.size, second.size), proof)
 
 
 def fetch_forks(node: NodeApi, charters: Sequence[Charter]) -> list[ProvenFork]:
@@ -94,18 +80,3 @@ def export_forks(folder: Path, forks: Sequence[ProvenFork], charters: Sequence[b
     except OSError as error:
         raise BadConfig(f"{folder}: cannot be written ({error.strerror})") from None
     return paths
-
-
-def _verified(fork: ForkProof, origin: str, charters: Sequence[Charter]) -> Member:
-    failure: TlogError | None = None
-    for charter in reversed(charters):
-        for member in charter.members:
-            if log_origin(charter.federation, member.id) != origin:
-                continue
-            try:
-                verify_fork(fork, origin, member.log)
-            except TlogError as error:
-                failure = failure or error
-            else:
-                return member
-    raise failure or BadEvidence("it is of a log that no member of the federation has or had")

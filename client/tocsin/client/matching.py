@@ -27,15 +27,15 @@ from tocsin.client.ports import NodeApi, ProvenEntry
 from tocsin.indicators.ptf2 import bands as ptf2
 from tocsin.indicators.registry import TYPES, KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
+from tocsin.proofs.entry import encode_entry_file, encode_tlog_proof
 from tocsin.sealing.box import TAG_BYTES, BadBox, Purpose, SealInfo, Tagger, open_body
 from tocsin.sealing.label import BadLabel, Dispute, Report, parse_label, parse_record
-from tocsin.sealing.period import Pepper, PeriodSecret, period_secret
+from tocsin.sealing.pepper import Pepper, PeriodSecret, period_secret
 from tocsin.sealing.record import BadBand, BandSlot, RecordKey, parse_band
 from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, open_checkpoint
 from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
 from tocsin.tlog.entry import Entry, Kind
 from tocsin.tlog.errors import TlogError
-from tocsin.tlog.evidence import encode_entry, encode_tlog_proof
 from tocsin.tlog.merkle import verify_inclusion
 
 PURPOSES = (Purpose.REPORT, Purpose.DISPUTE)
@@ -342,7 +342,7 @@ def _open(
     except _Unreadable as error:
         return problem(str(error))
     entry = Entry(leaf.header, body)
-    files = ProofFiles(encode_entry(entry), encode_tlog_proof(candidate.index, proven.hashes, head.raw))
+    files = ProofFiles(encode_entry_file(entry), encode_tlog_proof(candidate.index, proven.hashes, head.raw))
     return Opened(candidate, entry, found, head, files)
 
 

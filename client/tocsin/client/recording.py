@@ -37,7 +37,7 @@ from tocsin.indicators.registry import KeyClass
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import Purpose, SealInfo, tags
 from tocsin.sealing.label import Report, encode_record
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.sealing.record import MAX_SLOTS, BadRecord, BandSlot, Record, combine, encode_band, make_record
 from tocsin.tlog.entry import WEEK_S, weeks_after
 

@@ -32,7 +32,7 @@ from tocsin.indicators.registry import TYPES
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import BODY_BYTES, HEADER_BYTES, TAG_BYTES, Purpose, SealInfo, seal
 from tocsin.sealing.label import MAX_HOPS, BadLabel, Dispute, Report, bucket, encode_label
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.entry import WEEK_S, sealed_header, weeks_after
 
 MAX_ENTRIES = 1_000

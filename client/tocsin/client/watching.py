@@ -38,7 +38,7 @@ from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import TAG_BYTES
-from tocsin.sealing.period import period_secret
+from tocsin.sealing.pepper import period_secret
 
 # How many tags are joined in one pass at most: bounds memory when a client comes back after weeks.
 MAX_GATHERED = 500_000

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tocsin.charter.card import MemberCard, parse_card
+from tocsin.charter.chain import verify_step
 from tocsin.charter.document import Charter, ClassKey, Member, Mode, Period, Policy, parse_charter
 from tocsin.charter.envelope import (
     SignedCharter,
@@ -24,7 +25,7 @@ from tocsin.charter.envelope import (
     parse_envelope,
     sign_document,
 )
-from tocsin.charter.rules import check_fresh, verify_founding, verify_next
+from tocsin.charter.rules import check_fresh, verify_founding
 from tocsin.client.system import random_bytes
 from tocsin.founding.certificates import federation_of
 from tocsin.founding.keys import share_name
@@ -32,7 +33,7 @@ from tocsin.founding.members import FoundingError, open_part
 from tocsin.indicators.registry import SNAPSHOT_NAMES
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import Passphrase
-from tocsin.sealing.period import Pepper, WrongPepper, pepper_commitment, verify_pepper
+from tocsin.sealing.pepper import Pepper, WrongPepper, pepper_commitment, verify_pepper
 
 CHARTER_DAYS = 180
 FIRST_PERIOD = 1
@@ -152,11 +153,8 @@ def write_dealt(folder: Path, charter: Charter, shares: Mapping[bytes, Mapping[s
 def verify_file(path: Path, pin: str | None, previous: Path | None, now: int) -> tuple[Charter, bytes]:
     """Return a signed charter file, verified as a founding one or as the successor of `previous`, and its hash."""
     signed = parse_envelope(path.read_bytes())
-    if previous is None:
-        charter = verify_founding(signed, None if pin is None else _pin(pin), now)
-    else:
-        before = parse_charter(parse_envelope(previous.read_bytes()).document)
-        charter = verify_next(before, signed, now)
+    before = None if previous is None else parse_charter(parse_envelope(previous.read_bytes()).document)
+    charter = verify_step(before, signed, None if pin is None else _pin(pin), now)
     check_fresh(charter, now)
     return charter, charter_hash(signed.document)
 

@@ -12,14 +12,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nacl.bindings import crypto_sign_seed_keypair
-
 from tocsin.charter.card import MemberCard, sign_card
 from tocsin.charter.checks import check_federation
 from tocsin.charter.document import Member
 from tocsin.client.secret_files import read_key_file
 from tocsin.client.system import random_bytes
 from tocsin.founding.certificates import LeafRole, issue_leaf, make_authority
+from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import Passphrase, UnlockKey, open_keyring, seal_keyring
 
@@ -49,7 +48,7 @@ def init_member(
             ca=authority.der,
             node_hpke=hpke.public_key(node_hpke),
             client_hpke=hpke.public_key(client_hpke),
-            **{key: crypto_sign_seed_keypair(seed)[0] for key, seed in seeds.items()},
+            **{key: SigningKey(seed).public_key for key, seed in seeds.items()},
         ),
         seeds["identity"],
     )

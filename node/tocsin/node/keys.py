@@ -19,7 +19,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_seed_keypair
 
 from tocsin.charter.document import Charter, ClassKey, NotAMember
 from tocsin.node.config import PASSPHRASE, ConfigError, NodeConfig
@@ -27,6 +26,7 @@ from tocsin.node.rpc.authorize import NotAllowed, Role, verify_leaf
 from tocsin.node.rpc.credentials import TlsIdentity
 from tocsin.oprf.group import BadScalar, Scalar, decode_scalar
 from tocsin.oprf.shares import BadShare, verify_share
+from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import KeyringError, Passphrase, Secret, UnlockKey, open_keyring
 
@@ -61,31 +61,21 @@ class NodeSigner:
     """The `Signer` port over the keyring's seeds."""
 
     def __init__(self, keys: NodeKeys) -> None:
-        self._log = _expand(keys, "log")
-        self._cosigner = _expand(keys, "cosigner")
-        self._node = _expand(keys, "node")
+        self._log = SigningKey(keys.secrets["log"])
+        self._cosigner = SigningKey(keys.secrets["cosigner"])
+        self._node = SigningKey(keys.secrets["node"])
 
     def sign_log(self, message: bytes) -> bytes:
         """Ed25519 by the log key."""
-        return _sign(self._log, message)
+        return self._log.sign(message)
 
     def sign_cosigner(self, message: bytes) -> bytes:
         """Ed25519 by the cosigner key."""
-        return _sign(self._cosigner, message)
+        return self._cosigner.sign(message)
 
     def sign_node(self, message: bytes) -> bytes:
         """Ed25519 by the node key."""
-        return _sign(self._node, message)
-
-
-def _expand(keys: NodeKeys, name: str) -> bytes:
-    private: bytes = crypto_sign_seed_keypair(bytes(keys.secrets[name]))[1]
-    return private
-
-
-def _sign(key: bytes, message: bytes) -> bytes:
-    signed: bytes = crypto_sign(message, key)
-    return signed[:crypto_sign_BYTES]
+        return self._node.sign(message)
 
 
 def read_file(path: Path, key: str) -> bytes:
@@ -173,7 +163,7 @@ def check_keys(config: NodeConfig, keys: NodeKeys, charter: Charter) -> None:
             f"member {config.member} (setting 'member') is not in charter version {charter.version} of "
             f"{charter.federation}"
         ) from None
-    public = {name: crypto_sign_seed_keypair(bytes(keys.secrets[name]))[0] for name in SECRETS[:3]}
+    public = {name: SigningKey(keys.secrets[name]).public_key for name in SECRETS[:3]}
     public["node_hpke"] = hpke.public_key(keys.node_hpke)
     stated = {
         "log": member.log,

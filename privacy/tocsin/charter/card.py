@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from tocsin.charter import signing
 from tocsin.charter.authority import parse_authority
+from tocsin.charter.canonical_json import canonical, check_canonical, read_json
 from tocsin.charter.checks import check_member
 from tocsin.charter.document import Member, read_member
-from tocsin.charter.errors import BadSignature
-from tocsin.charter.reading import canonical, check_canonical, read_json
+from tocsin.charter.errors import BadCharterSignature
 
 DOMAIN = b"tocsin/1 card"
 MAX_CARD_BYTES = 1 << 14
@@ -21,7 +21,7 @@ MAX_CARD_BYTES = 1 << 14
 
 @dataclass(frozen=True)
 class MemberCard:
-    """A member and its own signature (64 bytes), verified. Raises `BadCharter`, of it `BadSignature`."""
+    """A member and its own signature (64 bytes), verified. Raises `BadCharter`, of it `BadCharterSignature`."""
 
     member: Member
     signature: bytes
@@ -29,8 +29,10 @@ class MemberCard:
     def __post_init__(self) -> None:
         check_member(self.member, "$.member")
         parse_authority(self.member.ca, "$.member.ca")
-        if not signing.bears_out(DOMAIN, canonical(self.member.json()), self.signature, self.member.identity):
-            raise BadSignature(
+        if not signing.is_signed_by(
+            self.member.identity, DOMAIN, canonical(self.member.json()), self.signature
+        ):
+            raise BadCharterSignature(
                 "card-signature",
                 "$.signature",
                 "the card's own identity key did not sign it: ask for it again",
@@ -42,7 +44,7 @@ class MemberCard:
 
 
 def sign_card(member: Member, seed: bytes) -> MemberCard:
-    """Return the card of a member; `seed` is its identity key's. Raises `BadCharter` or `BadSeed`."""
+    """Return the card of a member; `seed` is its identity key's. Raises `BadCharter` or `BadKey`."""
     return MemberCard(member, signing.sign(DOMAIN, canonical(member.json()), seed))
 
 

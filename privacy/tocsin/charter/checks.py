@@ -17,8 +17,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from tocsin.charter.canonical_json import MAX_INTEGER
 from tocsin.charter.errors import BadCharter
-from tocsin.charter.reading import MAX_INTEGER
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import MAX_COMMITTEE, MEMBER_ID_BYTES
 

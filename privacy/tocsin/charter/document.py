@@ -9,7 +9,7 @@
 4. At most 1 MiB.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -17,10 +17,11 @@ from types import MappingProxyType
 from typing import Literal
 
 from tocsin.charter import checks
+from tocsin.charter.canonical_json import Field, JsonValue, canonical, check_canonical, read_json, unhex
 from tocsin.charter.errors import BadCharter, NotAMember, UnknownClass, UnknownEpoch
-from tocsin.charter.reading import Field, JsonValue, canonical, check_canonical, read_json, unhex
-from tocsin.oprf import threshold
+from tocsin.oprf import shares, threshold
 from tocsin.oprf.group import BadElement, Element, decode_elements
+from tocsin.oprf.threshold import Context
 
 __all__ = [
     "LOOK_BACK_SECONDS",
@@ -227,6 +228,24 @@ class Charter:
             )
         raise UnknownClass("class", "$.classes", f"this charter has no key for class {key_class}")
 
+    def context(self, key: ClassKey, seat: int, caller: bytes, quorum: Sequence[int]) -> Context:
+        """Return what one partial evaluation is bound to (SPEC.md §4.4): a class key, a seat, the 16-byte caller.
+
+        The evaluator is the member in that seat; `quorum` is S, t distinct seats in ascending order. Raises `BadQuorum`
+        for a seat or a quorum that this committee does not have (M-4.8).
+        """
+        shares.check_quorum(quorum, len(key.committee), key.threshold, seat)
+        return Context(
+            federation=self.federation,
+            key_class=key.key_class,
+            epoch=key.epoch,
+            committee_hash=key.committee_hash,
+            seat=seat,
+            evaluator=key.committee[seat - 1],
+            caller=caller,
+            quorum=tuple(quorum),
+        )
+
     def live_classes(self, key_class: int, now: int) -> tuple[ClassKey, ...]:
         """Return the epochs of a class that are evaluated at `now`, newest first. Raises `UnknownClass`."""
         every = [key for key in self.classes if key.key_class == key_class]
@@ -241,7 +260,7 @@ class Charter:
     def live_periods(self, now: int) -> range:
         """Return every period of the last 60 days under this charter's pepper.
 
-        Periods of a pepper before it belong to an earlier charter: see `periods.live_peppers`.
+        Periods of a pepper before it belong to an earlier charter: see `eras.live_peppers`.
         """
         return range(self.period_at(now - LOOK_BACK_SECONDS), self.period_at(now) + 1)
 

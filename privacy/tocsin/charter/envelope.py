@@ -14,11 +14,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tocsin.charter import signing
+from tocsin.charter.canonical_json import Field, canonical, check_canonical, read_json
 from tocsin.charter.checks import MAX_MEMBERS
 from tocsin.charter.document import MAX_DOCUMENT_BYTES
 from tocsin.charter.errors import BadCharter
-from tocsin.charter.reading import Field, canonical, check_canonical, read_json
 from tocsin.oprf.threshold import MEMBER_ID_BYTES
+from tocsin.primitives.ed25519 import SIGNATURE_BYTES
 
 DOMAIN = b"tocsin/1 charter"
 MAX_ENVELOPE_BYTES = 3 << 19
@@ -40,7 +41,7 @@ class SignedCharter:
             raise BadCharter("count", "$.signatures", f"at most {MAX_SIGNATURES} signatures are allowed")
         ordered = tuple(sorted(self.signatures))
         for at, (member, signature) in enumerate(ordered):
-            if len(member) != MEMBER_ID_BYTES or len(signature) != signing.SIGNATURE_BYTES:
+            if len(member) != MEMBER_ID_BYTES or len(signature) != SIGNATURE_BYTES:
                 raise BadCharter("length", f"$.signatures[{at}]", "a member is 16 bytes and a signature 64")
         per_member = Counter(member for member, _ in ordered)
         if len(set(ordered)) != len(ordered) or any(count > 2 for count in per_member.values()):
@@ -80,7 +81,7 @@ def charter_hash(document: bytes) -> bytes:
 
 
 def sign_document(document: bytes, seed: bytes) -> bytes:
-    """Return a member's 64-byte signature of a document; `seed` is its identity key's. Raises `BadSeed`."""
+    """Return a member's 64-byte signature of a document; `seed` is its identity key's. Raises `BadKey`."""
     return signing.sign(DOMAIN, document, seed)
 
 

@@ -4,9 +4,14 @@ Every message names the place as a JSON path, the rule and how to mend it. Chart
 so a member's id may be named; a key or a sealed byte never is.
 """
 
+from tocsin.primitives.errors import CoreError
 
-class BadCharter(ValueError):
-    """Root of everything this package refuses: `rule` names the rule broken, `path` the JSON path of the place."""
+
+class BadCharter(CoreError):
+    """Root of everything this package refuses: `rule` names the rule broken, `path` the JSON path of the place.
+
+    `culprit()` names a member that signed two documents of one version; nothing else here proves anybody at fault.
+    """
 
     def __init__(self, rule: str, path: str, detail: str) -> None:
         self.rule = rule
@@ -18,7 +23,7 @@ class BadAuthority(BadCharter):
     """A member's CA certificate that cannot stand in a charter."""
 
 
-class BadSignature(BadCharter):
+class BadCharterSignature(BadCharter):
     """A signature that no identity key of the charters concerned bears out."""
 
 
@@ -107,3 +112,7 @@ class TwoCharters(BadCharter):
             f"there are two documents of version {version}, both signed by {names}: keep both as evidence, adopt "
             "neither, and settle with those members which one is withdrawn",
         )
+
+    def culprit(self) -> bytes:
+        """Return the first of the members that signed both."""
+        return self.members[0]

@@ -15,7 +15,7 @@
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tocsin.charter import signing
 from tocsin.charter.authority import check_authorities
@@ -24,7 +24,7 @@ from tocsin.charter.envelope import DOMAIN, SignedCharter, charter_hash
 from tocsin.charter.errors import (
     BadAuthority,
     BadCharter,
-    BadSignature,
+    BadCharterSignature,
     EpochDropped,
     EpochReused,
     Expired,
@@ -50,7 +50,7 @@ __all__ = [
     "CLOCK_SKEW_SECONDS",
     "BadAuthority",
     "BadCharter",
-    "BadSignature",
+    "BadCharterSignature",
     "EpochDropped",
     "EpochReused",
     "Expired",
@@ -72,6 +72,7 @@ __all__ = [
     "check_fresh",
     "conflict",
     "quorum",
+    "signers_of_both",
     "verify_founding",
     "verify_next",
 ]
@@ -88,7 +89,8 @@ def quorum(n: int) -> int:
 def verify_founding(signed: SignedCharter, pin: bytes | None, now: int) -> Charter:
     """Return version 1, signed by all its members; `pin` is its 32-byte hash, None only where it is being made.
 
-    Raises `BadCharter`: `WrongPin`, `Skipped`, `NotEnoughSignatures`, `BadSignature`, `BadAuthority`, `NotYetValid`.
+    Raises `BadCharter`: `WrongPin`, `Skipped`, `NotEnoughSignatures`, `BadCharterSignature`, `BadAuthority` or
+    `NotYetValid`.
     """
     # The pin first: it costs one hash, and nothing of an unpinned document needs to be understood.
     if pin is not None and not hmac.compare_digest(charter_hash(signed.document), pin):
@@ -153,22 +155,34 @@ def check_fresh(charter: Charter, now: int) -> None:
 
 
 def conflict(known: SignedCharter, other: SignedCharter, previous: Charter | None = None) -> None:
-    """Check that two envelopes are not two documents of one version; `known` is one that the caller has verified.
+    """Check that two envelopes are not two documents of one version (M-3.12); `known` is one that the caller verified.
 
     Identity keys are taken from `known`'s document and, for members that it removed, from `previous`, never from
     `other`'s. Raises `TwoCharters` naming the members that signed both, and `BadCharter` for an unreadable one.
     Returns where versions or federations differ, or where nobody is shown to have signed both.
     """
-    if known.document == other.document:
-        return
-    ours, theirs = parse_charter(known.document), parse_charter(other.document)
-    if (ours.federation, ours.version) != (theirs.federation, theirs.version):
-        return
-    keys = [_identities(ours)] + ([_identities(previous)] if previous is not None else [])
-    both = _verified(known, keys) & _verified(other, keys)
-    signers = sorted({member for member, _ in both})
+    trusted = parse_charter(known.document)
+    signers = signers_of_both(known, other, [trusted] if previous is None else [trusted, previous])
     if signers:
-        raise TwoCharters(ours.version, tuple(signers))
+        raise TwoCharters(trusted.version, signers)
+
+
+def signers_of_both(
+    first: SignedCharter, second: SignedCharter, trusted: Sequence[Charter]
+) -> tuple[bytes, ...]:
+    """Return the ids of the members that signed two documents of one version with one identity key of `trusted`.
+
+    Ascending, and none where the two are one document or not of one federation and version. Raises `BadCharter` for an
+    unreadable document.
+    """
+    if first.document == second.document:
+        return ()
+    ours, theirs = parse_charter(first.document), parse_charter(second.document)
+    if (ours.federation, ours.version) != (theirs.federation, theirs.version):
+        return ()
+    keys = [_identities(charter) for charter in trusted]
+    both = _verified(first, keys) & _verified(second, keys)
+    return tuple(sorted({member for member, _ in both}))
 
 
 def _identities(charter: Charter) -> Mapping[bytes, bytes]:
@@ -181,7 +195,7 @@ def _verified(signed: SignedCharter, identities: list[Mapping[bytes, bytes]]) ->
         (member, keys[member])
         for member, signature in signed.signatures
         for keys in identities
-        if member in keys and signing.bears_out(DOMAIN, signed.document, signature, keys[member])
+        if member in keys and signing.is_signed_by(keys[member], DOMAIN, signed.document, signature)
     }
 
 
@@ -190,7 +204,7 @@ def _signers(signed: SignedCharter, *identities: Mapping[bytes, bytes]) -> set[t
     for at, (member, signature) in enumerate(signed.signatures):
         mine = _verified(SignedCharter(signed.document, ((member, signature),)), list(identities))
         if not mine:
-            raise BadSignature(
+            raise BadCharterSignature(
                 "signature",
                 f"$.signatures[{at}]",
                 f"no identity key of {member.hex()} bears this signature out: leave it out, or have it signed again",

@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 
 from tocsin.oprf import group
+from tocsin.oprf.errors import OprfError
 from tocsin.oprf.group import SCALAR_BYTES, BadElement, BadScalar, Element, Random, Scalar
 from tocsin.oprf.rfc9497 import Mode, context_string, length_prefixed
 
@@ -27,11 +28,11 @@ _SCALAR_DST = b"HashToScalar-" + _CONTEXT
 _GENERATOR = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76")
 
 
-class InvalidProof(ValueError):
+class InvalidProof(OprfError):
     """A proof that does not hold for these elements, this key and this transcript ending."""
 
 
-class BadBatch(ValueError):
+class BadBatch(OprfError):
     """A batch that no proof can cover: empty, above 65,536 pairs, or two lists of different lengths."""
 
 

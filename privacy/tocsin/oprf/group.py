@@ -20,6 +20,9 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tocsin.oprf.errors import OprfError
+from tocsin.primitives.secret import SecretBytes
+
 ELEMENT_BYTES = 32
 SCALAR_BYTES = 32
 UNIFORM_BYTES = 64
@@ -50,7 +53,7 @@ class LibsodiumMissing(RuntimeError):
         )
 
 
-class BadElement(ValueError):
+class BadElement(OprfError):
     """An encoding, or a result, that is no usable group element.
 
     `index` is its place in the batch, from 0; `rule` is "length", "non-canonical" or "identity".
@@ -67,11 +70,11 @@ class BadElement(ValueError):
         super().__init__(f"element {index} of the batch is refused ({rule}): {wanted}")
 
 
-class BadScalar(ValueError):
+class BadScalar(OprfError):
     """A scalar of the wrong length, not below the group's order, or zero; the message never shows it."""
 
 
-class BatchMismatch(ValueError):
+class BatchMismatch(OprfError):
     """Two lists that belong together, element by element, differ in length."""
 
     def __init__(self, what: str, first: int, second: int) -> None:
@@ -84,15 +87,10 @@ class Element(bytes):
     __slots__ = ()
 
 
-class Scalar(bytes):
+class Scalar(SecretBytes):
     """A scalar modulo the group's order: 32 canonical little-endian bytes, masked when shown."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Scalar(…)"
-
-    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from tocsin.oprf import group
+from tocsin.oprf.errors import OprfError
 from tocsin.oprf.group import BatchMismatch, Element, Random, Scalar
+from tocsin.primitives.secret import SecretBytes
 
 SUITE = b"ristretto255-SHA512"
 MAX_INPUT_BYTES = 65_535
@@ -27,7 +29,7 @@ class Mode(IntEnum):
     VOPRF = 1
 
 
-class InputTooLong(ValueError):
+class InputTooLong(OprfError):
     """An input of more than 65,535 bytes; `index` is its place in the batch. The input is never shown."""
 
     def __init__(self, index: int, length: int) -> None:
@@ -37,19 +39,14 @@ class InputTooLong(ValueError):
         )
 
 
-class BadKeySeed(ValueError):
+class BadKeySeed(OprfError):
     """A seed that is not 32 bytes, too long key information, or one that yields no key in 256 tries."""
 
 
-class Output(bytes):
+class Output(SecretBytes):
     """The OPRF's output for one input: 64 secret bytes, masked when shown."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Output(…)"
-
-    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -15,17 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.oprf import group
+from tocsin.oprf.errors import OprfError
 from tocsin.oprf.group import GROUP_ORDER, BadElement, Element, Random, Scalar
 
 MAX_SEATS = 255
 """A seat is encoded as one byte."""
 
 
-class BadQuorum(ValueError):
+class BadQuorum(OprfError):
     """Seats that are no quorum: the message says which rule they break."""
 
 
-class BadShare(ValueError):
+class BadShare(OprfError):
     """A share that is not the committed polynomial at its seat; `seat` says whose."""
 
     def __init__(self, seat: int) -> None:

@@ -22,9 +22,11 @@ from dataclasses import dataclass, replace
 
 from tocsin.oprf import dleq, group, shares
 from tocsin.oprf.dleq import InvalidProof, Proof
+from tocsin.oprf.errors import OprfError
 from tocsin.oprf.group import Element, Random, Scalar
 from tocsin.oprf.rfc9497 import MAX_INPUT_BYTES, InputTooLong, length_prefixed
 from tocsin.oprf.shares import BadShare
+from tocsin.primitives.cursor import Cursor
 
 MAX_COMMITTEE = 7
 MEMBER_ID_BYTES = 16
@@ -36,15 +38,15 @@ _CONTEXT_LABEL = b"tocsin/1 evaluate"
 _STATEMENT_LABEL = b"tocsin/1 partial"
 
 
-class BadContext(ValueError):
+class BadContext(OprfError):
     """A context with a field out of range; the message names the field."""
 
 
-class MixedContexts(ValueError):
+class MixedContexts(OprfError):
     """Partials that do not belong together: contexts that differ in more than seat and evaluator."""
 
 
-class InvalidPartial(ValueError):
+class InvalidPartial(OprfError):
     """A partial evaluation that does not verify: `seat` and `evaluator` (16 bytes) name the culprit.
 
     `rule` is "count" (not one evaluated element per blinded one) or "proof".
@@ -58,6 +60,10 @@ class InvalidPartial(ValueError):
             f"the partial evaluation of seat {seat} (evaluator {evaluator.hex()}) is refused ({rule}): "
             "use nothing of it and repeat the batch with a quorum without that seat"
         )
+
+    def culprit(self) -> bytes:
+        """Return the evaluator's id."""
+        return self.evaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,28 @@ class Context:
                 length_prefixed(bytes(self.quorum)),
             )
         )
+
+
+def parse_context(data: bytes) -> Context:
+    """Return the context that exactly these bytes encode. Raises `BadContext` or `BadQuorum`."""
+    cursor = Cursor(data, lambda field, rule: BadContext(f"{field} of a context: {rule}"))
+    cursor.expect("label", _CONTEXT_LABEL)
+    try:
+        federation = cursor.prefixed("federation", 2, MAX_FEDERATION_BYTES).decode("ascii")
+    except UnicodeDecodeError:
+        raise BadContext(f"federation must be 1 to {MAX_FEDERATION_BYTES} ASCII characters") from None
+    context = Context(
+        federation=federation,
+        key_class=cursor.number("class", 2),
+        epoch=cursor.number("epoch", 4),
+        committee_hash=cursor.take("committee hash", COMMITTEE_HASH_BYTES),
+        seat=cursor.number("seat", 1),
+        evaluator=cursor.take("evaluator", MEMBER_ID_BYTES),
+        caller=cursor.take("caller", MEMBER_ID_BYTES),
+        quorum=tuple(cursor.prefixed("quorum", 2, MAX_COMMITTEE)),
+    )
+    cursor.end()
+    return context
 
 
 @dataclass(frozen=True, slots=True)

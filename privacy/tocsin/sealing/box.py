@@ -26,7 +26,8 @@ from nacl.exceptions import CryptoError
 
 from tocsin.oprf.group import Random
 from tocsin.oprf.rfc9497 import length_prefixed
-from tocsin.sealing.period import PeriodSecret, expand
+from tocsin.sealing.errors import SealingError
+from tocsin.sealing.pepper import PeriodSecret, expand
 
 WRITER_BYTES = 16
 HEADER_BYTES = 48
@@ -55,11 +56,11 @@ class Purpose(StrEnum):
     RECORD = "record"
 
 
-class BadSeal(ValueError):
+class BadSeal(SealingError):
     """What is to be sealed, or how, cannot be: the message names the field, never its content."""
 
 
-class BadBox(ValueError):
+class BadBox(SealingError):
     """A body that does not open. Whatever its writer meant, nothing of it may be used."""
 
 

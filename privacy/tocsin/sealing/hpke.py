@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from tocsin.oprf.group import Random
 from tocsin.oprf.rfc9497 import length_prefixed
+from tocsin.primitives.secret import SecretBytes
+from tocsin.sealing.errors import SealingError
 
 KEY_BYTES = 32
 MEMBER_BYTES = 16
@@ -24,23 +26,18 @@ OVERHEAD_BYTES = 48
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
 
-class CannotSeal(ValueError):
+class CannotSeal(SealingError):
     """A public key that cannot be sealed to, or a field of `info` out of range; the message names it."""
 
 
-class CannotOpen(ValueError):
+class CannotOpen(SealingError):
     """Sealed bytes that do not open under this private key and info; nothing secret is in the message."""
 
 
-class PrivateKey(bytes):
+class PrivateKey(SecretBytes):
     """An X25519 private key: 32 secret bytes, masked when shown."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "PrivateKey(…)"
-
-    __str__ = __repr__
 
 
 def generate(random: Random) -> PrivateKey:

@@ -27,6 +27,8 @@ from nacl.pwhash import argon2id
 
 from tocsin.oprf.group import Random
 from tocsin.oprf.rfc9497 import length_prefixed
+from tocsin.primitives.secret import SecretBytes
+from tocsin.sealing.errors import SealingError
 
 UNLOCK_KEY_BYTES = 32
 MAX_KEYRING_BYTES = 1 << 20
@@ -43,7 +45,7 @@ _NONCE_BYTES = 24
 _HASH_BYTES = 32
 
 
-class KeyringError(ValueError):
+class KeyringError(SealingError):
     """A keyring that was not opened or sealed; no secret, name or passphrase is in the message."""
 
 
@@ -55,18 +57,13 @@ class WrongPassphrase(KeyringError):
     """The passphrase or the unlock key is not the one that this keyring was sealed with."""
 
 
-class Secret(bytes):
+class Secret(SecretBytes):
     """One secret of a keyring, masked when shown."""
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return "Secret(…)"
 
-    __str__ = __repr__
-
-
-class UnlockKey(bytes):
+class UnlockKey(SecretBytes):
     """32 random bytes from a file that only its owner may read. Raises `BadKeyring` for another length."""
 
     __slots__ = ()
@@ -76,11 +73,6 @@ class UnlockKey(bytes):
         if len(raw) != UNLOCK_KEY_BYTES:
             raise BadKeyring(f"an unlock key is {UNLOCK_KEY_BYTES} bytes, got {len(raw)}")
         return super().__new__(cls, raw)
-
-    def __repr__(self) -> str:
-        return "UnlockKey(…)"
-
-    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True)

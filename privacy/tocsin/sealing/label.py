@@ -32,6 +32,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeVar
 
+from tocsin.sealing.errors import SealingError
+
 VERSION = 1
 MAX_LABEL_BYTES = 508
 MAX_TYPE_BYTES = 64
@@ -113,7 +115,7 @@ class DisputeReason(IntEnum):
     OTHER = 5
 
 
-class BadLabel(ValueError):
+class BadLabel(SealingError):
     """A label that breaks a rule; `field` and `rule` say which. The label's content is never shown."""
 
     def __init__(self, field: str, rule: str) -> None:

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 
 from tocsin.oprf.group import SCALAR_BYTES, BadScalar, Random, Scalar, decode_scalar, random_scalar
 from tocsin.oprf.shares import combine_shares, split
+from tocsin.primitives.secret import SecretBytes
+from tocsin.sealing.errors import SealingError
 from tocsin.sealing.label import MAX_TYPE_BYTES, VERSION, ContentKind
-from tocsin.sealing.period import expand
+from tocsin.sealing.pepper import expand
 
 REF_BYTES = 16
 MAX_SLOTS = 8
@@ -30,23 +32,18 @@ SLOT_BYTES = REF_BYTES + 1 + SCALAR_BYTES
 _REF_LABEL = b"tocsin/1 ref"
 
 
-class BadBand(ValueError):
+class BadBand(SealingError):
     """The content of a band's box that breaks rule 3; the message says which part, and shows none of it."""
 
 
-class BadRecord(ValueError):
+class BadRecord(SealingError):
     """Shares that give no key of their ref: their writer dealt them wrongly, or they are too few."""
 
 
-class RecordKey(bytes):
+class RecordKey(SecretBytes):
     """A record's key: 32 secret bytes, masked when shown. Only `make_record` and `combine` make one."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "RecordKey(…)"
-
-    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,8 @@ def parse_checkpoint(text: str) -> Checkpoint:
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """Sign a checkpoint as its log; return the note.
 
-    Raises `BadCheckpoint` if the signer is named for another log, `BadSignature` if its private key is not
-    the one its public key names.
+    Raises `BadCheckpoint` if the signer is named for another log, `WrongSigningKey` if its private key does not
+    belong to its public key.
     """
     if signer.verifier.name != checkpoint.origin:
         raise BadCheckpoint("a log signs checkpoints of its own origin only; the signer is another log's")
@@ -119,7 +119,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
 def open_checkpoint(note_bytes: bytes, origin: str, log_public_key: bytes) -> SignedCheckpoint:
     """Read a checkpoint of `origin` and check its log's signature.
 
-    Raises `BadNote`, `UnknownSignature`, `BadSignature` or `BadCheckpoint`.
+    Raises `BadNote`, `UnknownSignature`, `BadNoteSignature` or `BadCheckpoint`.
     """
     note = parse_note(note_bytes)
     verify_note(note, log_verifier(origin, log_public_key))

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tocsin.primitives.ed25519 import SIGNATURE_BYTES
 from tocsin.tlog.checkpoint import log_origin
-from tocsin.tlog.ed25519 import SIGNATURE_BYTES, BadSignature, verify_signature
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.note import (
     MAX_NOTE_BYTES,
     MAX_SIGNATURES,
     BadNote,
+    BadNoteSignature,
     Note,
     Signature,
     SignatureType,
@@ -32,6 +33,7 @@ from tocsin.tlog.note import (
     require_kind,
     sign_checked,
     signatures_of,
+    verify_line,
 )
 
 MAX_TIME = 2**63 - 1
@@ -55,7 +57,7 @@ def add_cosignature(note_bytes: bytes, signer: Signer, now: int) -> bytes:
     """Return the note with the signer's cosignature of time `now` (unix seconds) as its last line.
 
     The caller has verified the checkpoint and its consistency first: that is what a cosignature states.
-    Raises `BadNote`, `BadCosignature`, `BadSignature`.
+    Raises `BadNote`, `BadCosignature`, and `WrongSigningKey` for a private key that is not the public key's.
     """
     require_kind(signer.verifier, SignatureType.COSIGNATURE_V1)
     if not 0 <= now <= MAX_TIME:
@@ -72,7 +74,7 @@ def add_cosignature(note_bytes: bytes, signer: Signer, now: int) -> bytes:
 def verify_cosignature(note_bytes: bytes, name: str, public_key: bytes) -> int:
     """Return the latest time at which the cosigner vouched for the note's checkpoint, in unix seconds.
 
-    Raises `BadNote`, `UnknownSignature`, `BadCosignature`, `BadSignature`.
+    Raises `BadNote`, `UnknownSignature`, `BadCosignature`, `BadNoteSignature`.
     """
     return cosigned_at(parse_note(note_bytes), cosigner_verifier(name, public_key))
 
@@ -118,7 +120,7 @@ def _latest(note: Note, lines: Iterable[Signature], cosigner: Verifier) -> Signa
         if line.by(cosigner) and line not in times:
             try:
                 times[line] = _verify_line(note, line, cosigner)
-            except (BadCosignature, BadSignature):
+            except (BadCosignature, BadNoteSignature):
                 continue  # a relay may have damaged it; the line is dropped, not the note
     return max(times, key=times.__getitem__, default=None)
 
@@ -129,7 +131,7 @@ def _verify_line(note: Note, line: Signature, verifier: Verifier) -> int:
     time = int.from_bytes(line.blob[:8], "big")
     if time > MAX_TIME:
         raise BadCosignature("the time of a cosignature is at most 2^63-1")
-    verify_signature(verifier.public_key, _message(note, time), line.blob[8:])
+    verify_line(verifier, _message(note, time), line.blob[8:])
     return time
 
 

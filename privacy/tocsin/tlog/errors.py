@@ -1,9 +1,11 @@
-"""The one root of everything that this package refuses.
+"""The root of everything that this package refuses."""
 
-Every error is raised about bytes or claims of another party, and none carries those bytes: a message names
-what was checked, where it failed, and by which rule.
-"""
+from tocsin.primitives.errors import CoreError
 
 
-class TlogError(ValueError):
-    """What another party handed over is not what it must be; each module defines its own subclasses."""
+class TlogError(CoreError):
+    """Bytes or claims that are not what they must be; each module defines its own subclasses.
+
+    A message names what was checked, where it failed and by which rule, and carries none of the bytes. `culprit()` is
+    None: whether the log or whoever relayed it is at fault, only the caller knows.
+    """

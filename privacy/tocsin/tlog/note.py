@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import sha256
 
-from tocsin.tlog.ed25519 import PUBLIC_KEY_BYTES, BadKey, BadSignature, Sign, verify_signature
+from tocsin.primitives.ed25519 import PUBLIC_KEY_BYTES, BadKey, BadSignature, Sign, verify_signature
 from tocsin.tlog.errors import TlogError
 
 MAX_NOTE_BYTES = 128 * 1024
@@ -38,6 +38,14 @@ class BadNote(TlogError):
 
 class UnknownSignature(TlogError):
     """The note is well formed, but the key that must have signed it did not."""
+
+
+class BadNoteSignature(TlogError):
+    """A signature line of a known key that does not verify."""
+
+
+class WrongSigningKey(TlogError):
+    """A private key that does not belong to the public key it signs for."""
 
 
 class SignatureType(IntEnum):
@@ -130,7 +138,7 @@ def parse_note(data: bytes) -> Note:
 def sign_note(text: str, signers: Sequence[Signer]) -> Note:
     """Sign `text` with plain Ed25519 keys; raise `BadNote` for a text that no note can carry.
 
-    Raises `BadSignature` if a signer's answer does not verify under its own public key.
+    Raises `WrongSigningKey` if a signer's answer does not verify under its own public key.
     """
     _check_characters(text)
     if not text.endswith("\n"):
@@ -143,11 +151,19 @@ def sign_note(text: str, signers: Sequence[Signer]) -> Note:
 def verify_note(note: Note, verifier: Verifier) -> None:
     """Check that this plain Ed25519 key signed the note's text.
 
-    Raises `UnknownSignature` if no line is of this key, `BadSignature` if any line that is does not verify.
+    Raises `UnknownSignature` if no line is of this key, `BadNoteSignature` if any line that is does not verify (M-6.9).
     """
     require_kind(verifier, SignatureType.ED25519)
     for line in signatures_of(note, verifier):
-        verify_signature(verifier.public_key, note.text.encode(), line.blob)
+        verify_line(verifier, note.text.encode(), line.blob)
+
+
+def verify_line(verifier: Verifier, message: bytes, signature: bytes) -> None:
+    """Check one signature of a known key; raise `BadNoteSignature` naming the key."""
+    try:
+        verify_signature(verifier.public_key, message, signature)
+    except BadSignature:
+        raise BadNoteSignature(f"a signature line of {verifier.name} does not verify under its key") from None
 
 
 def signatures_of(note: Note, verifier: Verifier) -> list[Signature]:
@@ -213,7 +229,7 @@ def sign_checked(signer: Signer, message: bytes) -> bytes:
     try:
         verify_signature(signer.verifier.public_key, message, signature)
     except BadSignature:
-        raise BadSignature(
+        raise WrongSigningKey(
             f"the private key that signs for {signer.verifier.name} does not belong to its public key"
         ) from None
     return signature

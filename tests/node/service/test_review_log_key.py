@@ -10,7 +10,7 @@ from tests.fakes import federation as fakes
 from tests.fakes.deterministic import seeded
 from tests.fakes.federation import Federation, Node, founded, keys_of, member_id, record_of, successor
 from tocsin.node.service.log_keys import open_note
-from tocsin.tlog.ed25519 import SigningKey
+from tocsin.primitives.ed25519 import SigningKey
 
 T = [bytes([number]) * 16 for number in range(5)]
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.federation import Federation, Node, founded, sign_charter, successor
-from tocsin.charter.envelope import SignedCharter, parse_envelope
+from tocsin.charter.envelope import SignedCharter
 from tocsin.charter.rules import TwoCharters, conflict
 from tocsin.node.service import membership
+from tocsin.proofs.two_charters import parse_two_charters
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def evidence(node: Node) -> list[tuple[SignedCharter, SignedCharter]]:
     kept = []
     for _, kind, _, data in node.gateway.read_now(lambda snapshot: snapshot.audit(99)):
         if kind == "two-charters":
-            size = int.from_bytes(data[:4], "big")
-            kept.append((parse_envelope(data[4 : 4 + size]), parse_envelope(data[8 + size :])))
+            proof = parse_two_charters(data)
+            kept.append((proof.first, proof.second))
     return kept
 
 

@@ -10,13 +10,6 @@ from tests.fakes.deterministic import seeded
 from tests.fakes.federation import Federation, context_of, evaluate, founded, member_id
 from tocsin.node.model import MemberId, PartialRequest, SignedPartial
 from tocsin.node.ports import StoreUnavailable
-from tocsin.node.service.bad_partial import (
-    BadEvidence,
-    FalseComplaint,
-    parse_evidence,
-    verify_evidence,
-    verify_signed,
-)
 from tocsin.node.service.errors import (
     CannotStore,
     CharterExpired,
@@ -32,7 +25,9 @@ from tocsin.node.service.errors import (
 from tocsin.oprf import rfc9497, threshold
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import InvalidPartial, PartialEvaluation
-from tocsin.tlog.ed25519 import BadSignature
+from tocsin.primitives.ed25519 import BadSignature
+from tocsin.proofs.bad_partial import SignedEvaluation, verify_evaluator_signature
+from tocsin.proofs.verify import ProofKind, verify_proof
 
 INPUTS = [b"value %d" % number for number in range(5)]
 
@@ -151,14 +146,14 @@ def test_a_lying_evaluator_is_convicted_by_its_signature_and_routed_around(feder
     lie_wire = node.wire
     elements = blinded()
 
-    async def scenario() -> tuple[list[SignedPartial], SignedPartial]:
+    async def scenario() -> list[SignedPartial]:
         first = await node.relaying.evaluate(1, 1, key.committee_hash, elements)
         bad = next(signed for signed in first if signed.evaluator == member_id(2))
         with pytest.raises(InvalidPartial):
             threshold.verify(key.commitments, context_of(federation, node.id, bad), elements, bad.partial)
-        return await node.relaying.evaluate(1, 1, key.committee_hash, elements, [bad]), bad
+        return await node.relaying.evaluate(1, 1, key.committee_hash, elements, [bad])
 
-    good, bad = asyncio.run(scenario())
+    good = asyncio.run(scenario())
     assert good[0].quorum == (1, 3)
     for signed in good:
         threshold.verify(key.commitments, context_of(federation, node.id, signed), elements, signed.partial)
@@ -166,22 +161,9 @@ def test_a_lying_evaluator_is_convicted_by_its_signature_and_routed_around(feder
     evaluate(federation, node, INPUTS, "later")
     assert member_id(2) not in {member for member, _ in lie_wire.asked}
     audit = node.gateway.read_now(lambda snapshot: snapshot.audit(100))
-    evidence = parse_evidence(next(proof for _, kind, _, proof in audit if kind == "bad-partial"))
-    context = context_of(federation, node.id, bad)
-    verify_evidence(evidence, federation.charter.member(member_id(2)).node, key, context)
-    with pytest.raises(BadEvidence):
-        verify_evidence(
-            evidence, federation.charter.member(member_id(2)).node, key, replace(context, epoch=2)
-        )
-    with pytest.raises(FalseComplaint):
-        verify_evidence(evidence, federation.charter.member(member_id(3)).node, key, context)
-    for cut in (0, 10, 60, -1):
-        with pytest.raises(BadEvidence):
-            parse_evidence(node_bytes(audit)[:cut])
-
-
-def node_bytes(audit: list[tuple[int, str, str, bytes]]) -> bytes:
-    return next(proof for _, kind, _, proof in audit if kind == "bad-partial")
+    kept = next(proof for _, kind, _, proof in audit if kind == "bad-partial")
+    found = verify_proof(kept, [federation.charter])
+    assert (found.kind, [member.id for member in found.members]) == (ProofKind.BAD_PARTIAL, [member_id(2)])
 
 
 def test_false_complaints_are_recorded_and_exclude_nobody(federation: Federation) -> None:
@@ -330,7 +312,8 @@ def test_a_signature_covers_the_budget_left_and_the_time(federation: Federation)
     for signed in partials:
         context = context_of(federation, member_id(1), signed)
         key = federation.charter.member(signed.evaluator).node
-        verify_signed(key, context, elements, signed)
-        for changed in (replace(signed, budget_left=7), replace(signed, time=7)):
+        evaluation = SignedEvaluation(signed.partial, signed.budget_left, signed.time, signed.signature)
+        verify_evaluator_signature(key, context, elements, evaluation)
+        for changed in (replace(evaluation, budget_left=7), replace(evaluation, time=7)):
             with pytest.raises(BadSignature):
-                verify_signed(key, context, elements, changed)
+                verify_evaluator_signature(key, context, elements, changed)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.federation import NAME, Federation, founded, member_id, sign_charter, successor
 from tocsin.charter.document import Charter
-from tocsin.charter.envelope import charter_hash, parse_envelope
+from tocsin.charter.envelope import charter_hash
 from tocsin.charter.rules import (
     Expired,
     ForeignFederation,
@@ -27,6 +27,9 @@ from tocsin.node.service.errors import (
     UnknownVersion,
 )
 from tocsin.node.service.membership import Membership
+from tocsin.proofs.two_charters import TwoCharters as TwoCharterProof
+from tocsin.proofs.two_charters import parse_two_charters
+from tocsin.proofs.verify import verify_proof
 from tocsin.tlog.entry import Kind, charter_header
 
 
@@ -114,9 +117,9 @@ def test_two_documents_of_one_version_are_kept_as_evidence(federation: Federatio
         if kind == "two-charters"
     ]
     assert len(kept) == 1
-    size = int.from_bytes(kept[0][:4], "big")
-    assert parse_envelope(kept[0][4 : 4 + size]) == first
-    assert parse_envelope(kept[0][8 + size :]) == second
+    assert parse_two_charters(kept[0]) == TwoCharterProof(first, second)
+    found = verify_proof(kept[0], [federation.charter, node.membership.charter])
+    assert [member.id for member in found.members] == [member_id(2)]
     assert node.membership.charter.tick_seconds == 30
     # The same comes to light by asking a peer that adopted the other one.
     asyncio.run(federation[3].membership.adopt(second.encode()))
@@ -141,9 +144,7 @@ def test_two_documents_of_one_version_are_kept_once_by_a_node_that_starts_with_t
         for _, kind, _, evidence in node.gateway.read_now(lambda snapshot: snapshot.audit(9))
         if kind == "two-charters"
     ]
-    assert kept == [
-        b"".join(len(each).to_bytes(4, "big") + each for each in (first.encode(), second.encode()))
-    ]
+    assert [parse_two_charters(proof) for proof in kept] == [TwoCharterProof(first, second)]
 
 
 def test_an_older_charter_is_a_rollback_unless_it_is_in_the_chain(federation: Federation) -> None:

@@ -119,16 +119,7 @@ class Evaluating:
         key = self._membership.live_class(request.key_class, request.epoch, now)
         check_committee(key, request.committee_hash)
         share = self._share(key, request)
-        context = Context(
-            charter.federation,
-            key.key_class,
-            key.epoch,
-            key.committee_hash,
-            request.seat,
-            self._member,
-            caller,
-            request.quorum,
-        )
+        context = charter.context(key, request.seat, caller, request.quorum)
         charged = await self._charge(caller, key, request, now)
         partial = await asyncio.get_running_loop().run_in_executor(
             self._curve, threshold.evaluate, share, key.commitments, context, request.blinded, self._random

@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from tocsin.charter.chain import verify_step
 from tocsin.charter.document import Charter, ClassKey, Member, NotAMember, UnknownClass, UnknownEpoch
 from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
 from tocsin.charter.rules import (
@@ -27,8 +28,6 @@ from tocsin.charter.rules import (
     TwoCharters,
     check_fresh,
     conflict,
-    verify_founding,
-    verify_next,
 )
 from tocsin.node.model import MemberId
 from tocsin.node.ports import Clock, Snapshot, Transaction
@@ -41,6 +40,8 @@ from tocsin.node.service.errors import (
     UnknownVersion,
 )
 from tocsin.node.service.store_gateway import StoreGateway
+from tocsin.proofs.two_charters import TwoCharters as TwoCharterProof
+from tocsin.proofs.two_charters import encode_two_charters
 from tocsin.tlog.entry import Entry, charter_header
 
 MOST_CHARTERS = 16
@@ -211,9 +212,8 @@ class Membership:
             raise
 
     def _verify(self, signed: SignedCharter, now: int) -> tuple[Charter, SignedCharter]:
-        if self._current is not None:
-            return verify_next(self._current[0], signed, now), signed
-        charter = verify_founding(signed, self._pin, now)
+        current = None if self._current is None else self._current[0]
+        charter = verify_step(current, signed, self._pin, now)
         if charter.federation != self._federation:
             raise ForeignFederation(
                 "federation",
@@ -243,9 +243,11 @@ def _record_both(transaction: Transaction, second: SignedCharter, error: TwoChar
     # What this process has not convicted, an earlier one may have.
     if any(known[1:3] == (kind, detail) for known in transaction.audit(RECENT_RECORDS)):
         return
-    first = transaction.charter(error.version) or b""
-    evidence = b"".join(len(part).to_bytes(4, "big") + part for part in (first, second.encode()))
-    transaction.record(kind, detail, evidence, now)
+    first = transaction.charter(error.version)
+    if first is not None:
+        transaction.record(
+            kind, detail, encode_two_charters(TwoCharterProof(parse_envelope(first), second)), now
+        )
 
 
 def _stored_charters(snapshot: Snapshot) -> list[bytes]:

@@ -24,7 +24,6 @@ import structlog
 from tocsin.charter.document import Charter, ClassKey
 from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial
 from tocsin.node.ports import Clock, PeerError, Peers
-from tocsin.node.service.bad_partial import FalseComplaint, judge_complaint, verify_signed
 from tocsin.node.service.errors import (
     EvaluationsUsedUp,
     QuorumUnavailable,
@@ -36,9 +35,16 @@ from tocsin.node.service.evaluating import Evaluating, check_committee, check_co
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf.group import Element
-from tocsin.oprf.shares import BadQuorum, check_quorum
-from tocsin.oprf.threshold import Context
-from tocsin.tlog.ed25519 import BadSignature
+from tocsin.oprf.shares import BadQuorum
+from tocsin.primitives.ed25519 import BadSignature
+from tocsin.proofs.bad_partial import (
+    BadPartial,
+    SignedEvaluation,
+    encode_bad_partial,
+    judge_bad_partial,
+    verify_evaluator_signature,
+)
+from tocsin.proofs.errors import NotProven
 
 MOST_COMPLAINTS = 6
 DEADLINE_S = 28.0
@@ -265,28 +271,16 @@ class Relaying:
         if len(signed.partial.evaluated) != len(batch.blinded):
             raise PeerError(member, "INVALID_PARTIAL", "it answered with another number of elements")
         try:
-            verify_signed(
+            verify_evaluator_signature(
                 batch.charter.member(member).node,
-                self._context(batch.charter, batch.key, quorum, seat),
+                batch.charter.context(batch.key, seat, self._member, quorum),
                 batch.blinded,
-                signed,
+                _evaluation(signed),
             )
         except BadSignature as error:
             raise PeerError(
                 member, "INVALID_PARTIAL", "its signature does not cover what was asked"
             ) from error
-
-    def _context(self, charter: Charter, key: ClassKey, quorum: tuple[int, ...], seat: int) -> Context:
-        return Context(
-            charter.federation,
-            key.key_class,
-            key.epoch,
-            key.committee_hash,
-            seat,
-            key.committee[seat - 1],
-            self._member,
-            quorum,
-        )
 
     async def _hear(
         self, charter: Charter, key: ClassKey, blinded: Sequence[Element], complaint: SignedPartial
@@ -295,7 +289,7 @@ class Relaying:
         place = f"class={key.key_class} epoch={key.epoch} seat={seat}"
         try:
             evidence = await self._judge(charter, key, blinded, complaint)
-        except FalseComplaint as error:
+        except NotProven as error:
             detail = f"{place} reason={error}"
             await self._gateway.write(
                 lambda transaction: transaction.record("false-complaint", detail, b"", now)
@@ -314,16 +308,19 @@ class Relaying:
         self, charter: Charter, key: ClassKey, blinded: Sequence[Element], complaint: SignedPartial
     ) -> bytes:
         try:
-            check_quorum(complaint.quorum, len(key.committee), key.threshold, complaint.seat)
+            context = charter.context(key, complaint.seat, self._member, complaint.quorum)
         except BadQuorum as error:
-            raise FalseComplaint(str(error)) from error
-        if key.committee[complaint.seat - 1] != complaint.evaluator:
-            raise FalseComplaint("the seat is not that evaluator's")
-        context = self._context(charter, key, complaint.quorum, complaint.seat)
+            raise NotProven(str(error)) from error
+        if context.evaluator != complaint.evaluator:
+            raise NotProven("the seat is not that evaluator's")
         node_key = charter.member(complaint.evaluator).node
-        return await asyncio.get_running_loop().run_in_executor(
-            self._curve, judge_complaint, node_key, key, context, blinded, complaint
-        )
+        proof = BadPartial(context, tuple(blinded), _evaluation(complaint))
+        await asyncio.get_running_loop().run_in_executor(self._curve, judge_bad_partial, proof, node_key, key)
+        return encode_bad_partial(proof)
+
+
+def _evaluation(signed: SignedPartial) -> SignedEvaluation:
+    return SignedEvaluation(signed.partial, signed.budget_left, signed.time, signed.signature)
 
 
 def _reasons(batch: _Batch) -> str:

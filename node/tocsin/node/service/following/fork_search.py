@@ -13,8 +13,9 @@ from tocsin.node.model import LogTip, MemberId
 from tocsin.node.ports import Peers, Snapshot
 from tocsin.node.service.following.batch_verifier import OriginAtFault
 from tocsin.node.service.store_gateway import StoreGateway
+from tocsin.proofs.errors import NotProven
+from tocsin.proofs.fork import ForkProof, fork_of, prefix_fork_of
 from tocsin.tlog.checkpoint import SignedCheckpoint
-from tocsin.tlog.fork import ForkProof, fork_of, prefix_fork_of
 from tocsin.tlog.merkle import (
     BadConsistency,
     Frontier,
@@ -94,7 +95,7 @@ async def _larger(
                 old, first[0].leaf_hash(), await peers.consistency(shower, origin, 1, new)
             )
         return prefix_fork_of(ours, shown, root, proof)
-    except BadConsistency as error:
+    except (BadConsistency, NotProven) as error:
         raise OriginAtFault(
             f"{shower.hex()} shows {new} entries of the log of {origin.hex()}, which do not extend the {old} "
             f"held here, and no proof of it ({error})"

@@ -45,11 +45,11 @@ from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.publishing import REFRESH_TICKS, Publishing
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf.group import Random
+from tocsin.proofs.fork import ForkProof, encode_fork
 from tocsin.tlog.checkpoint import SignedCheckpoint
 from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
 from tocsin.tlog.entry import Kind
 from tocsin.tlog.errors import TlogError
-from tocsin.tlog.fork import ForkProof, encode_fork
 from tocsin.tlog.note import Note, Verifier
 
 ENTRIES_PER_CALL = 1_000

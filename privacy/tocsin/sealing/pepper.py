@@ -11,21 +11,24 @@
 import hashlib
 import hmac
 
+from tocsin.primitives.secret import SecretBytes
+from tocsin.sealing.errors import SealingError
+
 PERIOD_SECONDS = 30 * 86_400
 PEPPER_BYTES = 32
 
 _PEPPER_LABEL = b"tocsin/1 pepper"
 
 
-class BadPepper(ValueError):
+class BadPepper(SealingError):
     """A pepper, or a number of ratchet steps, that cannot be; the message never shows the pepper."""
 
 
-class WrongPepper(ValueError):
+class WrongPepper(SealingError):
     """A pepper that is not the one its charter commits to: another period's, another federation's, or forged."""
 
 
-class Pepper(bytes):
+class Pepper(SecretBytes):
     """The salt of a period: 32 secret bytes, masked when shown. Raises `BadPepper` for another length."""
 
     __slots__ = ()
@@ -36,21 +39,11 @@ class Pepper(bytes):
             raise BadPepper(f"a pepper is {PEPPER_BYTES} bytes, got {len(raw)}")
         return super().__new__(cls, raw)
 
-    def __repr__(self) -> str:
-        return "Pepper(…)"
 
-    __str__ = __repr__
-
-
-class PeriodSecret(bytes):
+class PeriodSecret(SecretBytes):
     """Z of one key in one period: 32 secret bytes, masked when shown. Only `period_secret` makes one."""
 
     __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "PeriodSecret(…)"
-
-    __str__ = __repr__
 
 
 def expand(secret: bytes, info: bytes) -> bytes:

@@ -17,11 +17,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tocsin.tlog.checkpoint import SignedCheckpoint, open_checkpoint
+from tocsin.charter.document import Charter, Member
+from tocsin.primitives.cursor import Cursor
+from tocsin.proofs.errors import BadProofFile, NotProven
+from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, open_checkpoint, parse_checkpoint
 from tocsin.tlog.entry import HEADER_BYTES, Entry, check_reference, parse_entry
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import HASH_BYTES, MAX_SIZE, Hash, verify_inclusion
-from tocsin.tlog.note import MAX_NOTE_BYTES, BadNote, decode_base64
+from tocsin.tlog.note import MAX_NOTE_BYTES, BadNote, decode_base64, parse_note
 
 ENTRY_MAGIC = b"tocsin/1 entry\n"
 PROOF_LINE = "c2sp.org/tlog-proof@v1"
@@ -30,14 +33,6 @@ MAX_PROOF_HASHES = 63
 MAX_PROOF_BYTES = MAX_NOTE_BYTES + 128 * 1024
 
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})", re.ASCII)
-
-
-class BadProofFile(TlogError):
-    """Bytes that are not a tlog-proof (rule 2); the message names the line."""
-
-
-class BadEntryFile(TlogError):
-    """Bytes that are not an entry file (rule 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +45,19 @@ class TlogProof:
     extra: bytes | None = None
 
 
-def encode_entry(entry: Entry) -> bytes:
+def encode_entry_file(entry: Entry) -> bytes:
     """Write an entry file (rule 1)."""
     return ENTRY_MAGIC + entry.header.encode() + entry.body_bytes()
 
 
 def parse_entry_file(data: bytes) -> Entry:
-    """Read an entry file; raise `BadEntryFile`, `BadHeader` or `BadBody`."""
-    if not data.startswith(ENTRY_MAGIC):
-        raise BadEntryFile("an entry file begins with the line 'tocsin/1 entry'")
-    rest = data[len(ENTRY_MAGIC) :]
-    return parse_entry(rest[:HEADER_BYTES], rest[HEADER_BYTES:])
+    """Read an entry file. Raises `BadProofFile`."""
+    cursor = Cursor(data, BadProofFile)
+    cursor.expect("first line", ENTRY_MAGIC)
+    try:
+        return parse_entry(cursor.take("header", HEADER_BYTES), cursor.rest())
+    except TlogError as error:
+        raise BadProofFile("entry", str(error)) from error
 
 
 def encode_tlog_proof(
@@ -84,52 +81,69 @@ def encode_tlog_proof(
 def parse_tlog_proof(data: bytes) -> TlogProof:
     """Read a tlog-proof without trusting it; raise `BadProofFile`."""
     if len(data) > MAX_PROOF_BYTES:
-        raise BadProofFile(f"a tlog-proof is at most {MAX_PROOF_BYTES} bytes, got {len(data)}")
+        raise BadProofFile("size", f"a tlog-proof is at most {MAX_PROOF_BYTES} bytes, got {len(data)}")
     head, blank, note = bytes(data).partition(b"\n\n")
     if not blank or not note:
-        raise BadProofFile("a tlog-proof has an empty line and then a checkpoint")
+        raise BadProofFile("checkpoint", "a tlog-proof has an empty line and then a checkpoint")
     try:
         lines = head.decode("ascii").split("\n")
     except UnicodeDecodeError:
-        raise BadProofFile("a tlog-proof is ASCII up to its empty line") from None
+        raise BadProofFile("head", "must be ASCII up to the empty line") from None
     if lines.pop(0) != PROOF_LINE:
-        raise BadProofFile(f"line 1 of a tlog-proof is {PROOF_LINE}")
+        raise BadProofFile("line 1", f"must be {PROOF_LINE}")
     extra = None
     if lines and lines[0].startswith("extra "):
-        extra = _base64(lines.pop(0).removeprefix("extra "), "the extra line of a tlog-proof")
+        extra = _base64(lines.pop(0).removeprefix("extra "), "extra line")
         if len(extra) > MAX_EXTRA_BYTES:
-            raise BadProofFile(f"the extra data of a tlog-proof is at most {MAX_EXTRA_BYTES} bytes")
+            raise BadProofFile("extra line", f"at most {MAX_EXTRA_BYTES} bytes allowed")
     index = _INDEX.fullmatch(lines.pop(0)) if lines else None
     if index is None or int(index[1]) >= MAX_SIZE:
-        raise BadProofFile("a tlog-proof has a line 'index <decimal>' before its hashes")
+        raise BadProofFile("index", "a line 'index <decimal>' must come before the hashes")
     if len(lines) > MAX_PROOF_HASHES:
-        raise BadProofFile(f"an inclusion proof has at most {MAX_PROOF_HASHES} hashes, got {len(lines)}")
+        raise BadProofFile("hashes", f"at most {MAX_PROOF_HASHES} allowed, got {len(lines)}")
     hashes = tuple(_hash(line, number) for number, line in enumerate(lines))
     return TlogProof(int(index[1]), hashes, note, extra)
 
 
 def verify_entry(entry: Entry, tlog_proof: TlogProof, origin: str, log_key: bytes) -> SignedCheckpoint:
-    """Check that the log of `origin` holds `entry` at the proof's index (rule 3); return the checkpoint.
+    """Check that the log of `origin` holds `entry` at the proof's index (rule 3; M-6.22); return the checkpoint.
 
-    `log_key` is the member's 32-byte log key of a verified charter. Raises `BadNote`, `UnknownSignature`,
-    `BadSignature`, `BadCheckpoint`, `BadInclusion`, or `BadHeader` for a RETRACT of a later entry.
+    `log_key` is the member's 32-byte log key of a verified charter. Raises `NotProven`, also for a RETRACT of a later
+    entry.
     """
-    signed = open_checkpoint(tlog_proof.note, origin, log_key)
-    head = signed.checkpoint
-    verify_inclusion(tlog_proof.index, head.size, entry.leaf_hash(), tlog_proof.hashes, head.root)
-    check_reference(entry.header, tlog_proof.index)
+    try:
+        signed = open_checkpoint(tlog_proof.note, origin, log_key)
+        head = signed.checkpoint
+        verify_inclusion(tlog_proof.index, head.size, entry.leaf_hash(), tlog_proof.hashes, head.root)
+        check_reference(entry.header, tlog_proof.index)
+    except TlogError as error:
+        raise NotProven(str(error)) from error
     return signed
 
 
+def verify_member_published(
+    entry: Entry, tlog_proof: TlogProof, charter: Charter
+) -> tuple[Member, SignedCheckpoint]:
+    """Return the member that published the entry, by a verified charter's log keys (M-6.22). Raises `NotProven`."""
+    try:
+        origin = parse_checkpoint(parse_note(tlog_proof.note).text).origin
+    except TlogError as error:
+        raise NotProven(str(error)) from None
+    for member in charter.members:
+        if log_origin(charter.federation, member.id) == origin:
+            return member, verify_entry(entry, tlog_proof, origin, member.log)
+    raise NotProven("the checkpoint is of a log that no member of the charter has")
+
+
 def _hash(line: str, number: int) -> Hash:
-    step = _base64(line, f"hash {number} of a tlog-proof")
+    step = _base64(line, f"hash {number}")
     if len(step) != HASH_BYTES:
-        raise BadProofFile(f"hash {number} of a tlog-proof is {HASH_BYTES} bytes, got {len(step)}")
+        raise BadProofFile(f"hash {number}", f"must be {HASH_BYTES} bytes, got {len(step)}")
     return Hash(step)
 
 
-def _base64(text: str, what: str) -> bytes:
+def _base64(text: str, field: str) -> bytes:
     try:
-        return decode_base64(text, what)
+        return decode_base64(text, field)
     except BadNote as error:
-        raise BadProofFile(str(error)) from None
+        raise BadProofFile(field, str(error)) from None
