@@ -17,8 +17,9 @@ import measure
 from federation import credentials_to, identity_of, running
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.config import load_config
-from tocsin.node.keys import NodeSigner, load_shares, open_keys
+from tocsin.node.keys import NodeSigner, open_keys
 from tocsin.node.rpc.convert import parse_signed_partial
+from tocsin.node.shares import FileShares
 from tocsin.node.system import SystemClock
 from tocsin.oprf import group, threshold
 from tocsin.oprf.group import Element
@@ -55,7 +56,11 @@ def main() -> None:
         evaluator, caller = federation.homes[:2]
         config = load_config(evaluator.folder / "node")
         keys = open_keys(config)
-        share = load_shares(config, keys, charter, SystemClock().now())[key_class, epoch, seat]
+        shares = FileShares(config, keys)
+        shares.load(charter, SystemClock().now())
+        share = shares.share(key_class, epoch, seat)
+        if share is None:
+            raise RuntimeError("the founding dealt no share of this seat")
         signer = NodeSigner(keys)
         context = Context(
             charter.federation, key_class, epoch, key.committee_hash, seat, evaluator.id, caller.id, quorum

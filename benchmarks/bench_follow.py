@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,27 +24,22 @@ from tocsin.localnet.federation import Nodes
 from tocsin.node.keys import load_identity
 from tocsin.node.model import MemberId
 from tocsin.node.rpc.peers import GrpcPeers
-from tocsin.node.service.following.schedule import Following
-from tocsin.node.service.notifications import ChangeNotifications
-from tocsin.node.system import system_random
 
 NAME = "follow"
 TARGET = 0.6
 
 
-async def catch_up(member: Member, origin: MemberId, curve: ThreadPoolExecutor) -> float:
+async def catch_up(member: Member, origin: MemberId) -> float:
     """Do one round with the origin; return how long it took. Raises if anything of it went wrong."""
-    identity = load_identity(member.config, member.keys, member.membership.charter, now())
+    membership = member.base.membership
+    identity = load_identity(member.config, member.keys, membership.charter, now())
     peers = GrpcPeers(
-        charter=lambda: member.membership.charter,
+        charter=lambda: membership.charter,
         identity=lambda: identity,
-        executor=curve,
-        monotonic=member.clock.monotonic,
+        executor=member.curve,
+        monotonic=member.base.clock.monotonic,
     )
-    following = Following(
-        member.id, member.membership, member.gateway, member.signer, peers, member.publishing, ChangeNotifications(),
-        member.clock, system_random, curve,
-    )  # fmt: skip
+    following = member.with_peers(peers).following
     await peers.checkpoints(origin)  # the connection stands before the clock starts
     began = time.perf_counter()
     await following.round(origin)
@@ -70,7 +64,6 @@ def main() -> None:
         homes = closing.enter_context(founded(2, threshold=1, tick_seconds=3_600))
         origin, follower = homes
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-bench-")))
-        curve = closing.enter_context(ThreadPoolExecutor(2))
         period = charter_of(origin).period_at(now())
         with opened(origin) as member:
             for batch in batches_of(sealed_entries(period, now(), entries), 20_000):
@@ -84,7 +77,7 @@ def main() -> None:
             nonlocal spent
             with opened(follower, f"sqlite:///{folder}/{next(numbers)}.db") as member:
                 used = time.process_time()
-                took = member.run(catch_up(member, MemberId(origin.id), curve))
+                took = member.run(catch_up(member, MemberId(origin.id)))
                 spent += time.process_time() - used
                 with member.store.read() as snapshot:
                     if snapshot.tip(MemberId(origin.id)).size < entries:

@@ -9,23 +9,21 @@ import asyncio
 import gc
 import os
 from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 from tocsin.indicators.registry import KeyClass
 from tocsin.localnet.federation import Home
+from tocsin.node.assembly import Base, Services, Settings, assemble, open_base
 from tocsin.node.config import NodeConfig, load_config
 from tocsin.node.keys import NodeKeys, NodeSigner, open_keys, read_charter
 from tocsin.node.model import MemberId
 from tocsin.node.ops import collector
-from tocsin.node.ports import PeerError, Store
-from tocsin.node.service.group_commit import GroupCommitWriter
-from tocsin.node.service.membership import Membership
-from tocsin.node.service.notifications import ChangeNotifications
-from tocsin.node.service.publishing import Publishing, PublishingSettings
-from tocsin.node.service.store_gateway import StoreGateway
+from tocsin.node.ports import PeerError, Peers, Store
+from tocsin.node.service.publishing import PublishingSettings
+from tocsin.node.shares import FileShares
 from tocsin.node.storage.open import open_store
 from tocsin.node.system import SystemClock, system_random
 from tocsin.tlog.entry import BODY_BYTES, Entry, parse_body, sealed_header, weeks_after
@@ -49,22 +47,28 @@ class Blank:
 
 @dataclass(frozen=True)
 class Member:
-    """The services that store and publish. `run` runs what they do on an event loop of its own."""
+    """A member's services. `run` runs what they do on an event loop of its own."""
 
     config: NodeConfig
     keys: NodeKeys
-    signer: NodeSigner
-    clock: SystemClock
-    store: Store
-    gateway: StoreGateway
-    membership: Membership
-    publishing: Publishing
+    base: Base
+    curve: Executor
     loop: asyncio.AbstractEventLoop
+    services: Services
 
     @property
     def id(self) -> MemberId:
         """The member's id."""
-        return MemberId(self.config.member_id)
+        return self.base.member
+
+    @property
+    def store(self) -> Store:
+        """The member's store."""
+        return self.base.store
+
+    def with_peers(self, peers: Peers) -> Services:
+        """Return services on the same store whose peers are others."""
+        return _assemble(self.config, self.keys, self.base, self.curve, peers)
 
     def run(self, work: Coroutine[object, object, T]) -> T:
         """Run a coroutine to its end."""
@@ -72,9 +76,10 @@ class Member:
 
     def publish(self, batches: Sequence[Sequence[Entry]]) -> None:
         """Submit batches one after the other, each durable before the next, then tick until nothing waits."""
+        publishing = self.services.publishing
         for batch in batches:
-            self.run(self.publishing.submit(os.urandom(16), batch))
-        while self.run(self.publishing.tick()).appended:
+            self.run(publishing.submit(os.urandom(16), batch))
+        while self.run(publishing.tick()).appended:
             with self.store.read() as snapshot:
                 if not snapshot.waiting():
                     return
@@ -86,24 +91,31 @@ def opened(home: Home, url: str | None = None) -> Iterator[Member]:
     config = load_config(home.folder / "node")
     with ExitStack() as closing:
         closing.callback(gc.unfreeze)
-        keys, clock = open_keys(config), SystemClock()
-        store = open_store(url or config.database_url, config.federation, config.member_id)
+        keys, clock, member = open_keys(config), SystemClock(), MemberId(config.member_id)
+        store = open_store(url or config.database_url, config.federation, member)
         closing.callback(store.close)
-        writer = GroupCommitWriter(store, clock)
-        closing.callback(writer.close)
-        gateway = StoreGateway(store, writer, closing.enter_context(ThreadPoolExecutor(4)))
-        member = MemberId(config.member_id)
-        membership = Membership(config.federation, member, bytes.fromhex(config.charter_pin), gateway, clock)
-        membership.load(read_charter(config))
+        readers = closing.enter_context(ThreadPoolExecutor(4))
+        curve = closing.enter_context(ThreadPoolExecutor(2))
+        base = open_base(config.federation, member, bytes.fromhex(config.charter_pin), store, clock, readers)
+        closing.callback(base.close)
+        base.membership.load(read_charter(config))
         loop = asyncio.new_event_loop()
         closing.callback(loop.close)
-        signer = NodeSigner(keys)
-        publishing = Publishing(
-            member, membership, gateway, signer, Blank(), ChangeNotifications(), clock, system_random,
-            PublishingSettings(tick_seconds=60),
-        )  # fmt: skip
+        services = _assemble(config, keys, base, curve, Blank())
         collector.tune()
-        yield Member(config, keys, signer, clock, store, gateway, membership, publishing, loop)
+        yield Member(config, keys, base, curve, loop, services)
+
+
+def _assemble(config: NodeConfig, keys: NodeKeys, base: Base, curve: Executor, peers: Peers) -> Services:
+    return assemble(
+        base,
+        signer=NodeSigner(keys),
+        shares=FileShares(config, keys),
+        peers=peers,
+        random=system_random,
+        curve=curve,
+        settings=Settings(PublishingSettings(tick_seconds=60)),
+    )
 
 
 def sealed_entries(charter_period: int, now: int, count: int) -> list[Entry]:

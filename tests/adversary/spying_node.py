@@ -16,8 +16,8 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from tocsin.node.app import run_node
 from tocsin.node.config import load_config
+from tocsin.node.process import run_node
 from tocsin.node.rpc import servicers
 from tocsin.node.rpc.guard import current_caller
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,20 +18,12 @@ from tests.fakes.deterministic import NOW, FakeClock, seeded
 from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
 from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
 from tocsin.founding.certificates import make_authority
+from tocsin.node.assembly import Base, Services, Settings, assemble, open_base
 from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 from tocsin.node.ports import PeerError, Store
 from tocsin.node.service.errors import ServiceError
-from tocsin.node.service.evaluating import Evaluating
-from tocsin.node.service.following.schedule import Following, FollowingSettings
-from tocsin.node.service.group_commit import GroupCommitWriter
-from tocsin.node.service.log_reader import LogReader
-from tocsin.node.service.looking_up import LookingUp
-from tocsin.node.service.membership import Membership
-from tocsin.node.service.notifications import ChangeNotifications
-from tocsin.node.service.publishing import Publishing, PublishingSettings
-from tocsin.node.service.relaying import Relaying
-from tocsin.node.service.status import StatusReporter
-from tocsin.node.service.store_gateway import StoreGateway
+from tocsin.node.service.following.schedule import FollowingSettings
+from tocsin.node.service.publishing import PublishingSettings
 from tocsin.node.storage.memory import MemoryStore
 from tocsin.oprf import shares, threshold
 from tocsin.oprf.group import Scalar, random_scalar
@@ -122,18 +114,18 @@ class Wire:
         return await _refusing(member, self._node(member).evaluating.budgets(self._me))
 
     async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
-        listed = await _refusing(member, self._node(member).snapshot.checkpoints())
+        listed = await _refusing(member, self._node(member).log_reader.checkpoints())
         notes = {each.writer: each.checkpoint for each in listed}
         return self.shown(member, notes) if self.shown else notes
 
     async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:
-        sent = await _refusing(member, self._node(member).snapshot.entries(writer, start, limit))
+        sent = await _refusing(member, self._node(member).log_reader.entries(writer, start, limit))
         return self.sent(member, sent) if self.sent else sent
 
     async def consistency(
         self, member: MemberId, writer: MemberId, old_size: int, new_size: int
     ) -> list[Hash]:
-        return await _refusing(member, self._node(member).snapshot.consistency(writer, old_size, new_size))
+        return await _refusing(member, self._node(member).log_reader.consistency(writer, old_size, new_size))
 
     async def charters(self, member: MemberId, first_version: int) -> list[bytes]:
         return await _refusing(member, self._node(member).membership.charters(first_version))
@@ -151,24 +143,36 @@ async def _refusing(member: MemberId, call: Awaitable[T]) -> T:
         raise PeerError(member, error.reason, error.message) from None
 
 
+class DealtShares:
+    """The `Shares` port on the shares that the tests' dealer made."""
+
+    def __init__(self, held: Mapping[tuple[int, int, int], Scalar]) -> None:
+        self._held = held
+
+    def share(self, key_class: int, epoch: int, seat: int) -> Scalar | None:
+        return self._held.get((key_class, epoch, seat))
+
+
 @dataclass
 class Node:
-    """One member's node: its store and every service on it."""
+    """One member's node, assembled as the product assembles it."""
 
-    id: MemberId
     keys: Keys
-    store: Store
-    writer: GroupCommitWriter
-    gateway: StoreGateway
     wire: Wire
-    membership: Membership
-    evaluating: Evaluating
-    relaying: Relaying
-    publishing: Publishing
-    following: Following
-    snapshot: LogReader
-    looking_up: LookingUp
-    status: StatusReporter
+    services: Services
+
+    def __post_init__(self) -> None:
+        services, base = self.services, self.services.base
+        self.id, self.store, self.gateway, self.membership = (
+            base.member,
+            base.store,
+            base.gateway,
+            base.membership,
+        )
+        self.evaluating, self.relaying = services.evaluating, services.relaying
+        self.publishing, self.following = services.publishing, services.following
+        self.log_reader, self.looking_up = services.log_reader, services.looking_up
+        self.status = services.status
 
 
 @dataclass
@@ -184,7 +188,7 @@ class Federation:
     nodes: dict[MemberId, Node] = field(default_factory=dict)
     faces: dict[tuple[MemberId, MemberId], Node] = field(default_factory=dict)
     """(asker, member) → another node that answers the asker in the member's name: two histories."""
-    opened: list[GroupCommitWriter] = field(default_factory=list)
+    opened: list[Base] = field(default_factory=list)
 
     def __getitem__(self, number: int) -> Node:
         return self.nodes[member_id(number)]
@@ -203,60 +207,26 @@ class Federation:
         """Start a member's services on a store; they are not put in place of its node."""
         me, keys = member_id(number), keys_of(number)
         store = store if store is not None else MemoryStore(NAME, me)
-        writer = GroupCommitWriter(store, self.clock)
-        self.opened.append(writer)
-        gateway = StoreGateway(store, writer, self.executor)
-        wire, notifications = Wire(self, me), ChangeNotifications()
-        random = seeded(f"node {number} {len(self.opened)}")
-        membership = Membership(NAME, me, charter_hash(self.envelope.document), gateway, self.clock)
+        pin = charter_hash(self.envelope.document)
+        base = open_base(NAME, me, pin, store, self.clock, self.executor)
+        self.opened.append(base)
+        base.membership.load(self.envelope.encode())
+        wire = Wire(self, me)
         held = {
             (key.key_class, key.epoch, seat): self.shares[seat - 1]
             for key in self.charter.classes
             for seat in key.seats_of(me)
         }
-        evaluating = Evaluating(
-            me, membership, gateway, keys, held, self.clock, random, self.executor, free_repeats=free_repeats
+        services = assemble(
+            base,
+            signer=keys,
+            shares=DealtShares(held),
+            peers=wire,
+            random=seeded(f"node {number} {len(self.opened)}"),
+            curve=self.executor,
+            settings=Settings(publishing, following, free_repeats, seat_deadline_s=2.0),
         )
-        relaying = Relaying(
-            me, membership, evaluating, wire, gateway, self.clock, self.executor, seat_deadline_s=2.0
-        )
-        publisher = Publishing(
-            me, membership, gateway, keys, wire, notifications, self.clock, random, publishing
-        )
-        follower = Following(
-            me,
-            membership,
-            gateway,
-            keys,
-            wire,
-            publisher,
-            notifications,
-            self.clock,
-            random,
-            self.executor,
-            following,
-        )
-        looking_up = LookingUp(
-            me, membership, gateway, notifications, self.clock, lambda: publisher.expired_week
-        )
-        status = StatusReporter(me, membership, gateway, publisher, follower)
-        membership.load(self.envelope.encode())
-        return Node(
-            me,
-            keys,
-            store,
-            writer,
-            gateway,
-            wire,
-            membership,
-            evaluating,
-            relaying,
-            publisher,
-            follower,
-            LogReader(gateway),
-            looking_up,
-            status,
-        )
+        return Node(keys, wire, services)
 
     async def tick_all(self) -> None:
         """Let a tick's time pass and every node publish."""
@@ -329,8 +299,8 @@ def founded(
                 federation.nodes[member_id(number)] = federation.open_node(number)
             yield federation
         finally:
-            for writer in federation.opened:
-                writer.close()
+            for base in federation.opened:
+                base.close()
 
 
 def successor(federation: Federation, signers: Sequence[int], **notifications: object) -> SignedCharter:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tocsin.node.app import run_node
 from tocsin.node.config import load_config
 from tocsin.node.model import MemberId
+from tocsin.node.process import run_node
 from tocsin.node.service.publishing import Publishing
 
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tocsin.node.app import run_node
 from tocsin.node.config import load_config
+from tocsin.node.process import run_node
 from tocsin.node.service.relaying import Relaying
 from tocsin.oprf import dleq, group, shares, threshold
 from tocsin.oprf.group import Element, Random, Scalar

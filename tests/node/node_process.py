@@ -73,6 +73,10 @@ class Process:
         self.popen.send_signal(number)
         return self.popen.wait(20)
 
+    def events(self) -> list[str]:
+        """The names of the events in its log so far."""
+        return [json.loads(line)["event"] for line in self.log.read_text().splitlines()]
+
     def peak_kib(self) -> int:
         """The most memory the process ever had."""
         status = Path(f"/proc/{self.popen.pid}/status").read_text()

@@ -17,6 +17,7 @@ from tocsin.founding.members import open_part
 from tocsin.localnet.federation import FEDERATION, Home, found
 from tocsin.node import keys as material
 from tocsin.node.config import ConfigError, NodeConfig, load_config
+from tocsin.node.shares import FileShares
 
 NOW = int(time.time())  # noqa: TID251 - the federation is founded by the system's clock
 DAY = 86_400
@@ -64,8 +65,12 @@ def test_what_member_init_and_charter_install_wrote_is_accepted(config: Path) ->
     charter = charter_of(settings)
     material.check_keys(settings, keys, charter)
     material.load_identity(settings, keys, charter, NOW)
-    shares = material.load_shares(settings, keys, charter, NOW)
-    assert len(shares) == len(charter.classes)
+    shares = FileShares(settings, keys)
+    shares.load(charter, NOW)
+    for key in charter.classes:
+        (seat,) = key.seats_of(settings.member_id)
+        assert shares.share(key.key_class, key.epoch, seat) is not None
+    assert shares.share(99, 1, 1) is None
 
 
 def test_the_environment_stands_above_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,15 +174,24 @@ def test_keys_and_shares_of_another_member_are_refused(config: Path, founded: li
         material.check_keys(settings, material.open_keys(other), charter)
     with pytest.raises(ConfigError, match="not in charter version 1"):
         material.check_keys(settings.model_copy(update={"member": "0" * 32}), keys, charter)
-    shares = config.parent / "shares"
-    first = sorted(shares.glob("*.share"))[0]
+    folder = config.parent / "shares"
+    shares = FileShares(settings, keys)
+    shares.load(charter, NOW)
+    held = [
+        shares.share(key.key_class, key.epoch, *key.seats_of(settings.member_id)) for key in charter.classes
+    ]
+    first = sorted(folder.glob("*.share"))[0]
     (other_share,) = (founded[1].folder / "node" / "shares").glob(first.name.rpartition("-")[0] + "-*.share")
     first.write_bytes(other_share.read_bytes())
     with pytest.raises(ConfigError, match=first.name):
-        material.load_shares(settings, keys, charter, NOW)
+        shares.load(charter, NOW)
     first.unlink()
     with pytest.raises(ConfigError, match=f"{first.name}: no such file"):
-        material.load_shares(settings, keys, charter, NOW)
+        shares.load(charter, NOW)
+    # A set that cannot be read whole replaces nothing.
+    assert held == [
+        shares.share(key.key_class, key.epoch, *key.seats_of(settings.member_id)) for key in charter.classes
+    ]
 
 
 def test_certificates_that_will_not_do_are_refused(config: Path, folder: Path, founded: list[Home]) -> None:

@@ -25,8 +25,8 @@ def run(*, config: Annotated[Path, Parameter(name="--config")]) -> int:
     """
     # The node is an extra of the distribution and slow to import: neither is felt before it is asked for.
     try:
-        from tocsin.node.app import run_node
         from tocsin.node.config import ConfigError, load_config
+        from tocsin.node.process import run_node
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f"tocsin node: {error.name} is not installed; install the node with: pip install 'tocsin[node]'\n"

@@ -19,12 +19,14 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from tocsin.node.errors import NodeError
+
 PREFIX = "TOCSIN_NODE_"
 PASSPHRASE = "passphrase"  # noqa: S105 - the word that asks for one, not one
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 
-class ConfigError(Exception):
+class ConfigError(NodeError):
     """A mistake in how the node is set up; the message is one line for its operator."""
 
 

@@ -4,8 +4,6 @@
 2. The keyring holds the seeds `log`, `cosigner` and `node`, the HPKE key `node_hpke` and the TLS key `tls`. Where the
    charter names public keys they must be these keys' own, so that a node never signs what nobody can verify.
 3. The certificate is this member's node's, by its own authority in the charter, valid now, and matches the TLS key.
-4. A share opens under `node_hpke` for its place and fits the charter's commitments; shares of epochs that the charter
-   does not name are left alone, and a missing share of a live epoch is an error.
 """
 
 from __future__ import annotations
@@ -20,12 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from tocsin.charter.document import Charter, ClassKey, NotAMember
+from tocsin.charter.document import Charter, NotAMember
 from tocsin.node.config import PASSPHRASE, ConfigError, NodeConfig
 from tocsin.node.rpc.authorize import NotAllowed, Role, verify_leaf
 from tocsin.node.rpc.credentials import TlsIdentity
-from tocsin.oprf.group import BadScalar, Scalar, decode_scalar
-from tocsin.oprf.shares import BadShare, verify_share
 from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import KeyringError, Passphrase, Secret, UnlockKey, open_keyring
@@ -33,9 +29,6 @@ from tocsin.sealing.keyring import KeyringError, Passphrase, Secret, UnlockKey, 
 SECRETS = ("log", "cosigner", "node", "node_hpke", "tls")
 PASSPHRASE_FILE = "TOCSIN_PASSPHRASE_FILE"  # noqa: S105 - the variable's name
 _SECRET_FILE_LIMIT = 1 << 20
-
-Shares = Mapping[tuple[int, int, int], Scalar]
-"""Shares of class keys by (class, epoch, seat)."""
 
 
 @dataclass(frozen=True)
@@ -213,31 +206,3 @@ def load_identity(config: NodeConfig, keys: NodeKeys, charter: Charter, now: int
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
     )
-
-
-def load_shares(config: NodeConfig, keys: NodeKeys, charter: Charter, now: int) -> Shares:
-    """Open this member's share of every live class key. Raises `ConfigError`."""
-    folder = config.path(config.shares)
-    shares: dict[tuple[int, int, int], Scalar] = {}
-    for key_class in sorted({key.key_class for key in charter.classes}):
-        for key in charter.live_classes(key_class, now):
-            for seat in key.seats_of(config.member_id):
-                path = folder / f"{key.key_class}-{key.epoch}-{seat}.share"
-                info = hpke.share_info(charter.federation, key.key_class, key.epoch, seat, config.member_id)
-                shares[key.key_class, key.epoch, seat] = _open_share(path, info, keys, key, seat)
-    return shares
-
-
-def _open_share(path: Path, info: bytes, keys: NodeKeys, key: ClassKey, seat: int) -> Scalar:
-    sealed = read_file(path, "shares")
-    try:
-        share = decode_scalar(hpke.open_sealed(keys.node_hpke, info, sealed))
-        verify_share(share, seat, key.commitments)
-    except hpke.CannotOpen as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except (BadScalar, BadShare):
-        raise ConfigError(
-            f"{path}: is not the share that the charter commits to for class {key.key_class}, "
-            f"epoch {key.epoch}, seat {seat}"
-        ) from None
-    return share

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from tocsin.node.errors import AtFault, NodeError
 from tocsin.node.model import (
     Acknowledged,
     Append,
@@ -32,20 +33,25 @@ from tocsin.node.model import (
     SubmissionStatus,
     TagHit,
 )
+from tocsin.oprf.group import Scalar
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Hash
 
 
-class StoreError(Exception):
+class StoreError(NodeError):
     """The root of what a store can answer instead of doing what it was asked."""
 
 
 class StoreUnavailable(StoreError):
     """The database did not answer, or lost the connection; the transaction did not happen."""
 
+    exit_code = 3
+
 
 class StoreFull(StoreError):
     """The disk is full; the transaction did not happen, reads go on."""
+
+    exit_code = 3
 
 
 class StoreInUse(StoreError):
@@ -100,7 +106,17 @@ class Signer(Protocol):
         """Ed25519 by the node key (partial evaluations)."""
 
 
-class PeerError(Exception):
+class Shares(Protocol):
+    """This node's secret shares of class keys.
+
+    A call sees the shares of one moment: an adapter that learns of a new charter or file replaces all of them at once.
+    """
+
+    def share(self, key_class: int, epoch: int, seat: int) -> Scalar | None:
+        """The share of one seat of a class key, None where this node holds none."""
+
+
+class PeerError(AtFault):
     """Another member's node did not do what it was asked.
 
     `reason` is the machine-readable reason it gave (SPEC.md, for example BUDGET_EXHAUSTED or STALE_CHARTER), or
@@ -108,8 +124,7 @@ class PeerError(Exception):
     """
 
     def __init__(self, member: MemberId, reason: str, message: str = "") -> None:
-        super().__init__(f"{member.hex()}: {reason}{': ' + message if message else ''}")
-        self.member = member
+        super().__init__(member, f"{member.hex()}: {reason}{': ' + message if message else ''}")
         self.reason = reason
 
 

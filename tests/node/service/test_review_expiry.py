@@ -26,7 +26,7 @@ def submit(federation: Federation, node: Node, *tags: bytes) -> int:
 
 
 def bodies(node: Node, number: int) -> int:
-    entries = asyncio.run(node.snapshot.entries(member_id(number), 0, 99))
+    entries = asyncio.run(node.log_reader.entries(member_id(number), 0, 99))
     return sum(stored.entry.body is not None for stored in entries)
 
 

@@ -65,7 +65,7 @@ def size_at(node: Node, number: int) -> int:
 def fork_at(node: Node, number: int) -> ForkProof:
     """Return the proof a node keeps against a member, verified with nothing but that member's log key."""
     assert node.gateway.read_now(lambda snapshot: snapshot.tip(member_id(number)).quarantined)
-    forks = dict(asyncio.run(node.snapshot.forks()))
+    forks = dict(asyncio.run(node.log_reader.forks()))
     proof = parse_fork(forks[member_id(number)])
     verify_fork(proof, log_origin(NAME, member_id(number)), keys_of(number).log.public_key)
     return proof
@@ -118,7 +118,7 @@ def test_following_in_many_steps_gives_the_same_tree(federation: Federation) -> 
         for node in (federation[2], federation[3], origin)
     ]
     assert len({tip.frontier for tip in tips}) == 1
-    asyncio.run(federation[2].snapshot.consistency(origin.id, 5, tips[0].size))
+    asyncio.run(federation[2].log_reader.consistency(origin.id, 5, tips[0].size))
 
 
 def test_a_fork_of_one_size_is_caught_by_gossip_in_one_round(federation: Federation) -> None:
@@ -368,12 +368,12 @@ def test_a_peers_false_word_convicts_nobody(federation: Federation) -> None:
     follow(federation[2], 1)
     publish(federation, federation[1], 2, T[2])
     follow(federation[3], 1)
-    honest = federation[3].snapshot.consistency
+    honest = federation[3].log_reader.consistency
 
     async def broken(writer: MemberId, old_size: int, new_size: int) -> list[bytes]:
         return [bytes(32) for _ in await honest(writer, old_size, new_size)]
 
-    federation[3].snapshot.consistency = broken  # type: ignore[method-assign,assignment] # the lie of this test
+    federation[3].log_reader.consistency = broken  # type: ignore[method-assign,assignment] # the lie of this test
     assert "no proof of it" in follow(federation[2], 3)[0]
     assert not federation[2].gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)).quarantined)
     assert follow(federation[2], 1) == [""]

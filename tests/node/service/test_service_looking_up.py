@@ -112,7 +112,7 @@ def test_proofs_lead_to_the_checkpoint_they_come_with(federation: Federation) ->
         verify_inclusion(each.stored.index, head.size, each.stored.leaf_hash(), each.proof, head.root)
     old = node.gateway.read_now(lambda snapshot: snapshot.tip(origin)).size
     assert old == head.size == 12
-    hashes = asyncio.run(node.snapshot.consistency(origin, 12, 12))
+    hashes = asyncio.run(node.log_reader.consistency(origin, 12, 12))
     verify_consistency(12, 12, head.root, head.root, hashes)
 
 
@@ -135,11 +135,11 @@ def test_what_is_not_there_is_named(federation: Federation) -> None:
             asyncio.run(node.looking_up.look_up([(own, tags)]))
     for start in (-1, 3):
         with pytest.raises(OutOfRange):
-            asyncio.run(node.snapshot.entries(own, start, 10))
-    assert asyncio.run(node.snapshot.entries(own, 2, 10)) == []
+            asyncio.run(node.log_reader.entries(own, start, 10))
+    assert asyncio.run(node.log_reader.entries(own, 2, 10)) == []
     for sizes in ((0, 1), (2, 1), (1, 3)):
         with pytest.raises(OutOfRange):
-            asyncio.run(node.snapshot.consistency(own, *sizes))
+            asyncio.run(node.log_reader.consistency(own, *sizes))
 
 
 def test_the_status_tells_every_log(federation: Federation) -> None:

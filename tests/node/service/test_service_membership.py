@@ -56,7 +56,7 @@ def test_a_new_charter_spreads_and_is_logged_by_who_signed_it(federation: Federa
     assert seen == [2]
     logged = charter_header(charter_hash(second.document))
     for number, expected in ((1, True), (2, True), (3, False)):
-        log = asyncio.run(federation[1].snapshot.entries(member_id(number), 0, 9))
+        log = asyncio.run(federation[1].log_reader.entries(member_id(number), 0, 9))
         assert (logged in [stored.entry.header for stored in log]) is expected
         assert {stored.entry.header.kind for stored in log} == {Kind.CHARTER}
     assert asyncio.run(federation[3].membership.charters(2)) == [second.encode()]

@@ -25,10 +25,9 @@ class Health:
     `checks` are named, may block, and raise what is wrong.
     """
 
-    def __init__(self, checks: Mapping[str, Callable[[], object]], period_s: float = PERIOD_S) -> None:
+    def __init__(self, checks: Mapping[str, Callable[[], object]]) -> None:
         self.servicer = aio.HealthServicer()
         self._checks = checks
-        self._period_s = period_s
         self._problem: str | None = "starting"
         self._stopped = False
         self._log = structlog.get_logger()
@@ -46,7 +45,7 @@ class Health:
     async def run(self) -> None:
         """Look again and again until cancelled."""
         while True:
-            await asyncio.sleep(self._period_s)
+            await asyncio.sleep(PERIOD_S)
             problem = await self._look()
             if problem != self._problem and not self._stopped:
                 self._problem = problem

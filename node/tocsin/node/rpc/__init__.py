@@ -1,7 +1,7 @@
 """The node on the wire: TLS, who may call what, wire messages to values and back.
 
 grpc reads these two settings from the environment when it is imported, and only then; so they are set here, before any
-module of this package can import it. `app` imports this package before anything else that uses grpc.
+module of this package can import it. `process` imports this package before anything else that uses grpc.
 
 1. grpc cannot be told a lowest TLS version. Below 1.3 it is offered RSA suites only, which a P-256 leaf cannot use, so
    a 1.2 handshake fails. `authorize` checks the version of every call again, whoever imported grpc first.

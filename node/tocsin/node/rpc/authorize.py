@@ -29,6 +29,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtensionOID
 
 from tocsin.charter.document import NotAMember
+from tocsin.node.errors import NodeError
 from tocsin.node.model import MemberId
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ METHODS: Mapping[str, frozenset[Role]] = {
 }
 
 
-class NotAllowed(Exception):
+class NotAllowed(NodeError):
     """The root of every refusal of a caller; `reason` travels in ErrorInfo, the message says what to mend."""
 
     reason = "NOT_ALLOWED"

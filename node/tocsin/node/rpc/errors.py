@@ -21,6 +21,7 @@ from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped] # the
 )
 from google.rpc.status_pb2 import Status as RichStatus  # type: ignore[import-untyped] # the same
 
+from tocsin.node.errors import NodeError
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreFull, StoreUnavailable
 from tocsin.node.rpc.authorize import NotAllowed
 from tocsin.node.service.errors import ServiceError
@@ -89,7 +90,7 @@ _REASON_OF_CODE: Mapping[grpc.StatusCode, str] = {
 }
 
 
-class WireError(Exception):
+class WireError(NodeError):
     """The root of what the wire side refuses by itself; `field` names the culprit in the request, or is None."""
 
     reason = "INVALID_REQUEST"

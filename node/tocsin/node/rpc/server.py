@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from tocsin.node.errors import NodeError
 from tocsin.node.rpc.credentials import ServerIdentity
 from tocsin.node.rpc.guard import Guard
 from tocsin.v1 import (
@@ -50,8 +51,10 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 MOST_CALLS = 1_024
 
 
-class AddressTaken(Exception):
+class AddressTaken(NodeError):
     """The server cannot listen where it should; the message names the address."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tocsin.node.errors import NodeError
 
-class ServiceError(Exception):
+
+class ServiceError(NodeError):
     """The root: a request that was refused, or that cannot be served now."""
 
     reason: ClassVar[str]

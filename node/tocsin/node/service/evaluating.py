@@ -14,12 +14,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from concurrent.futures import Executor
 
 from tocsin.charter.document import ClassKey
 from tocsin.node.model import BudgetLeft, Charge, Charged, MemberId, PartialRequest, SignedPartial
-from tocsin.node.ports import BudgetExhausted, Clock, Signer, Transaction
+from tocsin.node.ports import BudgetExhausted, Clock, Shares, Signer, Transaction
 from tocsin.node.service.errors import (
     EvaluationsUsedUp,
     InvalidQuorum,
@@ -39,9 +38,6 @@ from tocsin.oprf.threshold import Context, PartialEvaluation
 MOST_ELEMENTS = 4_096
 FREE_REPEATS = 256.0
 REPEATS_PER_SECOND = 8.0
-
-Seat = tuple[int, int, int]
-"""Class, epoch, seat."""
 
 
 def check_count(count: int) -> None:
@@ -63,7 +59,7 @@ def check_committee(key: ClassKey, committee_hash: bytes) -> None:
 
 
 class Evaluating:
-    """This node's own seats. `curve` runs the multiplications; `shares` are its secrets by seat."""
+    """This node's own seats. `curve` runs the multiplications."""
 
     def __init__(
         self,
@@ -71,13 +67,11 @@ class Evaluating:
         membership: Membership,
         gateway: StoreGateway,
         signer: Signer,
-        shares: Mapping[Seat, Scalar],
+        shares: Shares,
         clock: Clock,
         random: Random,
         curve: Executor,
-        *,
-        free_repeats: float = FREE_REPEATS,
-        repeats_per_second: float = REPEATS_PER_SECOND,
+        free_repeats: float,
     ) -> None:
         self._member = member
         self._membership = membership
@@ -87,8 +81,8 @@ class Evaluating:
         self._clock = clock
         self._random = random
         self._curve = curve
-        self._repeats = RateLimit(free_repeats, repeats_per_second, clock)
-        self._wasted = RateLimit(free_repeats, repeats_per_second, clock)
+        self._repeats = RateLimit(free_repeats, REPEATS_PER_SECOND, clock)
+        self._wasted = RateLimit(free_repeats, REPEATS_PER_SECOND, clock)
 
     def check_decoding(self, caller: MemberId) -> None:
         """Refuse to decode for a caller whose batches were refused too often. Raises `RepeatedTooOften`."""
@@ -152,11 +146,11 @@ class Evaluating:
             raise InvalidQuorum(str(error), "quorum") from error
         if key.committee[request.seat - 1] != self._member:
             raise InvalidQuorum(f"seat {request.seat} is not this node's", "seat")
-        share = self._shares.get((key.key_class, key.epoch, request.seat))
+        share = self._shares.share(key.key_class, key.epoch, request.seat)
         if share is None:
             raise NotReady(
                 f"this node has no share for class {key.key_class}, epoch {key.epoch}, seat {request.seat}; "
-                "place the share file that was dealt to it under its shares folder and restart"
+                "put the share file that was dealt to it in its shares folder"
             )
         return share
 

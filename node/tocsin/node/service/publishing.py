@@ -102,7 +102,6 @@ class PublishingSettings:
 
     tick_seconds: float | None = None
     cover_entries: int = 0
-    refresh_ticks: int = REFRESH_TICKS
     most_per_tick: int = MOST_PER_TICK
     most_submissions: int = MOST_SUBMISSIONS
     patience_s: float = PATIENCE_S
@@ -156,10 +155,10 @@ class Publishing:
         """Why the last tick did not happen, None if it did."""
         return self._old_history or self._problem
 
-    @property
-    def old_history(self) -> str | None:
-        """Why this node must not sign until a person has looked (rule 6), None where nothing forbids it."""
-        return self._old_history
+    def check_history(self) -> None:
+        """Raise `OldHistory` if this node must not sign until a person has looked (rule 6)."""
+        if self._old_history is not None:
+            raise OldHistory(self._old_history)
 
     @property
     def expired_week(self) -> int:
@@ -246,8 +245,7 @@ class Publishing:
             done, late = await asyncio.wait(tasks, timeout=self._settings.patience_s)
             for task in late:
                 task.cancel()
-            if self._old_history is not None:
-                raise OldHistory(self._old_history)
+            self.check_history()
             if not any(task.result() for task in done):
                 raise NotReady(
                     "no other member's node could be asked for its copy of this node's log, which must be compared "
@@ -287,8 +285,7 @@ class Publishing:
         Raises `OldHistory`, `ClockBehind`, `CharterExpired`, `NotReady`, `CannotStore` or `DiskFull`; nothing is
         signed then.
         """
-        if self._old_history is not None:
-            raise OldHistory(self._old_history)
+        self.check_history()
         if not self._compared:
             await self.compare_with_peers()
         now = self._clock.now()
@@ -398,9 +395,7 @@ class Publishing:
         if not appends and not is_signed(charter, self._member, tip.checkpoint):
             # A new charter gave this log another key: a quiet log, too, must be found under it.
             transaction.save_checkpoint(self._member, self._sign(charter, tip.frontier, time), time)
-        elif not appends and (
-            expired or time - tip.time >= self._settings.refresh_ticks * self.tick_seconds()
-        ):
+        elif not appends and (expired or time - tip.time >= REFRESH_TICKS * self.tick_seconds()):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             transaction.save_checkpoint(self._member, note, time)
         return Ticked(

@@ -103,9 +103,7 @@ class Relaying:
         gateway: StoreGateway,
         clock: Clock,
         curve: Executor,
-        *,
-        deadline_s: float = DEADLINE_S,
-        seat_deadline_s: float = SEAT_DEADLINE_S,
+        seat_deadline_s: float,
     ) -> None:
         self._member = member
         self._membership = membership
@@ -114,7 +112,6 @@ class Relaying:
         self._gateway = gateway
         self._clock = clock
         self._curve = curve
-        self._deadline_s = deadline_s
         self._seat_deadline_s = seat_deadline_s
         self._health: dict[MemberId, _Health] = {}
         self._culprits: dict[tuple[int, int, bytes], set[int]] = {}
@@ -145,7 +142,7 @@ class Relaying:
         for seat in self._culprits.get((key_class, epoch, committee_hash), ()):
             batch.out[seat] = "BAD_PROOF"
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(DEADLINE_S):
                 while True:
                     quorum = self._pick(batch)
                     partials = await self._ask(batch, quorum)
@@ -153,7 +150,7 @@ class Relaying:
                         return partials
         except TimeoutError:
             raise QuorumUnavailable(
-                f"no quorum answered within {self._deadline_s:g} s: {_reasons(batch)}"
+                f"no quorum answered within {DEADLINE_S:g} s: {_reasons(batch)}"
             ) from None
 
     async def budgets(self) -> Budgets:

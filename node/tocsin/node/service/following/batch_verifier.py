@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from tocsin.charter.document import Charter, UnknownClass, UnknownEpoch
+from tocsin.node.errors import NodeError
 from tocsin.node.model import Append, Kept, LogTip, MemberId, Stored
 from tocsin.tlog.checkpoint import SignedCheckpoint
 from tocsin.tlog.entry import NO_BODY_HASH, Header, Kind, check_reference, weeks_after
@@ -24,7 +25,7 @@ from tocsin.tlog.merkle import Hash
 CLOCK_AHEAD_S = 600
 
 
-class OriginAtFault(Exception):
+class OriginAtFault(NodeError):
     """What a log's origin shows breaks a rule; nothing of it was stored. The message says which and where."""
 
 
