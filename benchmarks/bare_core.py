@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import sqlite
 
-from tocsin.node.model import Stored
 from tocsin.node.storage import tables
+from tocsin.wire.values import Stored
 
 ENTRIES = 1_000
 TABLES = (tables.leaf, tables.body, tables.live_tag)

@@ -22,8 +22,8 @@ from federation import charter_of, founded
 from tocsin.client.system import now
 from tocsin.localnet.federation import Nodes
 from tocsin.node.keys import load_identity
-from tocsin.node.model import MemberId
 from tocsin.node.rpc.peers import GrpcPeers
+from tocsin.wire.values import MemberId
 
 NAME = "follow"
 TARGET = 0.6

@@ -32,7 +32,6 @@ from tocsin.client.vault import Vault, open_vault
 from tocsin.client.watching import join
 from tocsin.indicators.registry import TYPES
 from tocsin.localnet.federation import Home
-from tocsin.node.model import MemberId
 from tocsin.node.storage import tables
 from tocsin.node.storage.sqlite import SqliteBackend
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
@@ -40,6 +39,7 @@ from tocsin.sealing.box import Purpose, SealInfo
 from tocsin.sealing.label import AbuseKind
 from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.merkle import Frontier
+from tocsin.wire.values import MemberId
 
 NAME = "match"
 TYPE = "contact.email"

@@ -23,10 +23,11 @@ from member import batches_of, opened, sealed_entries
 from federation import charter_of, founded
 from tocsin.client.system import now
 from tocsin.localnet.federation import Home
-from tocsin.node.model import Append, MemberId, Stored
+from tocsin.node.model import Append
 from tocsin.node.storage.rows import completed_nodes
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Frontier
+from tocsin.wire.values import MemberId, Stored
 
 NAME = "publish"
 TARGET = 0.7

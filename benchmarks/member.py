@@ -19,7 +19,6 @@ from tocsin.localnet.federation import Home
 from tocsin.node.assembly import Base, Services, Settings, assemble, open_base
 from tocsin.node.config import NodeConfig, load_config
 from tocsin.node.keys import NodeKeys, NodeSigner, open_keys, read_charter
-from tocsin.node.model import MemberId
 from tocsin.node.ops import collector
 from tocsin.node.ports import PeerError, Peers, Store
 from tocsin.node.service.publishing import PublishingSettings
@@ -27,6 +26,7 @@ from tocsin.node.shares import FileShares
 from tocsin.node.storage.open import open_store
 from tocsin.node.system import SystemClock, system_random
 from tocsin.tlog.entry import BODY_BYTES, Entry, parse_body, sealed_header, weeks_after
+from tocsin.wire.values import MemberId
 
 T = TypeVar("T")
 DAY_S = 86_400

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.adversary.scene import Scene
 from tocsin.client import Client
-from tocsin.client.ports import LogEntry, NodeApi, ProvenEntries, ProvenEntry, TagHit
+from tocsin.client.ports import NodeApi
 from tocsin.client.system import now, random_bytes
 from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass
@@ -27,9 +27,10 @@ from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing.box import BODY_BYTES, TAG_BYTES, Purpose, SealInfo, seal, tags
 from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.checkpoint import Checkpoint, log_origin, log_verifier
-from tocsin.tlog.entry import Leaf, parse_body, sealed_header, weeks_after
+from tocsin.tlog.entry import parse_body, sealed_header, weeks_after
 from tocsin.tlog.merkle import Hash, leaf_hash, node_hash
 from tocsin.tlog.note import Note, Signature
+from tocsin.wire.values import Kept, ProvenEntries, ProvenEntry, Stored, TagHit
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Forger:
     output: Output | None
     label: bytes
 
-    def entry(self, tag: bytes) -> LogEntry:
+    def entry(self, tag: bytes) -> Stored:
         """Make an entry of the victim's for a tag that was asked for."""
         info = self.scene.info(self.key_class)
         header = sealed_header(info.key_class, info.epoch, info.period, weeks_after(now(), 86_400))
@@ -51,7 +52,7 @@ class Forger:
         if self.output is not None and self._tag(info) == tag:
             body = self.body(header.encode(), self.victim.id)
         leaf_body = parse_body(body)
-        return LogEntry(Leaf(header, sha256(body).digest()), leaf_body)
+        return Stored(INDEX, Kept(header, leaf_body), sha256(body).digest())
 
     def body(self, header: bytes, writer: bytes) -> bytes:
         """Seal the label under the value's secret, as the victim would."""
@@ -81,17 +82,17 @@ class Forger:
         signature = SigningKey(open_part(self.home.folder, "node")["log"]).sign(text.encode())
         return Note(text, (Signature(origin, expected.key_id, signature),)).encode()
 
-    def own_tree(self, origin_of: Home, entry: LogEntry) -> tuple[tuple[Hash, ...], bytes]:
+    def own_tree(self, origin_of: Home, entry: Stored) -> tuple[tuple[Hash, ...], bytes]:
         """Build a tree of two with the entry at index 1: its proof, and the tree's head as above."""
         other = leaf_hash(random_bytes(80))
-        root = node_hash(other, leaf_hash(entry.leaf.encode()))
+        root = node_hash(other, entry.leaf_hash())
         return (other,), self.own_checkpoint(origin_of, root, 2)
 
 
 Answer = tuple[tuple[Hash, ...], bytes]
 """A proof and a checkpoint."""
 
-Way = Callable[[Forger, NodeApi, LogEntry, int], Answer]
+Way = Callable[[Forger, NodeApi, Stored, int], Answer]
 """Makes them for a forged entry and the index that it is claimed for."""
 
 
@@ -100,29 +101,29 @@ def _true_answer(forger: Forger, node: NodeApi, index: int) -> Answer:
     return answer.entries[0].hashes, answer.checkpoints[forger.victim.id]
 
 
-def without_a_proof(forger: Forger, node: NodeApi, entry: LogEntry, index: int) -> Answer:
+def without_a_proof(forger: Forger, node: NodeApi, entry: Stored, index: int) -> Answer:
     """The true checkpoint, and no proof at all."""
     _, checkpoint = _true_answer(forger, node, index)
     return (), checkpoint
 
 
-def with_another_entry_s_proof(forger: Forger, node: NodeApi, entry: LogEntry, index: int) -> Answer:
+def with_another_entry_s_proof(forger: Forger, node: NodeApi, entry: Stored, index: int) -> Answer:
     """The true checkpoint, and the true proof of what is really at that index."""
     return _true_answer(forger, node, index)
 
 
-def with_a_leaf_that_was_a_node(forger: Forger, node: NodeApi, entry: LogEntry, index: int) -> Answer:
+def with_a_leaf_that_was_a_node(forger: Forger, node: NodeApi, entry: Stored, index: int) -> Answer:
     """The true checkpoint, and the true proof with a step made up so that the forged leaf would have a neighbour."""
     hashes, checkpoint = _true_answer(forger, node, index)
-    return (node_hash(leaf_hash(entry.leaf.encode()), hashes[0]), *hashes[1:]), checkpoint
+    return (node_hash(entry.leaf_hash(), hashes[0]), *hashes[1:]), checkpoint
 
 
-def with_a_tree_of_its_own(forger: Forger, node: NodeApi, entry: LogEntry, index: int) -> Answer:
+def with_a_tree_of_its_own(forger: Forger, node: NodeApi, entry: Stored, index: int) -> Answer:
     """A tree that holds the forged entry, under a checkpoint of the victim's origin that the forger signed."""
     return forger.own_tree(forger.victim, entry)
 
 
-def with_a_checkpoint_of_its_own_log(forger: Forger, node: NodeApi, entry: LogEntry, index: int) -> Answer:
+def with_a_checkpoint_of_its_own_log(forger: Forger, node: NodeApi, entry: Stored, index: int) -> Answer:
     """A tree that holds the forged entry, under a good checkpoint of the forger's own log."""
     return forger.own_tree(forger.home, entry)
 
@@ -159,7 +160,7 @@ class ForgingNode:
         assert list(locations) == [(self._forger.victim.id, INDEX)]
         entry = self._forger.entry(self._invented)
         hashes, checkpoint = self._way(self._forger, self._real, entry, INDEX)
-        proven = ProvenEntry(self._forger.victim.id, INDEX, entry, hashes)
+        proven = ProvenEntry(self._forger.victim.id, entry, hashes)
         return ProvenEntries((proven,), {self._forger.victim.id: checkpoint})
 
 

@@ -28,7 +28,6 @@ from tests.adversary.scene import Row, Scene, Truth, emails, entries_in
 from tocsin.client import Client, matching
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.matching import Taggers
-from tocsin.client.ports import WireEntry
 from tocsin.client.system import now, random_bytes
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
@@ -38,6 +37,7 @@ from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.checkpoint import SignedCheckpoint, parse_checkpoint
 from tocsin.tlog.entry import sealed_header, weeks_after
 from tocsin.tlog.note import parse_note
+from tocsin.wire.values import WireEntry
 
 ASTER, BOREALIS, CINDER, DUNE = 0, 1, 2, 3
 
@@ -159,9 +159,9 @@ def test_a_tag_counted_in_any_log_would_be_a_match(scene: Scene, published: Publ
             for slot, joined in taggers.slots(subject):
                 for hit in client._node.look_up([(borealis.id, joined)]):
                     for index in hit.indices:
-                        entry = client._node.proven_entries([(borealis.id, index)]).entries[0].entry
+                        entry = client._node.proven_entries([(borealis.id, index)]).entries[0].stored.entry
                         assert entry.body is not None
-                        body, header = entry.body.encode(), entry.leaf.header.encode()
+                        body, header = entry.body.encode(), entry.header.encode()
                         row = Row(aster.id, index, header, body)
                         forged += _opens(scene, row, slot.secret, slot.info)
     assert forged >= 2 * len(published.values)  # the copied entry and the one sealed in Aster's name

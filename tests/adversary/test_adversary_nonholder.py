@@ -27,7 +27,6 @@ from tests.adversary.population import TRAINING, Population, report
 from tests.adversary.scene import EPOCH, Row, Scene, Truth, emails, entries_in
 from tocsin.charter.document import ClassKey
 from tocsin.client.charters import Standing
-from tocsin.client.ports import WireEntry
 from tocsin.client.reporting import seal_label
 from tocsin.client.system import now, random_bytes
 from tocsin.founding.members import open_part
@@ -41,6 +40,7 @@ from tocsin.sealing.label import (
 )
 from tocsin.sealing.pepper import Pepper, period_secret
 from tocsin.tlog.entry import parse_header
+from tocsin.wire.values import WireEntry
 
 ASTER, BOREALIS, DUNE = 0, 1, 3
 

@@ -42,7 +42,7 @@ from tests.adversary.searching import disk, needles, search, traffic
 from tests.adversary.wire import NodeLine
 from tocsin.client import evaluating, matching
 from tocsin.client.errors import BadPartial, Misbehaved, NodeMisbehaved
-from tocsin.client.ports import NodeApi, SignedPartial, TagHit
+from tocsin.client.ports import NodeApi
 from tocsin.client.system import random_bytes
 from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Observable
@@ -55,6 +55,7 @@ from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing.label import encode_label
 from tocsin.sealing.pepper import period_secret
 from tocsin.v1 import lookup_pb2
+from tocsin.wire.values import SignedPartial, TagHit
 
 ASTER, BOREALIS, CINDER = 0, 1, 2
 NUMBER = int(KeyClass.CONTACT)

@@ -14,13 +14,13 @@ from grpc_status import rpc_status
 
 import tocsin.client.transport  # noqa: F401 - chooses the cipher suites before grpc starts
 from tocsin.charter.document import Charter
-from tocsin.client.ports import SignedPartial
 from tocsin.founding.members import open_part
 from tocsin.localnet.federation import Home
 from tocsin.oprf.dleq import Proof
 from tocsin.oprf.group import Element, decode_elements
 from tocsin.oprf.threshold import PartialEvaluation
 from tocsin.v1 import entry_pb2, evaluation_pb2, evaluation_pb2_grpc, log_pb2, log_pb2_grpc
+from tocsin.wire.values import SignedPartial
 
 
 class Refused(Exception):

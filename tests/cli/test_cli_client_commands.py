@@ -15,8 +15,8 @@ from tocsin.cli.main import run
 from tocsin.client import Client, ReportDraft
 from tocsin.client.config import ClientConfig
 from tocsin.client.errors import Unavailable
-from tocsin.client.ports import ProvenEntries
 from tocsin.sealing.label import AbuseKind
+from tocsin.wire.values import ProvenEntries
 
 MAIL = ("contact.email", "mallory@example.com")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_cli_client_commands import Session, terminal
-from tocsin.client.ports import KeptFork
 from tocsin.proofs.fork import encode_fork, fork_of
 from tocsin.tlog.checkpoint import log_origin, open_checkpoint
 from tocsin.tlog.merkle import Hash
+from tocsin.wire.values import KeptFork
 
 __all__ = ["terminal"]
 

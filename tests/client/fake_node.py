@@ -18,23 +18,6 @@ from tocsin.client import Client
 from tocsin.client.charters import CharterKeeper
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import BudgetExhausted, RefusedByNode, StaleCharter, Unavailable
-from tocsin.client.ports import (
-    Acknowledged,
-    BudgetLeft,
-    Budgets,
-    KeptFork,
-    LogCheckpoint,
-    LogEntry,
-    LogStatus,
-    NewTags,
-    NodeStatus,
-    ProvenEntries,
-    ProvenEntry,
-    SignedPartial,
-    Submission,
-    TagHit,
-    WireEntry,
-)
 from tocsin.client.system import now, random_bytes
 from tocsin.client.vault import open_vault
 from tocsin.founding.members import open_part
@@ -49,6 +32,24 @@ from tocsin.tlog.cosignature import add_cosignature, cosigner_name, cosigner_ver
 from tocsin.tlog.entry import Entry, Kind, Leaf, in_tick_order, parse_entry, retract_header
 from tocsin.tlog.merkle import Frontier, Hash, inclusion_proof, plan_inclusion
 from tocsin.tlog.note import Signer
+from tocsin.wire.values import (
+    Acknowledged,
+    BudgetLeft,
+    Budgets,
+    Kept,
+    KeptFork,
+    LogCheckpoint,
+    LogStatus,
+    NewTags,
+    NodeStatus,
+    ProvenEntries,
+    ProvenEntry,
+    SignedPartial,
+    Stored,
+    SubmissionStatus,
+    TagHit,
+    WireEntry,
+)
 
 
 @dataclass
@@ -60,6 +61,11 @@ class Log:
     frontier: Frontier = field(default_factory=Frontier)
     nodes: dict[tuple[int, int], Hash] = field(default_factory=dict)
     note: bytes = b""
+
+    def stored(self, index: int) -> Stored:
+        """The entry at an index, without its body once that was erased."""
+        leaf, entry = self.leaves[index], self.entries[index]
+        return Stored(index, entry or Kept(leaf.header, None), leaf.body_hash)
 
     def live(self, tag: bytes) -> list[int]:
         """Indices of live entries under a tag."""
@@ -269,9 +275,9 @@ class FakeNode:
         if entries:
             self.world.publish(self.member, entries)
 
-    def submission(self, idempotency_key: bytes) -> Submission | None:
+    def submission(self, idempotency_key: bytes) -> SubmissionStatus | None:
         self._up()
-        return Submission(True, ()) if idempotency_key in self.seen else None
+        return SubmissionStatus(True, ()) if idempotency_key in self.seen else None
 
     def look_up(self, groups: Sequence[tuple[bytes, bytes]]) -> list[TagHit]:
         self._up()
@@ -297,11 +303,9 @@ class FakeNode:
         log = self.world.logs[writer]
         plan = plan_inclusion(index, log.frontier.size)
         hashes = inclusion_proof(index, log.frontier.size, {node: log.nodes[node] for node in plan})
-        entry = log.entries[index]
         return ProvenEntry(
             writer,
-            index,
-            LogEntry(log.leaves[index], entry.body if entry is not None else None),
+            log.stored(index),
             tuple(hashes),
         )
 
@@ -353,15 +357,10 @@ class FakeNode:
         self._up()
         return self.world.forks
 
-    def entries(self, writer: bytes, start: int, limit: int) -> list[LogEntry]:
+    def entries(self, writer: bytes, start: int, limit: int) -> list[Stored]:
         self._up()
         log = self.world.logs[writer]
-        return [
-            LogEntry(leaf, entry.body if entry is not None else None)
-            for leaf, entry in zip(
-                log.leaves[start : start + limit], log.entries[start : start + limit], strict=True
-            )
-        ]
+        return [log.stored(index) for index in range(start, min(start + limit, len(log.entries)))]
 
     def close(self) -> None:
         self.closed = True

@@ -11,7 +11,6 @@ from tests.client.fake_node import FakeFederation, FakeNode
 from tocsin.charter.document import ClassKey
 from tocsin.client import ReportDraft, system
 from tocsin.client.errors import BadPartial, NodeMisbehaved, StaleCharter
-from tocsin.client.ports import NewTags, ProvenEntries, ProvenEntry, SignedPartial, TagHit
 from tocsin.oprf import dleq, group, shares, threshold
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import PartialEvaluation
@@ -20,6 +19,7 @@ from tocsin.sealing.label import AbuseKind, Dispute, DisputeReason, encode_label
 from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.entry import Entry, SealedBody, parse_body, sealed_header
 from tocsin.tlog.merkle import Hash
+from tocsin.wire.values import Kept, NewTags, ProvenEntries, ProvenEntry, SignedPartial, TagHit
 
 MAIL = ("contact.email", "mallory@example.com")
 MAILS = [MAIL, ("contact.email", "oscar@example.com")]
@@ -304,14 +304,16 @@ def forged_hash(world: FakeFederation, answer: ProvenEntries) -> ProvenEntries:
 
 
 def moved_index(world: FakeFederation, answer: ProvenEntries) -> ProvenEntries:
-    return replace(answer, entries=(replace(answer.entries[0], index=answer.entries[0].index ^ 1),))
+    proven = answer.entries[0]
+    moved = replace(proven.stored, index=proven.stored.index ^ 1)
+    return replace(answer, entries=(replace(proven, stored=moved),))
 
 
 def own_log_key(world: FakeFederation, answer: ProvenEntries) -> ProvenEntries:
     """The checkpoint of an invented tree, signed by the node with its own log key under the writer's origin."""
     writer = answer.entries[0].writer
     world.keys[writer]["log"] = world.keys[world.homes[0].id]["log"]
-    leaf = answer.entries[0].entry.leaf.hash()
+    leaf = answer.entries[0].stored.leaf_hash()
     return ProvenEntries(
         (replace(answer.entries[0], hashes=()),), {writer: world.sign(writer, 1, Hash(leaf))}
     )
@@ -351,7 +353,8 @@ def test_an_erased_body_is_nobodys_fault(world: FakeFederation) -> None:
     class Racing(FakeNode):
         def prove(self, writer: bytes, index: int) -> ProvenEntry:
             found = super().prove(writer, index)
-            return replace(found, entry=replace(found.entry, body=None))
+            bare = Kept(found.stored.entry.header, None)
+            return replace(found, stored=replace(found.stored, entry=bare))
 
     with world.client(0, Racing(world, world.homes[0].id)) as client:
         result = client.query([MAIL])

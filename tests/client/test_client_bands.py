@@ -19,7 +19,6 @@ from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import Unavailable
 from tocsin.client.matching import Taggers
 from tocsin.client.model import Match, Problem, QueryResult
-from tocsin.client.ports import TagHit
 from tocsin.client.reporting import seal_content
 from tocsin.client.vault import open_vault
 from tocsin.indicators.ptf2 import bands as ptf2
@@ -31,6 +30,7 @@ from tocsin.sealing.box import Purpose
 from tocsin.sealing.label import AbuseKind, Report, encode_record
 from tocsin.sealing.record import BandSlot, Record, make_record
 from tocsin.tlog.entry import parse_entry
+from tocsin.wire.values import TagHit
 
 ALL = BANDS + 2
 """The entries of one template: its report, its record, its bands."""

@@ -8,8 +8,8 @@ from tests.client.fake_node import FakeFederation, FakeNode
 from tests.client.test_client_flow import IBAN, MAIL, report
 from tocsin.client import ReportDraft, system
 from tocsin.client.errors import RefusedByNode, SubmissionLost, Unavailable
-from tocsin.client.ports import Acknowledged
 from tocsin.sealing.label import AbuseKind, Report
+from tocsin.wire.values import Acknowledged
 
 
 @pytest.fixture

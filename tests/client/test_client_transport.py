@@ -12,9 +12,9 @@ from tocsin.cli.main import run
 from tocsin.client import Client, ReportDraft, system
 from tocsin.client.config import load_config
 from tocsin.client.errors import RefusedByNode, Unavailable
-from tocsin.client.ports import WireEntry
 from tocsin.oprf.group import Element
 from tocsin.sealing.label import AbuseKind
+from tocsin.wire.values import WireEntry
 
 IBAN = ("payment.iban", "GB82 WEST 1234 5698 7654 32")
 

@@ -7,8 +7,8 @@ import pytest
 from tests.client.fake_node import FakeFederation
 from tocsin.client import ReportDraft, system
 from tocsin.client.errors import BudgetExhausted, RefusedByNode, SubmissionLost, Unavailable
-from tocsin.client.ports import Acknowledged
 from tocsin.sealing.label import AbuseKind
+from tocsin.wire.values import Acknowledged
 
 MAIL = ("contact.email", "mallory@example.com")
 OTHER = ("contact.email", "other@example.com")

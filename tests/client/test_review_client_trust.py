@@ -24,9 +24,9 @@ from tocsin.client.errors import (
     UntrustedCharter,
 )
 from tocsin.client.evidence import export_evidence, verify_evidence
-from tocsin.client.ports import LogCheckpoint, SignedPartial
 from tocsin.oprf.group import Element
 from tocsin.sealing.label import AbuseKind, Evidence
+from tocsin.wire.values import LogCheckpoint, SignedPartial
 
 MAIL = ("contact.email", "mallory@example.com")
 

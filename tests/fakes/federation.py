@@ -19,7 +19,6 @@ from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
 from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
 from tocsin.founding.certificates import make_authority
 from tocsin.node.assembly import Base, Services, Settings, assemble, open_base
-from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 from tocsin.node.ports import PeerError, Store
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.following.schedule import FollowingSettings
@@ -33,6 +32,7 @@ from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing.pepper import Pepper, pepper_commitment
 from tocsin.tlog.entry import Entry, parse_body, sealed_header, weeks_after
 from tocsin.tlog.merkle import Hash
+from tocsin.wire.values import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class Wire:
 
     async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
         listed = await _refusing(member, self._node(member).log_reader.checkpoints())
-        notes = {each.writer: each.checkpoint for each in listed}
+        notes = {head.writer: head.note for head in listed}
         return self.shown(member, notes) if self.shown else notes
 
     async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from tocsin.node.config import load_config
-from tocsin.node.model import MemberId
 from tocsin.node.process import run_node
 from tocsin.node.service.publishing import Publishing
+from tocsin.wire.values import MemberId
 
 
 async def _compare_with_nobody(self: Publishing) -> None:

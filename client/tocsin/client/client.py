@@ -40,7 +40,7 @@ from tocsin.client.model import (
     Value,
 )
 from tocsin.client.obtaining import Obtainer, Spending, Values, add_value
-from tocsin.client.ports import Budgets, NodeApi, Submission
+from tocsin.client.ports import NodeApi
 from tocsin.client.recording import Recorder
 from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
 from tocsin.client.turn import Turn
@@ -48,6 +48,7 @@ from tocsin.client.vault import Vault, open_vault
 from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import Mode, Observable, Refused, observable
 from tocsin.sealing.label import Report
+from tocsin.wire.values import Budgets, SubmissionStatus
 
 # How many values are worked on at a time: bounds memory, and keeps several evaluation batches in flight.
 CHUNK = 16_000
@@ -360,7 +361,7 @@ class Client:
         counts = self._reporter.flush(system.now()).counts
         return Receipt(sum(counts.values()), (), tuple(counts))
 
-    def submission(self, key: bytes) -> Submission | None:
+    def submission(self, key: bytes) -> SubmissionStatus | None:
         """Say whether a request of a receipt is in a checkpoint, and where; None for an unknown key."""
         return self._node.submission(key)
 

@@ -21,16 +21,15 @@ from dataclasses import dataclass
 from tocsin.charter.document import ClassKey
 from tocsin.client.charters import Standing
 from tocsin.client.errors import BadPartial, BudgetExhausted, NodeMisbehaved, RefusedByNode, Unavailable
-from tocsin.client.ports import NodeApi, SignedPartial
+from tocsin.client.ports import NodeApi
 from tocsin.indicators.registry import Observable
 from tocsin.oprf import rfc9497, threshold
 from tocsin.oprf.group import BadElement, Element, Random
 from tocsin.oprf.rfc9497 import Output
 from tocsin.oprf.threshold import InvalidPartial, MixedContexts
 from tocsin.primitives.ed25519 import BadKey, BadSignature, verify_signature
-
-# What the wire lets a client attach to one request.
-_MAX_COMPLAINTS = 6
+from tocsin.wire.limits import MAX_COMPLAINTS
+from tocsin.wire.values import SignedPartial
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,7 +110,7 @@ class Evaluator:
             for each in bad:
                 culprits[each.evaluator] = standing.charter.member(each.evaluator).name
             complaints += bad
-            if again or len(complaints) > _MAX_COMPLAINTS:
+            if again or len(complaints) > MAX_COMPLAINTS:
                 raise BadPartial(culprits)
 
     def _verify(

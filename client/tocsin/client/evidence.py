@@ -61,10 +61,13 @@ def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> P
     """Fetch and verify one entry of a member's log. Raises `NodeMisbehaved`, and `BadConfig` where its body is gone."""
     member = charter.member(writer)
     answer = node.proven_entries([(writer, index)])
-    if len(answer.entries) != 1 or (answer.entries[0].writer, answer.entries[0].index) != (writer, index):
+    if len(answer.entries) != 1 or (
+        answer.entries[0].writer,
+        answer.entries[0].stored.index,
+    ) != (writer, index):
         raise NodeMisbehaved("it answered with other entries than were asked for")
     proven = answer.entries[0]
-    header, body = proven.entry.leaf.header, proven.entry.body
+    header, body = proven.stored.entry.header, proven.stored.entry.body
     try:
         entry = Entry(header, body)
     except TlogError:

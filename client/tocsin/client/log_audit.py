@@ -19,8 +19,8 @@ from tocsin.tlog.checkpoint import log_origin, open_checkpoint
 from tocsin.tlog.entry import Kind, check_reference
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import Frontier
-
-_PAGE = 1_000
+from tocsin.wire.limits import MAX_ENTRIES
+from tocsin.wire.values import LogCheckpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def audit_log(
 ) -> LogReport:
     """Read and verify one member's log. Raises `PeerMisbehaved`, `NodeMisbehaved`, `Unavailable`."""
     who = charter.member(member)
-    held = {each.writer: each for each in node.checkpoints()}.get(member)
+    checkpoints: dict[bytes, LogCheckpoint] = {held.writer: held for held in node.checkpoints()}
+    held = checkpoints.get(member)
     if held is None and member not in vault.heads():
         raise Unavailable(f"the own node could not read {who.name}'s log yet: see `tocsin status`")
     if held is None:
@@ -63,20 +64,20 @@ def audit_log(
     counts = dict.fromkeys(Kind, 0)
     bodies = 0
     while frontier.size < size:
-        limit = min(_PAGE, size - frontier.size)
+        limit = min(MAX_ENTRIES, size - frontier.size)
         if frontier.size < old_size:
             limit = min(limit, old_size - frontier.size)
         page = node.entries(member, frontier.size, limit)[:limit]
         if not page:
             raise NodeMisbehaved(f"{who.name}'s log ends at {frontier.size}, its checkpoint says {size}")
         for offset, each in enumerate(page):
-            counts[each.leaf.header.kind] += 1
-            bodies += each.body is not None
+            counts[each.entry.header.kind] += 1
+            bodies += each.entry.body is not None
             try:
-                check_reference(each.leaf.header, frontier.size + offset)
+                check_reference(each.entry.header, frontier.size + offset)
             except TlogError as error:
                 raise PeerMisbehaved(member, who.name, str(error)) from None
-        frontier, _ = frontier.append([each.leaf.hash() for each in page])
+        frontier, _ = frontier.append([each.leaf_hash() for each in page])
         if frontier.size == old_size and frontier.root() != old_root:
             raise NodeMisbehaved(
                 f"the first {old_size} entries of {who.name}'s log are not those verified before"

@@ -23,7 +23,7 @@ from tocsin.charter.document import Charter, Member
 from tocsin.client.charters import Standing
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.model import Match, Problem, ProofFiles
-from tocsin.client.ports import NodeApi, ProvenEntry
+from tocsin.client.ports import NodeApi
 from tocsin.indicators.ptf2 import bands as ptf2
 from tocsin.indicators.registry import TYPES, KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
@@ -37,11 +37,10 @@ from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifie
 from tocsin.tlog.entry import Entry, Kind
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import verify_inclusion
+from tocsin.wire.limits import MAX_LOCATIONS, MAX_TAGS
+from tocsin.wire.values import ProvenEntry
 
 PURPOSES = (Purpose.REPORT, Purpose.DISPUTE)
-MAX_TAGS = 50_000
-MAX_LOCATIONS = 256
-MAX_INDEX = 2**63 - 1
 
 _Content = TypeVar("_Content")
 
@@ -225,7 +224,7 @@ def _open_each(
             raise NodeMisbehaved(f"it answered {len(answer.entries)} entries, {len(part)} were asked for")
         heads: dict[bytes, SignedCheckpoint] = {}
         for candidate, proven in zip(part, answer.entries, strict=True):
-            if (proven.writer, proven.index) != (candidate.writer, candidate.index):
+            if (proven.writer, proven.stored.index) != (candidate.writer, candidate.index):
                 raise NodeMisbehaved("it answered with other entries than were asked for")
             member = standing.charter.member(candidate.writer)
             if member.id not in heads:
@@ -296,21 +295,25 @@ def _open(
     now: int,
     read: Callable[[Slot, bytes], _Content],
 ) -> Opened[_Content] | Problem | None:
-    leaf, body = proven.entry.leaf, proven.entry.body
+    header, body = proven.stored.entry.header, proven.stored.entry.body
     slot = candidate.slot
     try:
         verify_inclusion(
-            candidate.index, head.checkpoint.size, leaf.hash(), proven.hashes, head.checkpoint.root
+            candidate.index,
+            head.checkpoint.size,
+            proven.stored.leaf_hash(),
+            proven.hashes,
+            head.checkpoint.root,
         )
     except TlogError as error:
         raise NodeMisbehaved(
             f"its proof of entry {candidate.index} in {member.name}'s log fails ({error})"
         ) from None
-    if leaf.header.kind is not Kind.SEALED:
+    if header.kind is not Kind.SEALED:
         raise NodeMisbehaved(
             f"entry {candidate.index} of {member.name}'s log is no sealed entry, but was found by tag"
         )
-    if body is None or not leaf.header.is_live(now):
+    if body is None or not header.is_live(now):
         return None
     if body.tag != candidate.tag:
         raise NodeMisbehaved(
@@ -320,7 +323,7 @@ def _open(
     def problem(what: str) -> Problem:
         return Problem(member.id, member.name, candidate.index, what)
 
-    if (leaf.header.key_class, leaf.header.epoch, leaf.header.period) != (
+    if (header.key_class, header.epoch, header.period) != (
         slot.info.key_class,
         slot.info.epoch,
         slot.info.period,
@@ -333,7 +336,7 @@ def _open(
             slot.info,
             federation=standing.charter.federation,
             writer=member.id,
-            header=leaf.header.encode(),
+            header=header.encode(),
             body=body.encode(),
         )
         found = read(slot, content)
@@ -341,7 +344,7 @@ def _open(
         return problem(f"its box does not open: {error}")
     except _Unreadable as error:
         return problem(str(error))
-    entry = Entry(leaf.header, body)
+    entry = Entry(header, body)
     files = ProofFiles(encode_entry_file(entry), encode_tlog_proof(candidate.index, proven.hashes, head.raw))
     return Opened(candidate, entry, found, head, files)
 

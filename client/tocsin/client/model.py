@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tocsin.client.errors import TocsinError
-from tocsin.client.ports import LogStatus
 from tocsin.indicators.registry import Observable, Refused
 from tocsin.sealing.label import AbuseKind, Dispute, Evidence, LegalBasis, Report, Role, Tlp
+from tocsin.wire.values import LogStatus
 
 Value = Observable | tuple[str, str]
 """An observable, or `(type, raw value)`."""

@@ -26,7 +26,7 @@ from tocsin.charter.document import ClassKey
 from tocsin.client.banding import Skeleton, stored_bands
 from tocsin.client.charters import Standing
 from tocsin.client.matching import Opened, Subject, Taggers, look_up, open_bands
-from tocsin.client.ports import NodeApi, WireEntry
+from tocsin.client.ports import NodeApi
 from tocsin.client.reporting import Reporter, seal_content
 from tocsin.client.turn import Turn
 from tocsin.client.vault import Vault
@@ -40,6 +40,7 @@ from tocsin.sealing.label import Report, encode_record
 from tocsin.sealing.pepper import period_secret
 from tocsin.sealing.record import MAX_SLOTS, BadRecord, BandSlot, Record, combine, encode_band, make_record
 from tocsin.tlog.entry import WEEK_S, weeks_after
+from tocsin.wire.values import WireEntry
 
 _DAY = 86_400
 

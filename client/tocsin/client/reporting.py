@@ -26,7 +26,7 @@ from tocsin.client.charters import Standing
 from tocsin.client.errors import DraftRefused, RefusedByNode, SubmissionLost
 from tocsin.client.matching import Subject, Taggers, look_up, open_all
 from tocsin.client.model import ReportDraft
-from tocsin.client.ports import NodeApi, WireEntry
+from tocsin.client.ports import NodeApi
 from tocsin.client.vault import OutboxKind, OutboxRow, Vault
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.group import Random
@@ -34,9 +34,9 @@ from tocsin.sealing.box import BODY_BYTES, HEADER_BYTES, TAG_BYTES, Purpose, Sea
 from tocsin.sealing.label import MAX_HOPS, BadLabel, Dispute, Report, bucket, encode_label
 from tocsin.sealing.pepper import period_secret
 from tocsin.tlog.entry import WEEK_S, sealed_header, weeks_after
+from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES, MAX_ENTRIES
+from tocsin.wire.values import WireEntry
 
-MAX_ENTRIES = 1_000
-IDEMPOTENCY_BYTES = 16
 _ENTRY_BYTES = HEADER_BYTES + BODY_BYTES
 _STALE_SECONDS = 6 * 86_400
 _DAY = 86_400
@@ -156,7 +156,7 @@ class Reporter:
         keys = []
         for start in range(0, len(entries), MAX_ENTRIES):
             payload = b"".join(each.header + each.body for each in entries[start : start + MAX_ENTRIES])
-            keys.append(self._random(IDEMPOTENCY_BYTES))
+            keys.append(self._random(IDEMPOTENCY_KEY_BYTES))
             self._vault.enqueue(OutboxKind.SUBMIT, keys[-1], payload, now)
         return tuple(keys)
 
@@ -165,7 +165,7 @@ class Reporter:
         keys = []
         step = MAX_ENTRIES * TAG_BYTES
         for start in range(0, len(tags), step):
-            keys.append(self._random(IDEMPOTENCY_BYTES))
+            keys.append(self._random(IDEMPOTENCY_KEY_BYTES))
             self._vault.enqueue(OutboxKind.RETRACT, keys[-1], tags[start : start + step], now)
         return tuple(keys)
 

@@ -34,27 +34,10 @@ from tocsin.client.errors import (
     StaleCharter,
     Unavailable,
 )
-from tocsin.client.ports import (
-    Acknowledged,
-    BudgetLeft,
-    Budgets,
-    KeptFork,
-    LogCheckpoint,
-    LogEntry,
-    LogStatus,
-    NewTags,
-    NodeStatus,
-    ProvenEntries,
-    ProvenEntry,
-    SignedPartial,
-    Submission,
-    TagHit,
-    WireEntry,
-)
 from tocsin.oprf.dleq import Proof
 from tocsin.oprf.group import BadElement, Element, decode_elements
 from tocsin.oprf.threshold import PartialEvaluation
-from tocsin.tlog.entry import Leaf, parse_header
+from tocsin.tlog.entry import parse_body, parse_header
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import parse_hash
 from tocsin.v1 import (
@@ -69,6 +52,25 @@ from tocsin.v1 import (
     membership_pb2_grpc,
     publishing_pb2,
     publishing_pb2_grpc,
+)
+from tocsin.wire.values import (
+    Acknowledged,
+    BudgetLeft,
+    Budgets,
+    Kept,
+    KeptFork,
+    LogCheckpoint,
+    LogStatus,
+    MemberId,
+    NewTags,
+    NodeStatus,
+    ProvenEntries,
+    ProvenEntry,
+    SignedPartial,
+    Stored,
+    SubmissionStatus,
+    TagHit,
+    WireEntry,
 )
 
 # What a client may send is bounded by the node; what it may receive is a page of 1,000 entries and change.
@@ -143,13 +145,13 @@ class GrpcNode:
                     each.key_class,
                     each.key_epoch,
                     each.seat,
-                    _sized(each.evaluator, _ID, "evaluator"),
+                    _member(each.evaluator, "evaluator"),
                     each.limit,
                     each.left,
                 )
                 for each in answer.budgets
             ),
-            tuple(_sized(each, _ID, "evaluator") for each in answer.unreachable),
+            tuple(_member(each, "evaluator") for each in answer.unreachable),
         )
 
     def submit(self, idempotency_key: bytes, entries: Sequence[WireEntry]) -> Acknowledged:
@@ -167,7 +169,7 @@ class GrpcNode:
         answer = self._call(self._publishing.Retract, request)
         return Acknowledged(answer.covered, answer.repeated_request)
 
-    def submission(self, idempotency_key: bytes) -> Submission | None:
+    def submission(self, idempotency_key: bytes) -> SubmissionStatus | None:
         """See `NodeApi.submission`."""
         request = publishing_pb2.GetSubmissionRequest(idempotency_key=idempotency_key)
         try:
@@ -176,7 +178,7 @@ class GrpcNode:
             if error.reason == "UNKNOWN_SUBMISSION":
                 return None
             raise
-        return Submission(answer.sequenced, tuple(answer.indices))
+        return SubmissionStatus(answer.sequenced, tuple(answer.indices))
 
     def look_up(self, groups: Sequence[tuple[bytes, bytes]]) -> list[TagHit]:
         """See `NodeApi.look_up`."""
@@ -194,10 +196,10 @@ class GrpcNode:
             locations=[entry_pb2.EntryLocation(writer=writer, index=index) for writer, index in locations]
         )
         answer = self._call(self._log.GetProvenEntries, request)
-        return ProvenEntries(
-            tuple(_proven_in(each) for each in answer.entries),
-            {each.writer: each.checkpoint for each in answer.checkpoints},
-        )
+        checkpoints: dict[bytes, bytes] = {
+            _member(head.writer, "writer"): head.checkpoint for head in answer.checkpoints
+        }
+        return ProvenEntries(tuple(_proven_in(proven) for proven in answer.entries), checkpoints)
 
     def watch_tags(self, cursor: Mapping[bytes, int], newest_period: int) -> GrpcTagStream:
         """See `NodeApi.watch_tags`."""
@@ -224,13 +226,13 @@ class GrpcNode:
         """See `NodeApi.status`."""
         answer = self._call(self._membership.GetStatus, membership_pb2.GetStatusRequest())
         return NodeStatus(
-            _sized(answer.member, _ID, "member"),
+            _member(answer.member, "member"),
             answer.software_version,
             answer.charter_version,
             answer.waiting,
             tuple(
                 LogStatus(
-                    _sized(each.writer, _ID, "writer"),
+                    _member(each.writer, "writer"),
                     each.size,
                     each.checkpoint_time,
                     each.last_reached,
@@ -245,19 +247,20 @@ class GrpcNode:
         """See `NodeApi.checkpoints`."""
         answer = self._call(self._log.ListCheckpoints, log_pb2.ListCheckpointsRequest())
         return [
-            LogCheckpoint(_sized(each.writer, _ID, "writer"), each.checkpoint, each.quarantined)
+            LogCheckpoint(_member(each.writer, "writer"), each.checkpoint, each.quarantined)
             for each in answer.checkpoints
         ]
 
     def forks(self) -> list[KeptFork]:
         """See `NodeApi.forks`."""
         answer = self._call(self._log.ListForks, log_pb2.ListForksRequest())
-        return [KeptFork(_sized(each.writer, _ID, "writer"), each.proof) for each in answer.forks]
+        return [KeptFork(_member(each.writer, "writer"), each.proof) for each in answer.forks]
 
-    def entries(self, writer: bytes, start: int, limit: int) -> list[LogEntry]:
+    def entries(self, writer: bytes, start: int, limit: int) -> list[Stored]:
         """See `NodeApi.entries`."""
         request = log_pb2.ListEntriesRequest(writer=writer, start=start, limit=limit)
-        return [_entry_in(each) for each in self._call(self._log.ListEntries, request).entries]
+        page = self._call(self._log.ListEntries, request).entries
+        return [_entry_in(index, entry) for index, entry in enumerate(page, start)]
 
     def _call(self, method: Callable[..., _Answer], request: Any) -> _Answer:
         # Every request is safe to repeat: reads, batches with an identity, submissions with a key.
@@ -291,7 +294,7 @@ class GrpcTagStream:
             for each in self._call:
                 indices = tuple(each.indices)
                 yield NewTags(
-                    _sized(each.writer, _ID, "writer") if each.writer else b"",
+                    _member(each.writer, "writer"),
                     indices,
                     _sized(each.tags, _TAG * len(indices), "tags"),
                     each.next_index,
@@ -373,7 +376,7 @@ def _partial_in(each: evaluation_pb2.SignedPartial) -> SignedPartial:
         ) from None
     return SignedPartial(
         seat=each.seat,
-        evaluator=_sized(each.evaluator, _ID, "evaluator"),
+        evaluator=_member(each.evaluator, "evaluator"),
         quorum=tuple(each.quorum),
         partial=PartialEvaluation(evaluated, Proof(_sized(each.proof, 64, "proof"))),
         budget_left=each.budget_left,
@@ -382,19 +385,20 @@ def _partial_in(each: evaluation_pb2.SignedPartial) -> SignedPartial:
     )
 
 
-def _entry_in(each: entry_pb2.Entry) -> LogEntry:
-    def parse() -> LogEntry:
-        leaf = Leaf(parse_header(each.header), each.body_hash)
-        return LogEntry(leaf, leaf.open_body(each.body) if each.body else None)
+def _entry_in(index: int, entry: entry_pb2.Entry) -> Stored:
+    def parse() -> Stored:
+        kept = Kept(parse_header(entry.header), parse_body(entry.body) if entry.body else None)
+        stored = Stored(index, kept, entry.body_hash)
+        stored.check_leaf()
+        return stored
 
     return _checked(parse, "entry")
 
 
 def _proven_in(each: log_pb2.ProvenEntry) -> ProvenEntry:
     return ProvenEntry(
-        _sized(each.location.writer, _ID, "writer"),
-        each.location.index,
-        _entry_in(each.entry),
+        _member(each.location.writer, "writer"),
+        _entry_in(each.location.index, each.entry),
         _checked(lambda: tuple(parse_hash(step) for step in each.hashes), "proof"),
     )
 
@@ -404,6 +408,10 @@ def _checked(parse: Callable[[], _Answer], what: str) -> _Answer:
         return parse()
     except TlogError as error:
         raise NodeMisbehaved(f"it sent a malformed {what} ({error})") from None
+
+
+def _member(value: bytes, what: str) -> MemberId:
+    return MemberId(_sized(value, _ID, what))
 
 
 def _sized(value: bytes, size: int, what: str) -> bytes:

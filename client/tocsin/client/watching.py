@@ -32,13 +32,14 @@ from tocsin.client.charters import Standing
 from tocsin.client.errors import RefusedByNode, StaleCharter, TocsinError, Unavailable
 from tocsin.client.matching import Candidate, Slot, Subject, Taggers, matches_of, open_all
 from tocsin.client.model import Match, Problem
-from tocsin.client.ports import LogStatus, NewTags, NodeApi, TagStream
+from tocsin.client.ports import NodeApi, TagStream
 from tocsin.client.vault import KEY_BYTES, Cursor, Vault
 from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import TAG_BYTES
 from tocsin.sealing.pepper import period_secret
+from tocsin.wire.values import LogStatus, NewTags
 
 # How many tags are joined in one pass at most: bounds memory when a client comes back after weeks.
 MAX_GATHERED = 500_000
@@ -213,7 +214,7 @@ class Watcher:
             default=now,
         )
         # Asked before the join: what arrives later was sequenced after these times.
-        logs = {each.writer: each for each in node.status().logs if each.writer in others}
+        logs: dict[bytes, LogStatus] = {log.writer: log for log in node.status().logs if log.writer in others}
         candidates = join(self._vault, standing, gathered.tags, since - _WEEK, now)
         bands = [each for each in candidates if each.slot.subject.type == BAND]
         values = [each for each in candidates if each.slot.subject.type != BAND]

@@ -14,7 +14,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tocsin.node.model import MemberId
 from tocsin.node.ops.audit import AuditTrail
 from tocsin.node.ops.health import Health
 from tocsin.node.ports import Clock, Peers, Shares, Signer, Store
@@ -40,6 +39,7 @@ from tocsin.node.service.relaying import SEAT_DEADLINE_S, Relaying
 from tocsin.node.service.status import StatusReporter
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf.group import Random
+from tocsin.wire.values import MemberId
 
 if TYPE_CHECKING:
     import grpc

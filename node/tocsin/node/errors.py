@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tocsin.node.model import MemberId
+from tocsin.wire.values import MemberId
 
 
 class NodeError(Exception):

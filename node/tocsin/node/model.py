@@ -1,4 +1,4 @@
-"""What a node's services speak of: plain values, never wire messages and never rows.
+"""What services and store say to each other, besides what `tocsin.wire.values` has: never wire messages, never rows.
 
 Every `bytes` field below is already parsed: the right length, and trusted to be what its name says.
 """
@@ -7,52 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NewType
 
-from tocsin.oprf.group import Element
-from tocsin.oprf.threshold import PartialEvaluation
-from tocsin.tlog.entry import Entry, Header, SealedBody
-from tocsin.tlog.merkle import Frontier, Hash, leaf_hash
-
-MemberId = NewType("MemberId", bytes)
-"""16 random bytes, never reused."""
-
-
-@dataclass(frozen=True)
-class SignedPartial:
-    """One evaluator's part as it travels: what it computed, the budget it says is left, and a signature."""
-
-    seat: int
-    evaluator: MemberId
-    quorum: tuple[int, ...]
-    partial: PartialEvaluation
-    budget_left: int
-    time: int  # unix seconds by the evaluator's clock
-    signature: bytes  # Ed25519, 64 bytes
-
-
-@dataclass(frozen=True)
-class PartialRequest:
-    """What one seat of a quorum is asked to evaluate."""
-
-    key_class: int
-    epoch: int
-    committee_hash: bytes
-    quorum: tuple[int, ...]
-    seat: int
-    blinded: Sequence[Element]
-
-
-@dataclass(frozen=True)
-class BudgetLeft:
-    """What a member may still ask of one seat."""
-
-    key_class: int
-    epoch: int
-    seat: int
-    evaluator: MemberId
-    limit: int
-    left: int
+from tocsin.tlog.entry import Entry
+from tocsin.tlog.merkle import Frontier, Hash
+from tocsin.wire.values import MemberId, Stored
 
 
 @dataclass(frozen=True)
@@ -74,26 +32,6 @@ class Charged:
 
     left: int
     repeated: bool
-
-
-@dataclass(frozen=True)
-class Acknowledged:
-    """A durable submission or retraction: how many entries it covers, and whether it was a repetition."""
-
-    count: int
-    repeated: bool
-
-
-@dataclass(frozen=True)
-class SubmissionStatus:
-    """What became of a submission or retraction: whether all of it is in a checkpoint, and the indices it got.
-
-    `indices` are in the order of the submission and empty while anything of it waits. A retraction that covered nothing
-    is sequenced without any.
-    """
-
-    sequenced: bool
-    indices: list[int]
 
 
 @dataclass(frozen=True)
@@ -130,41 +68,8 @@ class LogTip:
         return self.frontier.size
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What is left of an entry: its header for ever, its body until it expires or is retracted.
-
-    A whole `Entry` can stand wherever a `Kept` can; a SEALED entry without its body is only ever a `Kept`.
-    """
-
-    header: Header
-    body: SealedBody | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An entry at its place. `body_hash` stays when the body is erased (`entry.body is None`)."""
-
-    index: int
-    entry: Entry | Kept
-    body_hash: bytes
-
-    def leaf_hash(self) -> Hash:
-        """Return the hash of the leaf in the tree, which does not change when the body is erased."""
-        return leaf_hash(self.entry.header.encode() + self.body_hash)
-
-
 @dataclass(frozen=True)
-class TagHit:
-    """Every live index of a tag in one writer's log, ascending. Positions are those of the request."""
-
-    group: int
-    position: int
-    indices: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class NewTags:
+class LiveTags:
     """Live sealed entries of one log from `start` on; `next_index` is where the next read goes on."""
 
     indices: tuple[int, ...]

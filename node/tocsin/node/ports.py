@@ -16,26 +16,20 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tocsin.node.errors import AtFault, NodeError
-from tocsin.node.model import (
+from tocsin.node.model import Append, Charge, Charged, LiveTags, LogTip, Pending, PendingRetraction
+from tocsin.oprf.group import Scalar
+from tocsin.tlog.entry import Entry
+from tocsin.tlog.merkle import Hash
+from tocsin.wire.values import (
     Acknowledged,
-    Append,
     BudgetLeft,
-    Charge,
-    Charged,
-    LogTip,
     MemberId,
-    NewTags,
     PartialRequest,
-    Pending,
-    PendingRetraction,
     SignedPartial,
     Stored,
     SubmissionStatus,
     TagHit,
 )
-from tocsin.oprf.group import Scalar
-from tocsin.tlog.entry import Entry
-from tocsin.tlog.merkle import Hash
 
 
 class StoreError(NodeError):
@@ -176,7 +170,7 @@ class Snapshot(Protocol):
     def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
         """Live sealed entries under concatenated 16-byte tags, per writer. Cost grows with the tags asked only."""
 
-    def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> NewTags:
+    def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> LiveTags:
         """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""
 
     def pending(self, limit: int) -> list[Pending]:

@@ -33,7 +33,6 @@ from tocsin.node import keys as material
 from tocsin.node.assembly import Base, Rpc, Settings, assemble, build_rpc, open_base
 from tocsin.node.config import ConfigError, NodeConfig
 from tocsin.node.errors import NodeError
-from tocsin.node.model import MemberId
 from tocsin.node.ops import collector, logging
 from tocsin.node.rpc.credentials import ServerIdentity
 from tocsin.node.rpc.peers import GrpcPeers
@@ -44,6 +43,7 @@ from tocsin.node.shares import FileShares
 from tocsin.node.system import SystemClock, system_random
 from tocsin.oprf.group import LibsodiumMissing, require_libsodium
 from tocsin.sealing.keyring import KeyringError
+from tocsin.wire.values import MemberId
 
 READER_THREADS = 4
 FILES_S = 2.0

@@ -14,7 +14,6 @@ import pytest
 
 from tests.certificates import NOW, Register, make_member
 from tocsin.founding.certificates import LeafRole
-from tocsin.node.model import MemberId, PartialRequest
 from tocsin.node.ports import PeerError
 from tocsin.node.rpc.authorize import Gate
 from tocsin.node.rpc.credentials import ServerIdentity
@@ -31,6 +30,7 @@ from tocsin.v1 import (
     membership_pb2,
     membership_pb2_grpc,
 )
+from tocsin.wire.values import MemberId, PartialRequest
 
 A, B = make_member(1), make_member(2)
 PEER = MemberId(B.id)

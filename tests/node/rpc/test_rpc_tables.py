@@ -15,7 +15,6 @@ from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.node.model import MemberId
 from tocsin.node.ops import logging
 from tocsin.node.ops.audit import BURST, AuditTrail
 from tocsin.node.rpc import authorize, convert, errors
@@ -30,6 +29,7 @@ from tocsin.v1 import (
     membership_pb2,
     publishing_pb2,
 )
+from tocsin.wire.values import MemberId
 
 WIRE = (evaluation_pb2, log_pb2, lookup_pb2, membership_pb2, publishing_pb2, health_pb2, reflection_pb2)
 

@@ -3,11 +3,11 @@
 import asyncio
 
 from tests.fakes.federation import founded, keys_of, member_id
-from tocsin.node.model import MemberId
 from tocsin.node.service.log_keys import cosigner, log_signer, open_note
 from tocsin.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tocsin.tlog.cosignature import add_cosignature
 from tocsin.tlog.note import MAX_NOTE_BYTES
+from tocsin.wire.values import MemberId
 
 
 def test_it_is_refused_and_what_was_held_stays_readable() -> None:

@@ -64,7 +64,7 @@ def test_an_answer_with_charters_fits_into_a_message(
         signed = sign_charter(replace(charter, version=version), (1, 2, 3))
         asyncio.run(node.membership.adopt(signed.encode()))
         envelopes.append(signed.encode())
-    monkeypatch.setattr(membership, "MOST_BYTES", 2 * len(envelopes[1]) + 9)
+    monkeypatch.setattr(membership, "MAX_CHARTERS_BYTES", 2 * len(envelopes[1]) + 9)
     found: list[bytes] = []
     while len(found) < len(envelopes):
         page = asyncio.run(node.membership.charters(len(found) + 1))
@@ -72,10 +72,10 @@ def test_an_answer_with_charters_fits_into_a_message(
         found += page
     assert found == envelopes
     # One is given however large it is.
-    monkeypatch.setattr(membership, "MOST_BYTES", 1)
+    monkeypatch.setattr(membership, "MAX_CHARTERS_BYTES", 1)
     assert asyncio.run(node.membership.charters(3)) == [envelopes[2]]
     # Who follows catches up over several rounds.
-    monkeypatch.setattr(membership, "MOST_BYTES", 2 * len(envelopes[1]) + 9)
+    monkeypatch.setattr(membership, "MAX_CHARTERS_BYTES", 2 * len(envelopes[1]) + 9)
     for _ in range(4):
         asyncio.run(federation[2].following.round(node.id))
     assert federation[2].membership.charter.version == 7

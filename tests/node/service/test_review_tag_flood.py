@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.fakes.federation import founded, member_id
-from tocsin.node.service.looking_up import MOST_INDICES
+from tocsin.wire.limits import MAX_HIT_INDICES
 
 TAG, OTHER = bytes([7]) * 16, bytes([8]) * 16
 
@@ -11,7 +11,7 @@ TAG, OTHER = bytes([7]) * 16, bytes([8]) * 16
 def test_a_look_up_gives_the_newest_entries_of_a_tag() -> None:
     with founded() as federation:
         writer, node = federation[1], federation[2]
-        count = MOST_INDICES + 10
+        count = MAX_HIT_INDICES + 10
         entries = [federation.entry(TAG) for _ in range(count)] + [federation.entry(OTHER)]
         asyncio.run(writer.publishing.submit(bytes(16), entries))
         asyncio.run(writer.publishing.tick())

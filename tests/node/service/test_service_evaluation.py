@@ -8,7 +8,6 @@ import pytest
 
 from tests.fakes.deterministic import seeded
 from tests.fakes.federation import Federation, context_of, evaluate, founded, member_id
-from tocsin.node.model import MemberId, PartialRequest, SignedPartial
 from tocsin.node.ports import StoreUnavailable
 from tocsin.node.service.errors import (
     CannotStore,
@@ -28,6 +27,7 @@ from tocsin.oprf.threshold import InvalidPartial, PartialEvaluation
 from tocsin.primitives.ed25519 import BadSignature
 from tocsin.proofs.bad_partial import SignedEvaluation, verify_evaluator_signature
 from tocsin.proofs.verify import ProofKind, verify_proof
+from tocsin.wire.values import MemberId, PartialRequest, SignedPartial
 
 INPUTS = [b"value %d" % number for number in range(5)]
 
@@ -96,7 +96,7 @@ def test_a_batch_is_charged_once_however_often_and_wherever_it_is_asked(federati
     evaluate(federation, node, INPUTS)
     left = {budget.seat: budget.left for budget in asyncio.run(node.relaying.budgets()).budgets}
     assert left == {1: 95, 3: 95}
-    assert asyncio.run(node.relaying.budgets()).unreachable == [member_id(2)]
+    assert asyncio.run(node.relaying.budgets()).unreachable == (member_id(2),)
 
 
 def test_the_budget_is_exact_under_concurrency_and_each_members_own(federation: Federation) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.federation import NAME, Federation, Node, founded, keys_of, member_id
-from tocsin.node.model import Kept, MemberId, Stored
 from tocsin.node.service.errors import LogQuarantined
 from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.node.service.log_keys import cosigner_of
@@ -19,6 +18,7 @@ from tocsin.tlog.checkpoint import log_origin
 from tocsin.tlog.cosignature import cosigned_at
 from tocsin.tlog.entry import Entry, Kind, charter_header, parse_body, retract_header
 from tocsin.tlog.note import parse_note
+from tocsin.wire.values import Kept, MemberId, Stored
 
 T = [bytes([number]) * 16 for number in range(16)]
 
@@ -65,7 +65,7 @@ def size_at(node: Node, number: int) -> int:
 def fork_at(node: Node, number: int) -> ForkProof:
     """Return the proof a node keeps against a member, verified with nothing but that member's log key."""
     assert node.gateway.read_now(lambda snapshot: snapshot.tip(member_id(number)).quarantined)
-    forks = dict(asyncio.run(node.log_reader.forks()))
+    forks = {kept.writer: kept.proof for kept in asyncio.run(node.log_reader.forks())}
     proof = parse_fork(forks[member_id(number)])
     verify_fork(proof, log_origin(NAME, member_id(number)), keys_of(number).log.public_key)
     return proof
@@ -192,7 +192,7 @@ def test_a_quarantined_log_is_not_followed_or_matched(federation: Federation) ->
         return seen
 
     assert forked not in asyncio.run(first())
-    status = asyncio.run(node.status.status())
+    status = asyncio.run(node.status.status("test"))
     assert next(log for log in status.logs if log.writer == forked).quarantined
 
 

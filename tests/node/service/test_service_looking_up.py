@@ -7,7 +7,6 @@ import pytest
 
 from tests.fakes.deterministic import FakeClock
 from tests.fakes.federation import Federation, founded, member_id
-from tocsin.node.model import MemberId
 from tocsin.node.service.errors import (
     InvalidCursor,
     OutOfRange,
@@ -16,10 +15,10 @@ from tocsin.node.service.errors import (
     UnknownLog,
 )
 from tocsin.node.service.log_keys import open_note
-from tocsin.node.service.looking_up import News
 from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.rate import RateLimit
 from tocsin.tlog.merkle import verify_consistency, verify_inclusion
+from tocsin.wire.values import MemberId, NewTags
 
 T = [bytes([number]) * 16 for number in range(16)]
 
@@ -47,14 +46,14 @@ def test_a_stream_goes_on_from_its_cursor_and_wakes_at_each_commit(federation: F
         await node.following.round(member_id(1))
         stream = node.looking_up.watch({}, 99)
         first = await anext(stream)
-        assert first == News(member_id(1), (0, 1), T[1] + T[2], 3, caught_up=False)
+        assert first == NewTags(member_id(1), (0, 1), T[1] + T[2], 3, caught_up=False)
         assert (await anext(stream)).caught_up
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
         assert not waiting.done()
         await publish(federation, 1, T[3])
         await node.following.round(member_id(1))
-        assert await waiting == News(member_id(1), (3,), T[3], 4, caught_up=False)
+        assert await waiting == NewTags(member_id(1), (3,), T[3], 4, caught_up=False)
         await stream.aclose()
         again = node.looking_up.watch({member_id(1): 1}, 99)
         assert (await anext(again)).indices == (1, 3)
@@ -107,9 +106,9 @@ def test_proofs_lead_to_the_checkpoint_they_come_with(federation: Federation) ->
     asked = [(origin, 5), (origin, 0), (origin, 5), (origin, 11)]
     proven = asyncio.run(node.looking_up.proven_entries(asked))
     assert [(each.writer, each.stored.index) for each in proven.entries] == asked
-    head = open_note(federation.charter, origin, proven.checkpoints[0].checkpoint).checkpoint
+    head = open_note(federation.charter, origin, proven.checkpoints[origin]).checkpoint
     for each in proven.entries:
-        verify_inclusion(each.stored.index, head.size, each.stored.leaf_hash(), each.proof, head.root)
+        verify_inclusion(each.stored.index, head.size, each.stored.leaf_hash(), each.hashes, head.root)
     old = node.gateway.read_now(lambda snapshot: snapshot.tip(origin)).size
     assert old == head.size == 12
     hashes = asyncio.run(node.log_reader.consistency(origin, 12, 12))
@@ -149,7 +148,7 @@ def test_the_status_tells_every_log(federation: Federation) -> None:
         await federation[2].publishing.submit(bytes(16), [federation.entry(T[2])])
 
     asyncio.run(scenario())
-    status = asyncio.run(federation[2].status.status())
+    status = asyncio.run(federation[2].status.status("test"))
     assert (status.charter_version, status.waiting) == (1, 2)
     assert [(log.writer, log.size) for log in status.logs] == [
         (member_id(1), 2),

@@ -18,7 +18,7 @@ from tests.fakes.federation import (
     founded,
     member_id,
 )
-from tocsin.node.model import MemberId, Pending, PendingRetraction, Stored, TagHit
+from tocsin.node.model import Pending, PendingRetraction
 from tocsin.node.ports import StoreFull
 from tocsin.node.service.errors import (
     CharterExpired,
@@ -36,6 +36,7 @@ from tocsin.node.service.publishing import ClockBehind, OldHistory
 from tocsin.node.service.tick.sequencing import sequence
 from tocsin.node.storage.memory import MemoryStore
 from tocsin.tlog.entry import WEEK_S, Entry, Kind, charter_header, parse_body, sealed_header, weeks_after
+from tocsin.wire.values import MemberId, Stored, TagHit
 
 T = [bytes([number]) * 16 for number in range(16)]
 
@@ -65,14 +66,14 @@ def key(number: int) -> bytes:
 def test_a_tick_orders_by_tag_and_settles_submissions(federation: Federation) -> None:
     node = federation[1]
 
-    async def scenario() -> list[list[int]]:
+    async def scenario() -> list[tuple[int, ...]]:
         await node.publishing.submit(key(1), [federation.entry(T[5]), federation.entry(T[2])])
         await node.publishing.submit(key(2), [federation.entry(T[3])])
-        assert (await node.publishing.submission(key(1))).indices == []
+        assert (await node.publishing.submission(key(1))).indices == ()
         await federation.tick_all()
         return [(await node.publishing.submission(key(number))).indices for number in (1, 2)]
 
-    assert asyncio.run(scenario()) == [[2, 0], [1]]
+    assert asyncio.run(scenario()) == [(2, 0), (1,)]
     # The charter that this member signed is logged behind them.
     kinds = [stored.entry.header.kind for stored in log_of(node)]
     assert kinds == [Kind.SEALED, Kind.SEALED, Kind.SEALED, Kind.CHARTER]
@@ -134,7 +135,7 @@ def test_a_retraction_waits_for_an_older_entry_left_over(federation: Federation)
             await node.publishing.submit(key(number), [federation.entry(T[1])])
         await node.publishing.retract(key(9), [T[1]])
         await node.publishing.tick()
-        assert (await node.publishing.submission(key(9))).indices == []
+        assert (await node.publishing.submission(key(9))).indices == ()
         await node.publishing.tick()
         assert len((await node.publishing.submission(key(9))).indices) == 3
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from tocsin.node.model import Append, Charge, Kept, MemberId, Stored
+from tocsin.node.model import Append, Charge
 from tocsin.node.ports import Snapshot, Store, Transaction
 from tocsin.tlog.entry import Entry, SealedBody, retract_header, sealed_header
 from tocsin.tlog.merkle import Frontier
+from tocsin.wire.values import Kept, MemberId, Stored
 
 FEDERATION = "test.tocsin.example"
 OWN = MemberId(bytes([1]) * 16)

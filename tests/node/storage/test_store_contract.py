@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from tests.node.storage import material as m
 from tests.postgres_server import PostgresServer
-from tocsin.node.model import Acknowledged, Append, Charged, NewTags, SubmissionStatus, TagHit
+from tocsin.node.model import Append, Charged, LiveTags
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, Snapshot, Store, Transaction, WrongStart
 from tocsin.node.storage.memory import MemoryStore
 from tocsin.node.storage.open import open_store
+from tocsin.wire.values import Acknowledged, SubmissionStatus, TagHit
 
 KINDS = ("memory", "sqlite", "postgresql")
 
@@ -32,7 +33,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     opened.close()
 
 
-def _indices(snapshot: Snapshot, number: int) -> list[int]:
+def _indices(snapshot: Snapshot, number: int) -> tuple[int, ...]:
     found = snapshot.submission(m.key(number))
     assert found is not None
     assert found.sequenced or not found.indices
@@ -42,9 +43,9 @@ def _indices(snapshot: Snapshot, number: int) -> list[int]:
 def test_a_retraction_that_covers_nothing_is_done_after_its_tick(store: Store) -> None:
     with store.write() as transaction:
         transaction.retract(m.key(1), b"r" * 32, [m.tag(9)], 12)
-        assert transaction.submission(m.key(1)) == SubmissionStatus(sequenced=False, indices=[])
+        assert transaction.submission(m.key(1)) == SubmissionStatus(sequenced=False, indices=())
         transaction.append(m.append(transaction, m.OWN, [], completed_retractions=(m.key(1),)))
-        assert transaction.submission(m.key(1)) == SubmissionStatus(sequenced=True, indices=[])
+        assert transaction.submission(m.key(1)) == SubmissionStatus(sequenced=True, indices=())
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
@@ -54,7 +55,7 @@ def test_a_new_store_is_empty(store: Store) -> None:
         assert snapshot.tip(m.PEER).checkpoint == b""
         assert snapshot.entries(m.PEER, 0, 10) == []
         assert snapshot.look_up([(m.PEER, m.tag(1))]) == []
-        assert snapshot.new_tags(m.PEER, 0, 10, 9) == NewTags((), b"", 0)
+        assert snapshot.new_tags(m.PEER, 0, 10, 9) == LiveTags((), b"", 0)
         assert snapshot.pending(10) == []
         assert snapshot.submission(m.key(1)) is None
         assert snapshot.newest_charter() is None
@@ -74,18 +75,18 @@ def test_a_submission_waits_and_is_settled(store: Store) -> None:
             (m.key(1), 0), (m.key(1), 1), (m.key(1), 2), (m.key(2), 0), (m.key(2), 1)
         ]  # fmt: skip
         assert [one.order for one in pending] == sorted({one.order for one in pending})
-        assert (snapshot.waiting(), _indices(snapshot, 1)) == (5, [])
+        assert (snapshot.waiting(), _indices(snapshot, 1)) == (5, ())
         assert [one.entry for one in snapshot.pending(4)] == entries[:4]
     with store.write() as transaction:
         m.publish(transaction, limit=2)
     with store.read() as snapshot:
         assert [one.entry for one in snapshot.pending(100)] == entries[2:]
-        assert (snapshot.waiting(), _indices(snapshot, 1)) == (3, [])
+        assert (snapshot.waiting(), _indices(snapshot, 1)) == (3, ())
     with store.write() as transaction:
         m.publish(transaction)
     with store.read() as snapshot:
         assert (snapshot.waiting(), snapshot.pending(100)) == (0, [])
-        assert (_indices(snapshot, 1), _indices(snapshot, 2)) == ([0, 1, 2], [3, 4])
+        assert (_indices(snapshot, 1), _indices(snapshot, 2)) == ((0, 1, 2), (3, 4))
         assert [stored.entry for stored in snapshot.entries(m.OWN, 0, 100)] == entries
         m.check_trees(snapshot)
 
@@ -97,7 +98,7 @@ def test_a_submission_keeps_the_callers_order_whatever_the_tick_made_of_it(store
         assigned = {(m.key(1), position): 2 - position for position in range(3)}
         transaction.append(m.append(transaction, m.OWN, entries[::-1], assigned=assigned))
     with store.read() as snapshot:
-        assert _indices(snapshot, 1) == [2, 1, 0]
+        assert _indices(snapshot, 1) == (2, 1, 0)
 
 
 def test_one_effect_per_idempotency_key(store: Store) -> None:
@@ -131,7 +132,7 @@ def test_a_retraction_counts_what_is_live_and_what_waits(store: Store) -> None:
         (retraction,) = snapshot.pending_retractions()
         assert (retraction.submission, retraction.tags) == (m.key(3), (m.tag(1), m.tag(9)))
         assert [one.order < retraction.order for one in snapshot.pending(10)] == [True, True]
-        assert _indices(snapshot, 3) == []
+        assert _indices(snapshot, 3) == ()
     with store.write() as transaction:
         m.publish(transaction)
         assigned = {(m.key(3), position): 5 + position for position in range(3)}
@@ -148,7 +149,7 @@ def test_a_retraction_counts_what_is_live_and_what_waits(store: Store) -> None:
         )
     with store.read() as snapshot:
         assert snapshot.pending_retractions() == []
-        assert _indices(snapshot, 3) == [5, 6, 7]
+        assert _indices(snapshot, 3) == (5, 6, 7)
         assert m.tags_of(snapshot, m.OWN) == [m.tag(2), m.tag(3)]
         assert m.tags_of(snapshot, m.PEER) == [m.tag(1)]
         m.check_trees(snapshot)
@@ -180,7 +181,7 @@ def test_entries_that_arrive_without_a_body_are_leaves_only(store: Store) -> Non
         transaction.append(m.append_stored(transaction.tip(m.PEER).frontier, m.PEER, [bare]))
     with store.read() as snapshot:
         assert snapshot.entries(m.PEER, 0, 9) == [bare]
-        assert snapshot.new_tags(m.PEER, 0, 9, 9) == NewTags((), b"", 1)
+        assert snapshot.new_tags(m.PEER, 0, 9, 9) == LiveTags((), b"", 1)
         m.check_trees(snapshot)
 
 
@@ -216,12 +217,12 @@ def test_new_tags_pass_what_is_dead_and_stop_before_a_newer_period(store: Store)
     ]
     m.fill(store, m.PEER, entries, erase=(0, 1))
     with store.read() as snapshot:
-        assert snapshot.new_tags(m.PEER, 0, 10, 7) == NewTags((3,), m.tag(3), 4)
-        assert snapshot.new_tags(m.PEER, 4, 10, 7) == NewTags((), b"", 4)
-        assert snapshot.new_tags(m.PEER, 0, 2, 8) == NewTags((3, 4), m.tag(3) + m.tag(4), 5)
-        assert snapshot.new_tags(m.PEER, 5, 10, 8) == NewTags((5,), m.tag(5), 7)
-        assert snapshot.new_tags(m.PEER, 7, 10, 8) == NewTags((), b"", 7)
-        assert snapshot.new_tags(m.PEER, 6, 1, 8) == NewTags((), b"", 7)
+        assert snapshot.new_tags(m.PEER, 0, 10, 7) == LiveTags((3,), m.tag(3), 4)
+        assert snapshot.new_tags(m.PEER, 4, 10, 7) == LiveTags((), b"", 4)
+        assert snapshot.new_tags(m.PEER, 0, 2, 8) == LiveTags((3, 4), m.tag(3) + m.tag(4), 5)
+        assert snapshot.new_tags(m.PEER, 5, 10, 8) == LiveTags((5,), m.tag(5), 7)
+        assert snapshot.new_tags(m.PEER, 7, 10, 8) == LiveTags((), b"", 7)
+        assert snapshot.new_tags(m.PEER, 6, 1, 8) == LiveTags((), b"", 7)
 
 
 def test_expiry_erases_in_every_log(store: Store) -> None:

@@ -152,7 +152,7 @@ def test_a_failure_at_any_step_leaves_before_or_after(store: SqlStore, url: str,
             break
     assert step > 10
     reached = everything(store)
-    assert reached["submissions"][3].indices == [9, 10]  # type: ignore[index] # a list, see material.contents
+    assert reached["submissions"][3].indices == (9, 10)  # type: ignore[index] # a list, see material.contents
     store.close()
     again = opened(url)
     assert everything(again) == reached
@@ -420,7 +420,7 @@ def test_a_crash_of_the_server_in_mid_transaction(postgres_server: PostgresServe
     assert everything(store) == before
     with store.write() as transaction:
         one_tick(transaction)
-    assert everything(store)["submissions"][3].indices == [1, 2]  # type: ignore[index] # a list, see material.contents
+    assert everything(store)["submissions"][3].indices == (1, 2)  # type: ignore[index] # a list, see material.contents
     with pytest.raises(StoreInUse):
         opened(postgres_url)
     store.close()

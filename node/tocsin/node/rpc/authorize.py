@@ -30,7 +30,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from tocsin.charter.document import NotAMember
 from tocsin.node.errors import NodeError
-from tocsin.node.model import MemberId
+from tocsin.wire.values import MemberId
 
 if TYPE_CHECKING:
     from tocsin.charter.document import Charter

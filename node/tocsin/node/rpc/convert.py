@@ -10,9 +10,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from tocsin.node.model import BudgetLeft, Kept, MemberId, PartialRequest, SignedPartial, Stored, TagHit
 from tocsin.node.rpc.errors import MalformedRequest
 from tocsin.node.service.errors import (
     InvalidCursor,
@@ -25,8 +24,6 @@ from tocsin.node.service.errors import (
     TooManyLocations,
     TooManyTags,
 )
-from tocsin.node.service.log_reader import LogCheckpoint
-from tocsin.node.service.looking_up import News, ProvenEntries
 from tocsin.oprf.dleq import InvalidProof, decode_proof
 from tocsin.oprf.group import ELEMENT_BYTES, BadElement, Element, decode_elements
 from tocsin.oprf.threshold import PartialEvaluation
@@ -34,6 +31,19 @@ from tocsin.tlog.entry import TAG_BYTES, Entry, parse_body, parse_entry, parse_h
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import Hash, parse_hash
 from tocsin.v1 import entry_pb2, evaluation_pb2, log_pb2, lookup_pb2, membership_pb2, publishing_pb2
+from tocsin.wire.values import (
+    BudgetLeft,
+    Kept,
+    LogCheckpoint,
+    MemberId,
+    NewTags,
+    NodeStatus,
+    PartialRequest,
+    ProvenEntries,
+    SignedPartial,
+    Stored,
+    TagHit,
+)
 
 MAX_ELEMENTS = 4_096
 MAX_COMPLAINTS = 6
@@ -42,9 +52,6 @@ MAX_ENTRIES = 1_000
 MAX_PROVEN = 256
 MAX_LOOKUP_TAGS = 50_000
 MAX_WRITERS = 1_000
-
-if TYPE_CHECKING:
-    from tocsin.node.service.status import NodeStatus
 
 _T = TypeVar("_T")
 
@@ -275,7 +282,7 @@ def parse_cursor(message: lookup_pb2.WatchTagsRequest) -> dict[MemberId, int]:
     return cursor
 
 
-def wire_news(news: News) -> lookup_pb2.WatchTagsResponse:
+def wire_news(news: NewTags) -> lookup_pb2.WatchTagsResponse:
     """Build one message of the stream of new tags."""
     return lookup_pb2.WatchTagsResponse(
         writer=news.writer,
@@ -343,7 +350,7 @@ def parse_entries(message: log_pb2.ListEntriesResponse, start: int, limit: int) 
 def wire_checkpoint(checkpoint: LogCheckpoint) -> log_pb2.LogCheckpoint:
     """Build the newest checkpoint of one log."""
     return log_pb2.LogCheckpoint(
-        writer=checkpoint.writer, checkpoint=checkpoint.checkpoint, quarantined=checkpoint.quarantined
+        writer=checkpoint.writer, checkpoint=checkpoint.note, quarantined=checkpoint.quarantined
     )
 
 
@@ -354,11 +361,14 @@ def wire_proven(proven: ProvenEntries) -> log_pb2.GetProvenEntriesResponse:
             log_pb2.ProvenEntry(
                 location=entry_pb2.EntryLocation(writer=item.writer, index=item.stored.index),
                 entry=wire_entry(item.stored),
-                hashes=item.proof,
+                hashes=item.hashes,
             )
             for item in proven.entries
         ],
-        checkpoints=map(wire_checkpoint, proven.checkpoints),
+        checkpoints=[
+            log_pb2.LogCheckpoint(writer=writer, checkpoint=note)
+            for writer, note in proven.checkpoints.items()
+        ],
     )
 
 
@@ -387,11 +397,11 @@ def _at_most(items: Sequence[_T], limit: int, field: str) -> Sequence[_T]:
 # -- membership
 
 
-def wire_status(status: NodeStatus, software_version: str) -> membership_pb2.GetStatusResponse:
+def wire_status(status: NodeStatus) -> membership_pb2.GetStatusResponse:
     """Build how the node stands."""
     return membership_pb2.GetStatusResponse(
         member=status.member,
-        software_version=software_version,
+        software_version=status.software_version,
         charter_version=status.charter_version,
         waiting=status.waiting,
         logs=[

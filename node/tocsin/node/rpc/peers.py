@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 import grpc
 
 from tocsin.charter.document import Charter, Member, NotAMember
-from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 from tocsin.node.ports import PeerError
 from tocsin.node.rpc import convert
 from tocsin.node.rpc.circuit import Circuit
@@ -34,6 +33,7 @@ from tocsin.v1 import (
     membership_pb2,
     membership_pb2_grpc,
 )
+from tocsin.wire.values import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 
 EVALUATE_S = 5.0
 READ_S = 15.0

@@ -182,7 +182,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         """Proofs that an origin signed two histories."""
         forks = await self._log_reader.forks()
         return log_pb2.ListForksResponse(
-            forks=[log_pb2.Fork(writer=writer, proof=proof) for writer, proof in forks]
+            forks=[log_pb2.Fork(writer=fork.writer, proof=fork.proof) for fork in forks]
         )
 
 
@@ -225,4 +225,4 @@ class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
         self, request: membership_pb2.GetStatusRequest, context: _Context
     ) -> membership_pb2.GetStatusResponse:
         """How this node stands with itself and with every other member."""
-        return convert.wire_status(await self._status.status(), self._software_version)
+        return convert.wire_status(await self._status.status(self._software_version))

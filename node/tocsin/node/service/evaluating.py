@@ -17,7 +17,7 @@ import asyncio
 from concurrent.futures import Executor
 
 from tocsin.charter.document import ClassKey
-from tocsin.node.model import BudgetLeft, Charge, Charged, MemberId, PartialRequest, SignedPartial
+from tocsin.node.model import Charge, Charged
 from tocsin.node.ports import BudgetExhausted, Clock, Shares, Signer, Transaction
 from tocsin.node.service.errors import (
     EvaluationsUsedUp,
@@ -34,17 +34,18 @@ from tocsin.oprf import threshold
 from tocsin.oprf.group import Random, Scalar
 from tocsin.oprf.shares import BadQuorum, check_quorum
 from tocsin.oprf.threshold import Context, PartialEvaluation
+from tocsin.wire.limits import MAX_ELEMENTS
+from tocsin.wire.values import BudgetLeft, MemberId, PartialRequest, SignedPartial
 
-MOST_ELEMENTS = 4_096
 FREE_REPEATS = 256.0
 REPEATS_PER_SECOND = 8.0
 
 
 def check_count(count: int) -> None:
     """Refuse a batch of no elements or of too many. Raises `TooManyElements`."""
-    if not 1 <= count <= MOST_ELEMENTS:
+    if not 1 <= count <= MAX_ELEMENTS:
         raise TooManyElements(
-            f"a batch is 1 to {MOST_ELEMENTS} elements, this one has {count}; split it", "blinded_elements"
+            f"a batch is 1 to {MAX_ELEMENTS} elements, this one has {count}; split it", "blinded_elements"
         )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tocsin.charter.document import Charter, Member
-from tocsin.node.model import MemberId
 from tocsin.node.ports import Signer as NodeSigner
 from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, log_verifier, open_checkpoint
 from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
 from tocsin.tlog.note import Note, Signer, Verifier, parse_note
+from tocsin.wire.values import MemberId
 
 
 def open_note(charter: Charter, origin: MemberId, note: bytes) -> SignedCheckpoint:

@@ -7,24 +7,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from tocsin.node.model import LogTip, MemberId, Stored
+from tocsin.node.model import LogTip
 from tocsin.node.ports import Snapshot
 from tocsin.node.service.errors import LogQuarantined, OutOfRange, UnknownLog
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.tlog.merkle import Hash, consistency_proof, plan_consistency
-
-MOST_ENTRIES = 1_000
-
-
-@dataclass(frozen=True)
-class LogCheckpoint:
-    """The newest checkpoint of a log here: a signed note with the cosignatures known."""
-
-    writer: MemberId
-    checkpoint: bytes
-    quarantined: bool
+from tocsin.wire.limits import MAX_ENTRIES
+from tocsin.wire.values import KeptFork, LogCheckpoint, MemberId, Stored
 
 
 def held_tip(snapshot: Snapshot, writer: MemberId) -> LogTip:
@@ -74,7 +63,7 @@ class LogReader:
             size = held_tip(snapshot, writer).size
             if not 0 <= start <= size:
                 raise OutOfRange(f"the log has {size} entries, {start} is beyond its end", "start")
-            return snapshot.entries(writer, start, max(0, min(limit, MOST_ENTRIES, size - start)))
+            return snapshot.entries(writer, start, max(0, min(limit, MAX_ENTRIES, size - start)))
 
         return await self._gateway.read(look)
 
@@ -90,6 +79,7 @@ class LogReader:
 
         return await self._gateway.read(look)
 
-    async def forks(self) -> list[tuple[MemberId, bytes]]:
+    async def forks(self) -> list[KeptFork]:
         """Return every proof that an origin signed two histories."""
-        return await self._gateway.read(lambda snapshot: snapshot.forks())
+        kept = await self._gateway.read(lambda snapshot: snapshot.forks())
+        return [KeptFork(writer, proof) for writer, proof in kept]

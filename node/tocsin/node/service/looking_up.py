@@ -10,52 +10,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from tocsin.node.model import MemberId, NewTags, Stored, TagHit
+from tocsin.node.model import LiveTags
 from tocsin.node.ports import Clock, Snapshot
 from tocsin.node.service.errors import InvalidCursor, OutOfRange, TooManyLocations, TooManyTags, UnknownLog
-from tocsin.node.service.log_reader import LogCheckpoint, known_tip
+from tocsin.node.service.log_reader import known_tip
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.store_gateway import StoreGateway
-from tocsin.tlog.entry import WEEK_S
-from tocsin.tlog.merkle import Hash, inclusion_proof, plan_inclusion
-
-TAG_BYTES = 16
-MOST_TAGS = 50_000
-MOST_LOCATIONS = 256
-MOST_INDICES = 64
-TAGS_PER_MESSAGE = 10_000
-
-
-@dataclass(frozen=True)
-class Proven:
-    """An entry with its inclusion proof, leaf to root, in the newest checkpoint of its writer's log."""
-
-    writer: MemberId
-    stored: Stored
-    proof: list[Hash]
-
-
-@dataclass(frozen=True)
-class ProvenEntries:
-    """Entries in the order asked, and one checkpoint for each writer that occurs."""
-
-    entries: list[Proven]
-    checkpoints: list[LogCheckpoint]
-
-
-@dataclass(frozen=True)
-class News:
-    """New live entries of one log; `tags` are 16 bytes each, in the order of `indices`."""
-
-    writer: MemberId
-    indices: tuple[int, ...]
-    tags: bytes
-    next_index: int
-    caught_up: bool
+from tocsin.tlog.entry import TAG_BYTES, WEEK_S
+from tocsin.tlog.merkle import inclusion_proof, plan_inclusion
+from tocsin.wire.limits import MAX_HIT_INDICES, MAX_LOCATIONS, MAX_STREAMED_TAGS, MAX_TAGS
+from tocsin.wire.values import MemberId, NewTags, ProvenEntries, ProvenEntry, TagHit
 
 
 class LookingUp:
@@ -84,8 +51,8 @@ class LookingUp:
         """
         if any(len(tags) % TAG_BYTES for _, tags in groups):
             raise TooManyTags(f"tags are {TAG_BYTES} bytes each", "tags")
-        if sum(len(tags) for _, tags in groups) > MOST_TAGS * TAG_BYTES:
-            raise TooManyTags(f"at most {MOST_TAGS} tags are looked up at once; ask in parts", "tags")
+        if sum(len(tags) for _, tags in groups) > MAX_TAGS * TAG_BYTES:
+            raise TooManyTags(f"at most {MAX_TAGS} tags are looked up at once; ask in parts", "tags")
         members = {member.id for member in self._membership.charter.members}
         now = self._clock.now()
 
@@ -102,8 +69,8 @@ class LookingUp:
                 hits = _without_expired(snapshot, asked, hits, now)
             return [
                 hit
-                if len(hit.indices) <= MOST_INDICES
-                else TagHit(hit.group, hit.position, hit.indices[-MOST_INDICES:])
+                if len(hit.indices) <= MAX_HIT_INDICES
+                else TagHit(hit.group, hit.position, hit.indices[-MAX_HIT_INDICES:])
                 for hit in hits
             ]
 
@@ -114,15 +81,15 @@ class LookingUp:
 
         Raises `TooManyLocations`, `UnknownLog`, `LogQuarantined` or `OutOfRange`.
         """
-        if not 1 <= len(locations) <= MOST_LOCATIONS:
-            raise TooManyLocations(f"1 to {MOST_LOCATIONS} entries are asked at once", "locations")
+        if not 1 <= len(locations) <= MAX_LOCATIONS:
+            raise TooManyLocations(f"1 to {MAX_LOCATIONS} entries are asked at once", "locations")
 
         def look(snapshot: Snapshot) -> ProvenEntries:
-            found: dict[tuple[MemberId, int], Proven] = {}
-            checkpoints: list[LogCheckpoint] = []
+            proven: dict[tuple[MemberId, int], ProvenEntry] = {}
+            checkpoints: dict[bytes, bytes] = {}
             for writer in dict.fromkeys(writer for writer, _ in locations):
                 tip = known_tip(snapshot, writer)
-                checkpoints.append(LogCheckpoint(writer, tip.checkpoint, quarantined=False))
+                checkpoints[writer] = tip.checkpoint
                 indices = sorted({index for each, index in locations if each == writer})
                 if not 0 <= indices[0] <= indices[-1] < tip.size:
                     raise OutOfRange(f"the log of {writer.hex()} has {tip.size} entries", "locations")
@@ -130,13 +97,15 @@ class LookingUp:
                 plan = {place for index in indices for place in plan_inclusion(index, tip.size)}
                 nodes = snapshot.nodes(writer, plan)
                 for index in indices:
-                    proof = inclusion_proof(index, tip.size, nodes)
-                    found[writer, index] = Proven(writer, stored[index], proof)
-            return ProvenEntries([found[location] for location in locations], checkpoints)
+                    hashes = tuple(inclusion_proof(index, tip.size, nodes))
+                    proven[writer, index] = ProvenEntry(writer, stored[index], hashes)
+            return ProvenEntries(tuple(proven[location] for location in locations), checkpoints)
 
         return await self._gateway.read(look)
 
-    async def watch(self, cursor: Mapping[MemberId, int], newest_period: int) -> AsyncGenerator[News, None]:
+    async def watch(
+        self, cursor: Mapping[MemberId, int], newest_period: int
+    ) -> AsyncGenerator[NewTags, None]:
         """Yield new entries of every other member's log from a cursor on, until closed.
 
         Each pass over the logs ends with one item that is `caught_up`. Raises `InvalidCursor` or `UnknownLog`.
@@ -150,12 +119,12 @@ class LookingUp:
                 async for news in self._new(writer, position, newest_period):
                     yield news
                 last = writer
-            yield News(last, (), b"", position.get(last, 0), caught_up=True)
+            yield NewTags(last, (), b"", position.get(last, 0), caught_up=True)
             await self._notifications.wait(seen)
 
     async def _new(
         self, writer: MemberId, position: dict[MemberId, int], newest_period: int
-    ) -> AsyncIterator[News]:
+    ) -> AsyncIterator[NewTags]:
         while True:
             start = position.get(writer, 0)
             new = await self._gateway.read(
@@ -165,7 +134,7 @@ class LookingUp:
             if new.next_index == start:
                 return
             if new.indices:
-                yield News(writer, new.indices, new.tags, new.next_index, caught_up=False)
+                yield NewTags(writer, new.indices, new.tags, new.next_index, caught_up=False)
 
     def _watched(self, snapshot: Snapshot) -> list[MemberId]:
         others = (member for member in snapshot.members() if member != self._member)
@@ -185,8 +154,8 @@ class LookingUp:
                 )
 
 
-def _new_tags(snapshot: Snapshot, writer: MemberId, start: int, newest_period: int) -> NewTags:
-    return snapshot.new_tags(writer, start, TAGS_PER_MESSAGE, newest_period)
+def _new_tags(snapshot: Snapshot, writer: MemberId, start: int, newest_period: int) -> LiveTags:
+    return snapshot.new_tags(writer, start, MAX_STREAMED_TAGS, newest_period)
 
 
 def _without_expired(

@@ -29,7 +29,6 @@ from tocsin.charter.rules import (
     check_fresh,
     conflict,
 )
-from tocsin.node.model import MemberId
 from tocsin.node.ports import Clock, Snapshot, Transaction
 from tocsin.node.service.errors import (
     CharterExpired,
@@ -43,9 +42,9 @@ from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.proofs.two_charters import TwoCharters as TwoCharterProof
 from tocsin.proofs.two_charters import encode_two_charters
 from tocsin.tlog.entry import Entry, charter_header
+from tocsin.wire.limits import MAX_CHARTERS, MAX_CHARTERS_BYTES
+from tocsin.wire.values import MemberId
 
-MOST_CHARTERS = 16
-MOST_BYTES = 3 << 20
 """Of one answer, below what callers receive; one envelope is at most half of it."""
 
 RECENT_RECORDS = 1_000
@@ -136,7 +135,7 @@ class Membership:
             raise UnknownVersion(
                 f"this node holds the charters 1 to {newest}, not {first_version}", "first_version"
             )
-        last = min(newest, first_version + MOST_CHARTERS - 1)
+        last = min(newest, first_version + MAX_CHARTERS - 1)
 
         def look(snapshot: Snapshot) -> list[bytes]:
             found: list[bytes] = []
@@ -146,7 +145,7 @@ class Membership:
                 if envelope is None:
                     continue
                 size += len(envelope)
-                if found and size > MOST_BYTES:
+                if found and size > MAX_CHARTERS_BYTES:
                     break
                 found.append(envelope)
             return found

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
-from tocsin.node.model import Acknowledged, Append, MemberId, SubmissionStatus
+from tocsin.node.model import Append
 from tocsin.node.ports import (
     Clock,
     IdempotencyConflict,
@@ -61,6 +61,7 @@ from tocsin.sealing.box import cover_body
 from tocsin.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
 from tocsin.tlog.entry import (
+    TAG_BYTES,
     WEEK_S,
     Entry,
     Header,
@@ -71,10 +72,9 @@ from tocsin.tlog.entry import (
 )
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import Frontier, plan_frontier
+from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES, MAX_ENTRIES
+from tocsin.wire.values import Acknowledged, MemberId, SubmissionStatus
 
-MOST_ENTRIES = 1_000
-KEY_BYTES = 16
-TAG_BYTES = 16
 MOST_PER_TICK = 20_000
 MOST_SUBMISSIONS = 30
 REFRESH_TICKS = 10
@@ -176,8 +176,8 @@ class Publishing:
         `CharterExpired`, `DiskFull` or `CannotStore`; nothing is stored then.
         """
         _check_key(idempotency_key)
-        if not 1 <= len(entries) <= MOST_ENTRIES:
-            raise TooManyEntries(f"a submission is 1 to {MOST_ENTRIES} entries, this one has {len(entries)}")
+        if not 1 <= len(entries) <= MAX_ENTRIES:
+            raise TooManyEntries(f"a submission is 1 to {MAX_ENTRIES} entries, this one has {len(entries)}")
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
         try:
@@ -204,8 +204,8 @@ class Publishing:
         Raises as `submit` does.
         """
         _check_key(idempotency_key)
-        if not 1 <= len(tags) <= MOST_ENTRIES or any(len(tag) != TAG_BYTES for tag in tags):
-            raise TooManyEntries(f"a retraction names 1 to {MOST_ENTRIES} tags of {TAG_BYTES} bytes", "tags")
+        if not 1 <= len(tags) <= MAX_ENTRIES or any(len(tag) != TAG_BYTES for tag in tags):
+            raise TooManyEntries(f"a retraction names 1 to {MAX_ENTRIES} tags of {TAG_BYTES} bytes", "tags")
         now = self._clock.now()
         digest = _digest(b"retract", tags)
         try:
@@ -428,9 +428,9 @@ class Publishing:
 
 
 def _check_key(idempotency_key: bytes) -> None:
-    if len(idempotency_key) != KEY_BYTES:
+    if len(idempotency_key) != IDEMPOTENCY_KEY_BYTES:
         raise InvalidIdempotencyKey(
-            f"an idempotency key is {KEY_BYTES} random bytes, this one has {len(idempotency_key)}",
+            f"an idempotency key is {IDEMPOTENCY_KEY_BYTES} random bytes, this one has {len(idempotency_key)}",
             "idempotency_key",
         )
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tocsin.node.model import MemberId
 from tocsin.node.ports import Clock
+from tocsin.wire.values import MemberId
 
 MOST_BUCKETS = 1_024
 

@@ -22,14 +22,12 @@ from dataclasses import dataclass, field
 import structlog
 
 from tocsin.charter.document import Charter, ClassKey
-from tocsin.node.model import BudgetLeft, MemberId, PartialRequest, SignedPartial
 from tocsin.node.ports import Clock, PeerError, Peers
 from tocsin.node.service.errors import (
     EvaluationsUsedUp,
     QuorumUnavailable,
     ServiceError,
     StaleCharter,
-    TooManyElements,
 )
 from tocsin.node.service.evaluating import Evaluating, check_committee, check_count
 from tocsin.node.service.membership import Membership
@@ -45,22 +43,14 @@ from tocsin.proofs.bad_partial import (
     verify_evaluator_signature,
 )
 from tocsin.proofs.errors import NotProven
+from tocsin.wire.values import BudgetLeft, Budgets, MemberId, PartialRequest, SignedPartial
 
-MOST_COMPLAINTS = 6
 DEADLINE_S = 28.0
 SEAT_DEADLINE_S = 8.0
 BACKOFF_S = 2.0
 LONGEST_BACKOFF_S = 60.0
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Budgets:
-    """What evaluators say is left for this member, and which of them did not answer."""
-
-    budgets: list[BudgetLeft]
-    unreachable: list[MemberId]
 
 
 @dataclass
@@ -130,8 +120,6 @@ class Relaying:
         `EvaluationsUsedUp` or `QuorumUnavailable`.
         """
         check_count(len(blinded))
-        if len(complaints) > MOST_COMPLAINTS:
-            raise TooManyElements(f"at most {MOST_COMPLAINTS} complaints go with a batch", "complaints")
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
         key = self._membership.live_class(key_class, epoch, now)
@@ -169,8 +157,8 @@ class Relaying:
 
         answers = await asyncio.gather(*(ask(member) for member in members))
         return Budgets(
-            [budget for answer in answers for budget in answer or ()],
-            [member for member, answer in zip(members, answers, strict=True) if answer is None],
+            tuple(budget for answer in answers for budget in answer or ()),
+            tuple(member for member, answer in zip(members, answers, strict=True) if answer is None),
         )
 
     def _pick(self, batch: _Batch) -> tuple[int, ...]:

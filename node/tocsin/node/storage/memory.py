@@ -16,25 +16,12 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tocsin.node.model import (
-    Acknowledged,
-    Append,
-    Charge,
-    Charged,
-    Kept,
-    LogTip,
-    MemberId,
-    NewTags,
-    Pending,
-    PendingRetraction,
-    Stored,
-    SubmissionStatus,
-    TagHit,
-)
+from tocsin.node.model import Append, Charge, Charged, LiveTags, LogTip, Pending, PendingRetraction
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
 from tocsin.node.storage import rows
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Frontier, Hash
+from tocsin.wire.values import Acknowledged, Kept, MemberId, Stored, SubmissionStatus, TagHit
 
 _EMPTY = LogTip(Frontier(), b"", 0)
 
@@ -104,7 +91,7 @@ class MemorySnapshot:
             if (member, tag) in self._state.tags
         ]
 
-    def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> NewTags:
+    def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> LiveTags:
         """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""
         indices: list[int] = []
         tags: list[bytes] = []
@@ -114,12 +101,12 @@ class MemorySnapshot:
             if entry.body is None:
                 continue
             if entry.header.period > newest_period:
-                return NewTags(tuple(indices), b"".join(tags), index)
+                return LiveTags(tuple(indices), b"".join(tags), index)
             indices.append(index)
             tags.append(entry.body.tag)
             if len(indices) == limit:
-                return NewTags(tuple(indices), b"".join(tags), index + 1)
-        return NewTags(tuple(indices), b"".join(tags), max(start, size))
+                return LiveTags(tuple(indices), b"".join(tags), index + 1)
+        return LiveTags(tuple(indices), b"".join(tags), max(start, size))
 
     def pending(self, limit: int) -> list[Pending]:
         """Acknowledged entries not sequenced yet, in order of acknowledgement."""

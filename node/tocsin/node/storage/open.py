@@ -12,11 +12,11 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from tocsin.node.model import MemberId
 from tocsin.node.ports import Store, StoreError, StoreUnavailable
 from tocsin.node.storage import schema
 from tocsin.node.storage.backend import Backend
 from tocsin.node.storage.sql_store import SqlStore
+from tocsin.wire.values import MemberId
 
 
 class UnsupportedDatabase(StoreError):

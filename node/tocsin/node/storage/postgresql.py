@@ -34,9 +34,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from tocsin.node.model import MemberId
 from tocsin.node.ports import StoreError, StoreFull, StoreInUse, StoreUnavailable
 from tocsin.node.storage.backend import Rows, translate_errors
+from tocsin.wire.values import MemberId
 
 _TYPES = {BigInteger: "int8", Integer: "int4", SmallInteger: "int2", LargeBinary: "bytea"}
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from tocsin.node.model import Append, Kept, Stored, SubmissionStatus
+from tocsin.node.model import Append
 from tocsin.node.ports import StoreUnavailable, WrongStart
 from tocsin.tlog.entry import (
     BODY_BYTES,
     HEADER_BYTES,
     NONCE_BYTES,
+    TAG_BYTES,
     Entry,
     Header,
     Kind,
@@ -28,8 +29,8 @@ from tocsin.tlog.entry import (
 )
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import HASH_BYTES, Frontier, Hash
+from tocsin.wire.values import Kept, Stored, SubmissionStatus
 
-TAG_BYTES = 16
 ENTRIES, RETRACTION = 1, 2
 """Kinds of a submission."""
 
@@ -129,7 +130,7 @@ def given_indices(indices: bytes) -> list[int | None]:
 def submission_status(indices: bytes, *, waits: bool) -> SubmissionStatus:
     """Read the column of rule 2 of a submission, some of which may wait."""
     given = [] if waits else [index for index in given_indices(indices) if index is not None]
-    return SubmissionStatus(not waits, given)
+    return SubmissionStatus(not waits, tuple(given))
 
 
 def completed_nodes(step: Append) -> list[bytes]:

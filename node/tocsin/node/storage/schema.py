@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, column, insert, inspect, select, table
 
-from tocsin.node.model import MemberId
 from tocsin.node.ports import ForeignStore, StoreTooNew
 from tocsin.node.storage import tables
 from tocsin.node.storage.backend import Backend
+from tocsin.wire.values import MemberId
 
 if TYPE_CHECKING:
     from alembic.config import Config

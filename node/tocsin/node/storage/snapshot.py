@@ -12,19 +12,11 @@ from itertools import islice
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from tocsin.node.model import (
-    LogTip,
-    MemberId,
-    NewTags,
-    Pending,
-    PendingRetraction,
-    Stored,
-    SubmissionStatus,
-    TagHit,
-)
+from tocsin.node.model import LiveTags, LogTip, Pending, PendingRetraction
 from tocsin.node.storage import rows, tables
 from tocsin.node.storage.backend import Backend
 from tocsin.tlog.merkle import Frontier, Hash
+from tocsin.wire.values import MemberId, Stored, SubmissionStatus, TagHit
 
 _CHUNK = 500
 """Values per IN list: below every database's limit on parameters."""
@@ -117,7 +109,7 @@ class SqlSnapshot:
             hits.extend(TagHit(group, position, tuple(sorted(found[position]))) for position in sorted(found))
         return hits
 
-    def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> NewTags:
+    def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> LiveTags:
         """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""
         query = select(_BODY.leaf_index, _BODY.period, _BODY.tag).where(
             _BODY.log == self._log(member), _BODY.leaf_index >= start
@@ -127,11 +119,11 @@ class SqlSnapshot:
         tags: list[bytes] = []
         for index, period, tag in found:
             if period > newest_period:
-                return NewTags(tuple(indices), b"".join(tags), index)
+                return LiveTags(tuple(indices), b"".join(tags), index)
             indices.append(index)
             tags.append(tag)
         end = indices[-1] + 1 if indices and len(found) == limit else self.tip(member).size
-        return NewTags(tuple(indices), b"".join(tags), max(start, end))
+        return LiveTags(tuple(indices), b"".join(tags), max(start, end))
 
     def pending(self, limit: int) -> list[Pending]:
         """Acknowledged entries not sequenced yet, in order of acknowledgement."""

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
-from tocsin.node.model import MemberId
 from tocsin.node.ports import StoreInUse, StoreUnavailable
 from tocsin.node.storage import tables
 from tocsin.node.storage.backend import Backend
 from tocsin.node.storage.snapshot import SqlSnapshot
 from tocsin.node.storage.transaction import SqlTransaction
+from tocsin.wire.values import MemberId
 
 
 class SqlStore:

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
-from tocsin.node.model import Acknowledged, Append, Charge, Charged, MemberId
+from tocsin.node.model import Append, Charge, Charged
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
 from tocsin.node.storage import rows, tables
 from tocsin.node.storage.backend import Backend
 from tocsin.node.storage.snapshot import SqlSnapshot
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Frontier
+from tocsin.wire.values import Acknowledged, MemberId
 
 _LOG, _BODY, _TAG, _SUBMISSION = tables.log.c, tables.body.c, tables.live_tag.c, tables.submission.c
 _BUDGET, _BATCH = tables.budget.c, tables.batch.c

@@ -16,11 +16,12 @@ from hashlib import sha256
 
 from tocsin.charter.document import Charter, UnknownClass, UnknownEpoch
 from tocsin.node.errors import NodeError
-from tocsin.node.model import Append, Kept, LogTip, MemberId, Stored
+from tocsin.node.model import Append, LogTip
 from tocsin.tlog.checkpoint import SignedCheckpoint
 from tocsin.tlog.entry import NO_BODY_HASH, Header, Kind, check_reference, weeks_after
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import Hash
+from tocsin.wire.values import Kept, MemberId, Stored
 
 CLOCK_AHEAD_S = 600
 

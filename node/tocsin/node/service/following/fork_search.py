@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from tocsin.node.model import LogTip, MemberId
+from tocsin.node.model import LogTip
 from tocsin.node.ports import Peers, Snapshot
 from tocsin.node.service.following.batch_verifier import OriginAtFault
 from tocsin.node.service.store_gateway import StoreGateway
@@ -27,6 +27,7 @@ from tocsin.tlog.merkle import (
     plan_frontier,
     verify_consistency,
 )
+from tocsin.wire.values import MemberId
 
 
 async def find_fork(

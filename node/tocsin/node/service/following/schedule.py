@@ -27,7 +27,7 @@ import structlog
 
 from tocsin.charter.document import Charter, NotAMember
 from tocsin.charter.rules import BadCharter
-from tocsin.node.model import LogTip, MemberId
+from tocsin.node.model import LogTip
 from tocsin.node.ports import Clock, PeerError, Peers, Signer, Snapshot, StoreError, Transaction, WrongStart
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.following.batch_verifier import CLOCK_AHEAD_S, BatchVerifier, OriginAtFault
@@ -51,6 +51,7 @@ from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
 from tocsin.tlog.entry import Kind
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.note import Note, Verifier
+from tocsin.wire.values import MemberId
 
 ENTRIES_PER_CALL = 1_000
 MOST_PER_STEP = 250_000

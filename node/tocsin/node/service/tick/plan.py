@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tocsin.node.model import MemberId, Pending
+from tocsin.node.model import Pending
 from tocsin.node.ports import Snapshot, Transaction
 from tocsin.node.service.tick.sequencing import Sequenced, retractions_due, sequence
 from tocsin.tlog.entry import Entry, tick_key
+from tocsin.wire.values import MemberId
 
 Cover = Callable[[], list[Entry]]
 """Makes the cover entries of a tick."""

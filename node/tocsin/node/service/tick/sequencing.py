@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from tocsin.node.model import Pending, PendingRetraction, Stored
+from tocsin.node.model import Pending, PendingRetraction
 from tocsin.tlog.entry import NO_BODY_HASH, Entry, retract_header, tick_key
+from tocsin.wire.values import Stored
 
 Source = tuple[bytes, int]
 """Idempotency key and position of what an entry came from."""
