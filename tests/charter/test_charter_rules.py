@@ -251,6 +251,26 @@ def test_live_peppers_cover_sixty_days_across_a_fresh_pepper() -> None:
     assert len(live_peppers(chain, ended + 60 * DAY)) == 1
 
 
+def test_a_class_does_not_go_and_come_back() -> None:
+    # It could come back with another key, and with fresh budgets (M-3.9).
+    gone = replace(FOUNDED, version=2, classes=())
+    with pytest.raises(rules.EpochDropped):
+        verify_next(FOUNDED, signed(gone, [1, 2]), NOW + DAY)
+
+
+def test_the_newest_epoch_does_not_go_and_come_back() -> None:
+    old = class_key([1, 2, 3], epoch=1, overlap_until=NOW + YEAR)
+    both = replace(FOUNDED, version=2, classes=(old, class_key([1, 2, 3], epoch=2)))
+    verify_next(FOUNDED, signed(both, [1, 2]), NOW + DAY)
+    without = replace(both, version=3, classes=(class_key([1, 2, 3], epoch=1),))
+    with pytest.raises(rules.EpochDropped):
+        verify_next(both, signed(without, [1, 2]), NOW + DAY)
+    # An older epoch may go once it is over, and the newest one be succeeded.
+    for epoch in (2, 3):
+        later = replace(both, version=3, classes=(class_key([1, 2, 3], epoch=epoch),))
+        verify_next(both, signed(later, [1, 2]), NOW + DAY)
+
+
 class Succession(RuleBasedStateMachine):
     """A federation lives through valid versions; at every point each kind of invalid one is refused."""
 

@@ -24,6 +24,7 @@ from tocsin.tlog.cosignature import (
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import EMPTY_ROOT, MAX_SIZE, Hash, leaf_hash
 from tocsin.tlog.note import (
+    MAX_NOTE_BYTES,
     MAX_SIGNATURES,
     BadNote,
     BadNoteSignature,
@@ -254,3 +255,29 @@ def test_a_log_key_does_not_cosign_and_a_full_note_takes_no_more():
     full = Note(note.text, note.signatures * MAX_SIGNATURES).encode()
     with pytest.raises(BadNote, match="full"):
         add_cosignature(full, COSIGNER, 5)
+
+
+def nearly_full(room):
+    """The log's note with so many bytes left below the limit, filled by an extension line."""
+    empty = len(signed(extensions=("x",)))
+    made = signed(extensions=("x" * (MAX_NOTE_BYTES - room - empty + 1),))
+    assert len(made) == MAX_NOTE_BYTES - room
+    return made
+
+
+def test_a_cosignature_that_has_no_room_is_refused():
+    # Nobody could read the note that came out.
+    with pytest.raises(BadNote, match="131072"):
+        add_cosignature(nearly_full(room=100), COSIGNER, 1)
+    parse_note(add_cosignature(nearly_full(room=400), COSIGNER, 1))
+
+
+def test_a_merge_that_has_no_room_is_refused():
+    text = nearly_full(room=300)
+    key = SigningKey(bytes([8]) * 32)
+    other = Signer(
+        cosigner_verifier(cosigner_name("ring.example", bytes([8]) * 16), key.public_key), key.sign
+    )
+    first, second = (add_cosignature(text, cosigner, 1) for cosigner in (COSIGNER, other))
+    with pytest.raises(BadNote, match="131072"):
+        merge_cosignatures(first, second, [COSIGNER.verifier, other.verifier])

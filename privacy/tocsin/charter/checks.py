@@ -14,16 +14,14 @@
 import ipaddress
 import itertools
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from tocsin.charter.canonical_json import MAX_INTEGER
 from tocsin.charter.errors import BadCharter
+from tocsin.charter.parts import MEMBER_KEYS, ClassKey, Member, Period, Policy
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import MAX_COMMITTEE, MEMBER_ID_BYTES
-
-if TYPE_CHECKING:
-    from tocsin.charter.document import Charter, ClassKey, Member, Period
 
 MAX_MEMBERS = 100
 MAX_ENDPOINTS = 8
@@ -39,7 +37,7 @@ MAX_TIME = 253_402_300_799  # the end of the year 9999
 MAX_SPACE = 10**80
 KEY_BYTES = 32
 SEALED_PEPPER_BYTES = 80
-MEMBER_KEYS = ("identity", "log", "cosigner", "node", "node_hpke", "client_hpke")
+Mode = Literal["live", "test"]
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
@@ -55,27 +53,26 @@ def check_federation(name: str) -> None:
         raise BadCharter("federation", "$.federation", "it is a lower-case DNS name of at most 64 characters")
 
 
-def check_charter(charter: "Charter") -> None:
-    """Check a charter against every rule above. Raises `BadCharter`."""
-    check_federation(charter.federation)
-    _check_range("$.version", charter.version, 1, MAX_INTEGER)
-    parse_mode(charter.mode)
-    _check_range("$.issued", charter.issued, 0, MAX_TIME)
-    _check_range("$.expires", charter.expires, charter.issued + 1, MAX_TIME)
-    _check_members(charter.members)
-    _check_period(charter.period, charter)
-    _check_classes(charter.classes, frozenset(member.id for member in charter.members))
-    _check_range("$.tick_seconds", charter.tick_seconds, 1, MAX_TICK_SECONDS)
-    _check_count("$.snapshots", charter.snapshots, 0, MAX_SNAPSHOTS)
-    for at, snapshot in enumerate(charter.snapshots):
+def check_times(version: int, issued: int, expires: int) -> None:
+    """Check version and times (rule 1). Raises `BadCharter`."""
+    _check_range("$.version", version, 1, MAX_INTEGER)
+    _check_range("$.issued", issued, 0, MAX_TIME)
+    _check_range("$.expires", expires, issued + 1, MAX_TIME)
+
+
+def check_terms(tick_seconds: int, snapshots: Sequence[str], policy: Policy) -> None:
+    """Check what members agreed on beyond keys (rule 5). Raises `BadCharter`."""
+    _check_range("$.tick_seconds", tick_seconds, 1, MAX_TICK_SECONDS)
+    _check_count("$.snapshots", snapshots, 0, MAX_SNAPSHOTS)
+    for at, snapshot in enumerate(snapshots):
         if not _SNAPSHOT_NAME.match(snapshot):
             raise BadCharter("snapshot", f"$.snapshots[{at}]", "it is 1 to 64 of letters, digits and . _ -")
-    _check_distinct("$.snapshots", charter.snapshots)
-    _check_range("$.policy.entries_per_day", charter.policy.entries_per_day, 1, MAX_INTEGER)
-    _check_range("$.policy.max_hops", charter.policy.max_hops, 0, MAX_HOPS)
+    _check_distinct("$.snapshots", snapshots)
+    _check_range("$.policy.entries_per_day", policy.entries_per_day, 1, MAX_INTEGER)
+    _check_range("$.policy.max_hops", policy.max_hops, 0, MAX_HOPS)
 
 
-def check_member(member: "Member", path: str) -> None:
+def check_member(member: Member, path: str) -> None:
     """Check one member's own fields; `path` is where it stands. Raises `BadCharter`."""
     _check_length(f"{path}.id", member.id, MEMBER_ID_BYTES)
     name = member.name
@@ -94,7 +91,7 @@ def check_member(member: "Member", path: str) -> None:
     _check_distinct(path, [getattr(member, name) for name in MEMBER_KEYS])
 
 
-def parse_mode(text: str) -> Literal["live", "test"]:
+def parse_mode(text: str) -> Mode:
     """Return the mode that a text names. Raises `BadCharter`."""
     if text == "live":
         return "live"
@@ -125,7 +122,8 @@ def _check_endpoint(endpoint: str, path: str) -> None:
         raise BadCharter("endpoint", path, detail)
 
 
-def _check_members(members: "Sequence[Member]") -> None:
+def check_members(members: Sequence[Member]) -> None:
+    """Check the members, each and against one another (rule 3; M-3.10, M-8.1). Raises `BadCharter`."""
     _check_count("$.members", members, 1, MAX_MEMBERS)
     for at, member in enumerate(members):
         check_member(member, f"$.members[{at}]")
@@ -135,15 +133,21 @@ def _check_members(members: "Sequence[Member]") -> None:
     _check_distinct("$.members", [getattr(member, name) for member in members for name in MEMBER_KEYS])
 
 
-def _check_period(period: "Period", charter: "Charter") -> None:
-    _check_range("$.period.start", period.start, 0, charter.issued)
+def check_period(
+    period: Period, members: frozenset[bytes], issued: int, last_period: Callable[[], int]
+) -> None:
+    """Check the period (rule 2). `last_period` is asked once number and start are known to be in range.
+
+    Raises `BadCharter`.
+    """
+    _check_range("$.period.start", period.start, 0, issued)
     _check_range("$.period.number", period.number, 0, 2**32 - 1)
-    if charter.last_period >= 2**32:
+    if last_period() >= 2**32:
         raise BadCharter(
             "range", "$.period.number", "the charter would reach a period that has more than 32 bits"
         )
     _check_length("$.period.commitment", period.commitment, KEY_BYTES)
-    if set(period.sealed) != {member.id for member in charter.members}:
+    if set(period.sealed) != members:
         raise BadCharter(
             "sealed-to", "$.period.sealed", "the pepper is sealed to every member and nobody else"
         )
@@ -151,7 +155,8 @@ def _check_period(period: "Period", charter: "Charter") -> None:
         _check_length("$.period.sealed", pepper, SEALED_PEPPER_BYTES)
 
 
-def _check_classes(classes: "Sequence[ClassKey]", members: frozenset[bytes]) -> None:
+def check_classes(classes: Sequence[ClassKey], members: frozenset[bytes]) -> None:
+    """Check the class keys, each and against one another (rule 4). Raises `BadCharter`."""
     _check_count("$.classes", classes, 0, MAX_CLASS_KEYS)
     for at, key in enumerate(classes):
         _check_class(key, f"$.classes[{at}]", members)
@@ -180,7 +185,7 @@ def _check_classes(classes: "Sequence[ClassKey]", members: frozenset[bytes]) -> 
     _check_distinct("$.classes", [key.name for _, key in newest.values()])
 
 
-def _check_class(key: "ClassKey", path: str, members: frozenset[bytes]) -> None:
+def _check_class(key: ClassKey, path: str, members: frozenset[bytes]) -> None:
     _check_range(f"{path}.key_class", key.key_class, 1, 2**16 - 1)
     if len(key.name) > 32 or not _CLASS_NAME.match(key.name):
         raise BadCharter("name", f"{path}.name", "it is 1 to 32 of a-z, 0-9 and inner hyphens")

@@ -27,6 +27,7 @@ from nacl.pwhash import argon2id
 
 from tocsin.oprf.group import Random
 from tocsin.oprf.rfc9497 import length_prefixed
+from tocsin.primitives.cursor import Cursor
 from tocsin.primitives.secret import SecretBytes
 from tocsin.sealing.errors import SealingError
 
@@ -43,6 +44,7 @@ _ARGON2 = struct.Struct(">II16s")
 _SALT_BYTES = 16
 _NONCE_BYTES = 24
 _HASH_BYTES = 32
+_FAULTY = "the keyring's contents are malformed: it was sealed by faulty software"
 
 
 class KeyringError(SealingError):
@@ -181,23 +183,16 @@ def _stretch(passphrase: Passphrase, cost: Argon2Cost, salt: bytes) -> bytes:
 
 
 def _parse_contents(contents: bytes) -> dict[str, Secret]:
-    secrets: dict[str, Secret] = {}
+    cursor = Cursor(contents, lambda field, rule: BadKeyring(f"{_FAULTY} ({field}: {rule})"))
     names: list[bytes] = []
-    at = 2
-    for _ in range(int.from_bytes(contents[:2], "big")):
-        name, at = _take(contents, at)
-        secret, at = _take(contents, at)
+    secrets: dict[str, Secret] = {}
+    for _ in range(cursor.number("count", 2)):
+        name = cursor.prefixed("name", 2, MAX_KEYRING_BYTES)
         if not name.isascii():
             raise BadKeyring("a name in the keyring is not ASCII")
         names.append(name)
-        secrets[name.decode("ascii")] = Secret(secret)
-    if at != len(contents) or any(first >= second for first, second in itertools.pairwise(names)):
-        raise BadKeyring("the keyring's contents are malformed: it was sealed by faulty software")
+        secrets[name.decode("ascii")] = Secret(cursor.prefixed("secret", 2, MAX_KEYRING_BYTES))
+    cursor.end()
+    if any(first >= second for first, second in itertools.pairwise(names)):
+        raise BadKeyring(f"{_FAULTY} (names are not ascending)")
     return secrets
-
-
-def _take(contents: bytes, at: int) -> tuple[bytes, int]:
-    end = at + 2 + int.from_bytes(contents[at : at + 2], "big")
-    if end > len(contents) or at + 2 > len(contents):
-        raise BadKeyring("the keyring's contents are malformed: it was sealed by faulty software")
-    return contents[at + 2 : end], end

@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeVar
 
+from tocsin.primitives.cursor import Cursor
 from tocsin.sealing.errors import SealingError
 
 VERSION = 1
@@ -239,61 +240,62 @@ def _encode_report(label: Report) -> bytes:
 
 def parse_label(data: bytes) -> Report | Dispute:
     """Return the report or dispute that exactly these bytes encode. Raises `BadLabel`, naming field and rule."""
-    kind, name, reader = _opened(data)
+    kind, name, cursor = _opened(data)
     label: Report | Dispute
     if kind is ContentKind.REPORT:
-        label = _parse_report(name, reader)
+        label = _parse_report(name, cursor)
     elif kind is ContentKind.DISPUTE:
-        reason = reader.member("reason", DisputeReason)
-        count = reader.byte("count of disputed")
-        label = Dispute(name, tuple(reader.take("disputed", _WRITER_BYTES) for _ in range(count)), reason)
+        reason = _member(cursor, "reason", DisputeReason)
+        count = cursor.count("count of disputed", 1, MAX_DISPUTED)
+        label = Dispute(name, tuple(cursor.take("disputed", _WRITER_BYTES) for _ in range(count)), reason)
     else:
         raise BadLabel("kind", f"a {kind.name.lower()} is no report and no dispute")
-    reader.end()
+    cursor.end()
     return label
 
 
 def parse_record(data: bytes) -> Report:
     """Return the label of the record that exactly these bytes encode. Raises `BadLabel`, naming field and rule."""
-    kind, name, reader = _opened(data)
+    kind, name, cursor = _opened(data)
     if kind is not ContentKind.RECORD:
         raise BadLabel("kind", f"a {kind.name.lower()} is no record")
-    label = _parse_report(name, reader)
-    reader.end()
+    label = _parse_report(name, cursor)
+    cursor.end()
     return label
 
 
-def _opened(data: bytes) -> "tuple[ContentKind, str, _Reader]":
+def _opened(data: bytes) -> tuple[ContentKind, str, Cursor]:
     if len(data) > MAX_LABEL_BYTES:
         raise BadLabel("length", f"a label is at most {MAX_LABEL_BYTES} bytes, got {len(data)}")
-    reader = _Reader(data)
-    if reader.byte("version") != VERSION:
+    cursor = Cursor(data, BadLabel)
+    if cursor.number("version", 1) != VERSION:
         raise BadLabel("version", f"this software reads version {VERSION}: update it")
-    kind = reader.member("kind", ContentKind)
-    raw_name = reader.take("type", reader.byte("length of type"))
+    kind = _member(cursor, "kind", ContentKind)
+    raw_name = cursor.prefixed("type", 1, MAX_TYPE_BYTES)
     if not raw_name.isascii():
         raise BadLabel("type", _TYPE_RULE)
     name = raw_name.decode("ascii")
     _check_type(name)
-    return kind, name, reader
+    return kind, name, cursor
 
 
-def _parse_report(name: str, reader: "_Reader") -> Report:
-    tlp = reader.member("tlp", Tlp)
-    abuse = reader.member("abuse", AbuseKind)
-    role = reader.member("role", Role)
-    bad_accounts, exchanges = reader.byte("bad_accounts_bucket"), reader.byte("exchanges_bucket")
-    first_week = int.from_bytes(reader.take("first_week", 2), "big")
-    last_week = int.from_bytes(reader.take("last_week", 2), "big")
-    evidence = reader.member("evidence", Evidence)
-    hops, confidence = reader.byte("hops"), reader.byte("confidence")
-    legal_basis = reader.member("legal_basis", LegalBasis)
-    flags = reader.byte("flags")
+def _parse_report(name: str, cursor: Cursor) -> Report:
+    tlp = _member(cursor, "tlp", Tlp)
+    abuse = _member(cursor, "abuse", AbuseKind)
+    role = _member(cursor, "role", Role)
+    bad_accounts, exchanges = cursor.number("bad_accounts_bucket", 1), cursor.number("exchanges_bucket", 1)
+    first_week = cursor.number("first_week", 2)
+    last_week = cursor.number("last_week", 2)
+    evidence = _member(cursor, "evidence", Evidence)
+    hops, confidence = cursor.number("hops", 1), cursor.number("confidence", 1)
+    legal_basis = _member(cursor, "legal_basis", LegalBasis)
+    flags = cursor.number("flags", 1)
     if flags not in (0, 1):
         raise BadLabel("flags", "only 0 and 1 are defined")
-    campaign_key = reader.take("campaign_key", CAMPAIGN_KEY_BYTES) if flags else None
+    campaign_key = cursor.take("campaign_key", CAMPAIGN_KEY_BYTES) if flags else None
     rests = [
-        _REST.unpack(reader.take("rests_on", _REST.size)) for _ in range(reader.byte("count of rests_on"))
+        (cursor.take("rests_on", _WRITER_BYTES), cursor.number("rests_on", 8))
+        for _ in range(cursor.count("count of rests_on", 1, MAX_RESTS_ON))
     ]
     return Report(
         type=name,
@@ -305,7 +307,7 @@ def _parse_report(name: str, reader: "_Reader") -> Report:
         first_week=first_week,
         last_week=last_week,
         evidence=evidence,
-        rests_on=tuple((writer, index) for writer, index in rests),
+        rests_on=tuple(rests),
         hops=hops,
         confidence=confidence,
         campaign_key=campaign_key,
@@ -317,34 +319,12 @@ _Number = TypeVar("_Number", bound=IntEnum)
 _TYPE_RULE = f"1 to {MAX_TYPE_BYTES} of a-z, 0-9, inner dots and hyphens"
 
 
-class _Reader:
-    """Takes a label apart from the front; whatever is missing or left over is an error."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, field: str, length: int) -> bytes:
-        piece = self._data[self._at : self._at + length]
-        if len(piece) != length:
-            raise BadLabel(field, "the label ends before it")
-        self._at += length
-        return piece
-
-    def byte(self, field: str) -> int:
-        return self.take(field, 1)[0]
-
-    def member(self, field: str, numbers: type[_Number]) -> _Number:
-        try:
-            return numbers(self.byte(field))
-        except ValueError as error:
-            if isinstance(error, BadLabel):
-                raise
-            raise BadLabel(field, "its number is not defined") from None
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise BadLabel("length", "bytes follow the end of the label")
+def _member(cursor: Cursor, field: str, numbers: type[_Number]) -> _Number:
+    number = cursor.number(field, 1)
+    try:
+        return numbers(number)
+    except ValueError:
+        raise BadLabel(field, f"its number {number} is not defined") from None
 
 
 def _check_type(name: str) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from tocsin.oprf.group import SCALAR_BYTES, BadScalar, Random, Scalar, decode_scalar, random_scalar
 from tocsin.oprf.shares import combine_shares, split
+from tocsin.primitives.cursor import Cursor
 from tocsin.primitives.secret import SecretBytes
 from tocsin.sealing.errors import SealingError
 from tocsin.sealing.label import MAX_TYPE_BYTES, VERSION, ContentKind
@@ -95,30 +96,23 @@ def make_record(bands: int, threshold: int, random: Random) -> Record:
         key = random_scalar(random)
         shares = split(key, bands, threshold, random).shares
         # A share of 0, one chance in 2^252 a band, would break rule 3.
-        if not any(hmac.compare_digest(each, bytes(SCALAR_BYTES)) for each in shares):
+        if not any(hmac.compare_digest(share, bytes(SCALAR_BYTES)) for share in shares):
             return Record(RecordKey(key), ref_of(key), shares)
 
 
 def encode_band(type: str, slots: Sequence[BandSlot]) -> bytes:
     """Return the content of a band's box (rule 3). Raises `BadBand`."""
     _check(type.encode("ascii"), slots)
-    packed = b"".join(each.ref + bytes([each.x]) + each.share for each in slots)
+    packed = b"".join(slot.ref + bytes([slot.x]) + slot.share for slot in slots)
     return _start(type) + bytes([len(slots)]) + packed
 
 
 def parse_band(data: bytes, type: str, bands: int) -> tuple[BandSlot, ...]:
     """Return the slots that exactly these bytes encode for a band type of `bands` bands. Raises `BadBand`."""
-    start = _start(type)
-    if data[: len(start)] != start:
-        raise BadBand(f"it does not begin as version {VERSION}, kind {int(ContentKind.BAND)} and type {type}")
-    if len(data) == len(start):
-        raise BadBand("it ends before the count of slots")
-    count, packed = data[len(start)], data[len(start) + 1 :]
-    if len(packed) != count * SLOT_BYTES:
-        raise BadBand("its length is not that of its count of slots")
-    slots = tuple(
-        _parse_slot(packed[at : at + SLOT_BYTES], bands) for at in range(0, len(packed), SLOT_BYTES)
-    )
+    cursor = Cursor(data, lambda field, rule: BadBand(f"{field} of a band's box: {rule}"))
+    cursor.expect(f"version {VERSION}, kind {int(ContentKind.BAND)} and type {type}", _start(type))
+    slots = tuple(_parse_slot(cursor, bands) for _ in range(cursor.count("count of slots", 1, MAX_SLOTS)))
+    cursor.end()
     _check(type.encode("ascii"), slots)
     return slots
 
@@ -129,18 +123,18 @@ def combine(slots: Sequence[BandSlot], threshold: int, tries: Tries | None = Non
     Subsets that give no key are taken from `tries`. Raises `BadRecord`.
     """
     tries = Tries() if tries is None else tries
-    refs = {each.ref for each in slots}
+    refs = {slot.ref for slot in slots}
     if len(refs) != 1:
         raise BadRecord("shares combine only within one ref")
     (ref,) = refs
-    distinct = sorted({(each.x, bytes(each.share)): each for each in slots}.items())
+    distinct = sorted({(slot.x, bytes(slot.share)): slot for slot in slots}.items())
     if len({x for (x, _), _ in distinct}) < threshold:
         raise BadRecord(f"a record is opened by {threshold} of its bands")
     for places in _subsets(len(distinct), threshold):
         if tries.left <= 0:
             break
         chosen = [distinct[place][1] for place in places]
-        shares = {each.x: each.share for each in chosen}
+        shares = {slot.x: slot.share for slot in chosen}
         if len(shares) == threshold:
             key = combine_shares(shares)
             if hmac.compare_digest(ref_of(key), ref):
@@ -163,21 +157,21 @@ def _subsets(count: int, size: int) -> Iterator[tuple[int, ...]]:
         for start in range(count)
     )
     whole = iter([tuple(range(count))] if count == size else [])
-    for each in itertools.chain(whole, strided, itertools.combinations(range(count), size)):
-        if len(each) == size and each not in seen:
-            seen.add(each)
-            yield each
+    for subset in itertools.chain(whole, strided, itertools.combinations(range(count), size)):
+        if len(subset) == size and subset not in seen:
+            seen.add(subset)
+            yield subset
 
 
-def _parse_slot(packed: bytes, bands: int) -> BandSlot:
-    x = packed[REF_BYTES]
+def _parse_slot(cursor: Cursor, bands: int) -> BandSlot:
+    ref, x = cursor.take("ref", REF_BYTES), cursor.number("x", 1)
     if not 1 <= x <= bands:
         raise BadBand(f"a band's number is 1 to {bands}")
     try:
-        share = decode_scalar(packed[REF_BYTES + 1 :])
+        share = decode_scalar(cursor.take("share", SCALAR_BYTES))
     except BadScalar:
         raise BadBand("a share is not a canonical scalar other than 0") from None
-    return BandSlot(packed[:REF_BYTES], x, share)
+    return BandSlot(ref, x, share)
 
 
 def _check(name: bytes, slots: Sequence[BandSlot]) -> None:
@@ -185,5 +179,5 @@ def _check(name: bytes, slots: Sequence[BandSlot]) -> None:
         raise BadBand(f"a type's name has 1 to {MAX_TYPE_BYTES} bytes")
     if not 1 <= len(slots) <= MAX_SLOTS:
         raise BadBand(f"a band's box holds 1 to {MAX_SLOTS} slots")
-    if len({(each.ref, each.x) for each in slots}) != len(slots):
+    if len({(slot.ref, slot.x) for slot in slots}) != len(slots):
         raise BadBand("no slot is given twice")
