@@ -305,22 +305,6 @@ def test_copied_tags_and_entries_are_dead_weight(federation: Federation) -> None
     assert [hit.group for hit in found] == [0]
 
 
-def test_a_flood_is_followed_slowly(federation: Federation) -> None:
-    node = federation.open_node(2, following=FollowingSettings(entries_per_day=48))
-    origin = federation[1]
-    asyncio.run(origin.publishing.tick())
-    assert follow(node, 1) == [""]
-    tags = [number.to_bytes(16, "big") for number in range(60)]
-    publish(federation, origin, 1, *tags)
-    assert "flood" in follow(node, 1)[0]
-    assert size_at(node, 1) == 1
-    for _ in range(6):  # two an hour, by the origin's own checkpoints
-        federation.clock.advance(3_600)
-        asyncio.run(origin.publishing.tick())
-    assert follow(node, 1) == [""]
-    assert size_at(node, 1) == 61
-
-
 def test_a_step_that_memory_would_not_hold_is_refused(federation: Federation) -> None:
     node = federation.open_node(2, following=FollowingSettings(most_per_step=2))
     publish(federation, federation[1], 1, T[1], T[2])
@@ -374,7 +358,7 @@ def test_a_peers_false_word_convicts_nobody(federation: Federation) -> None:
         return [bytes(32) for _ in await honest(writer, old_size, new_size)]
 
     federation[3].log_reader.consistency = broken  # type: ignore[method-assign,assignment] # the lie of this test
-    assert "no proof of it" in follow(federation[2], 3)[0]
+    assert "no proof of a fork" in follow(federation[2], 3)[0]
     assert not federation[2].gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)).quarantined)
     assert follow(federation[2], 1) == [""]
 

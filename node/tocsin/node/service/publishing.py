@@ -51,6 +51,7 @@ from tocsin.node.service.errors import (
     UnknownKeyEpoch,
     UnknownSubmission,
 )
+from tocsin.node.service.following.rule import CLOCK_AHEAD_S
 from tocsin.node.service.log_keys import cosigner, cosigner_of, is_signed, log_signer, open_note
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.notifications import ChangeNotifications
@@ -79,7 +80,6 @@ MOST_PER_TICK = 20_000
 MOST_SUBMISSIONS = 30
 REFRESH_TICKS = 10
 CLOCK_BEHIND_S = 600
-CLOCK_AHEAD_S = 600
 PATIENCE_S = 15.0
 
 _log = structlog.get_logger(__name__)

@@ -45,5 +45,5 @@ class StatusReporter:
             reached, problem = 0, self._publishing.problem or ""
         else:
             peer = self._following.peer(member)
-            reached, problem = peer.last_reached, peer.problem
+            reached, problem = peer.progress.last_reached, peer.problem
         return LogStatus(member, tip.size, tip.time, reached, tip.quarantined, problem)

@@ -1,9 +1,9 @@
-"""Checks what a log has grown by against its signed checkpoint, before anything of it is stored (SPEC.md §6).
+"""Checks what a log has grown by against its signed checkpoint, before anything of it is stored (M-6.15).
 
-1. Entries come in order, without a gap, and no further than the checkpoint; their leaves lead to its root.
+1. Entries come in order, without a gap, and no further than the checkpoint; their leaves lead to its root (M-6.4).
 2. A body is the one its leaf committed to. A SEALED entry that is live at the checkpoint's time has its body, or a
-   RETRACT of it within the checkpoint.
-3. A RETRACT names a lower index that is a SEALED entry of this log. A RETRACT or CHARTER has no body.
+   RETRACT of it within the checkpoint (M-6.17).
+3. A RETRACT names a lower index that is a SEALED entry of this log (M-6.3). A RETRACT or CHARTER has no body (M-6.1).
 4. A live SEALED entry is of a class and epoch of the charter, of a period that has begun, and does not outlive its
    class's retention.
 5. Whoever breaks one of these is the log's origin. Copied tags and bodies of others break none: they match nobody.
@@ -15,19 +15,13 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from tocsin.charter.document import Charter, UnknownClass, UnknownEpoch
-from tocsin.node.errors import NodeError
 from tocsin.node.model import Append, LogTip
+from tocsin.node.service.following.rule import CLOCK_AHEAD_S, LogFault
 from tocsin.tlog.checkpoint import SignedCheckpoint
 from tocsin.tlog.entry import NO_BODY_HASH, Header, Kind, check_reference, weeks_after
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import Hash
 from tocsin.wire.values import Kept, MemberId, Stored
-
-CLOCK_AHEAD_S = 600
-
-
-class OriginAtFault(NodeError):
-    """What a log's origin shows breaks a rule; nothing of it was stored. The message says which and where."""
 
 
 class BatchVerifier:
@@ -65,40 +59,45 @@ class BatchVerifier:
 
     @property
     def targets_before(self) -> list[int]:
-        """The entries stored before this delta that it retracts; `finish` needs to know which are SEALED."""
+        """The entries stored before this batch that it retracts; `finish` needs to know which are SEALED."""
         return sorted(index for index in self._retracted if index < self._start)
 
     def add(self, batch: Sequence[Stored]) -> None:
-        """Take the next entries. Raises `OriginAtFault`."""
+        """Take the next entries. Raises `LogFault`."""
         if not batch:
-            raise OriginAtFault(
-                f"the log ends at {self.next_index}, its checkpoint says {self._signed.checkpoint.size}"
+            raise LogFault(
+                self._origin,
+                f"the log ends at {self.next_index}, its checkpoint says {self._signed.checkpoint.size}",
             )
         leaves: list[Hash] = []
         for stored in batch:
             if stored.index != self.next_index or stored.index >= self._signed.checkpoint.size:
-                raise OriginAtFault(f"entry {self.next_index} was asked, {stored.index} came")
+                raise LogFault(self._origin, f"entry {self.next_index} was asked for, {stored.index} came")
             leaves.append(stored.leaf_hash())
             self._stored.append(self._checked(stored))
         self._frontier, nodes = self._frontier.append(leaves)
         self._nodes += nodes
 
     def finish(self, note: bytes, sealed_before: Mapping[int, bool]) -> Append:
-        """Return what is to be stored, with `note` as the checkpoint. Raises `OriginAtFault`."""
+        """Return what is to be stored, with `note` as the checkpoint. Raises `LogFault`."""
         head = self._signed.checkpoint
         if (self._frontier.size, self._frontier.root()) != (head.size, head.root):
-            raise OriginAtFault(f"the entries up to {head.size} do not lead to the root that was signed")
+            raise LogFault(
+                self._origin, f"the entries up to {head.size} do not lead to the root that was signed"
+            )
         for target, index in self._retracted.items():
             if target >= self._start:
                 sealed = self._stored[target - self._start].entry.header.kind is Kind.SEALED
             else:
                 sealed = sealed_before.get(target, False)
             if not sealed:
-                raise OriginAtFault(f"the RETRACT at {index} names {target}, which cannot be retracted")
+                raise LogFault(
+                    self._origin, f"the RETRACT at {index} names {target}, which cannot be retracted"
+                )
         for index in self._missing:
             if index not in self._retracted:
-                raise OriginAtFault(
-                    f"the body of entry {index} is missing before its time, without a RETRACT"
+                raise LogFault(
+                    self._origin, f"the body of entry {index} is missing before its time, without a RETRACT"
                 )
         return Append(
             self._origin,
@@ -115,21 +114,21 @@ class BatchVerifier:
         header, body, index = stored.entry.header, stored.entry.body, stored.index
         if header.kind is not Kind.SEALED:
             if body is not None or stored.body_hash != NO_BODY_HASH:
-                raise OriginAtFault(f"the {header.kind.name} at {index} has a body")
+                raise LogFault(self._origin, f"the {header.kind.name} at {index} has a body")
             if header.kind is Kind.RETRACT:
                 try:
                     check_reference(header, index)
                 except TlogError as error:
-                    raise OriginAtFault(str(error)) from error
+                    raise LogFault(self._origin, str(error)) from error
                 self._retracted.setdefault(header.retracts, index)
             return stored
         if stored.body_hash == NO_BODY_HASH:
-            raise OriginAtFault(f"the sealed entry {index} never had a body")
+            raise LogFault(self._origin, f"the sealed entry {index} never had a body")
         if body is None:
             if header.is_live(self._time):
                 self._missing.append(index)
         elif sha256(body.encode()).digest() != stored.body_hash:
-            raise OriginAtFault(f"the body of entry {index} is not the one its leaf committed to")
+            raise LogFault(self._origin, f"the body of entry {index} is not the one its leaf committed to")
         if header.is_live(self._now):
             self._check_header(header, index)
             return stored
@@ -143,16 +142,18 @@ class BatchVerifier:
             key = self._charter.class_key(header.key_class, header.epoch)
         except (UnknownClass, UnknownEpoch):
             # Its live entries outlast an epoch that the charter no longer lists; what nobody holds a key of is inert.
-            known = {each.key_class: each for each in self._charter.classes}
+            known = {key.key_class: key for key in self._charter.classes}
             if header.key_class not in known:
-                raise OriginAtFault(
-                    f"entry {index} is of class {header.key_class}, which the charter does not have"
+                raise LogFault(
+                    self._origin,
+                    f"entry {index} is of class {header.key_class}, which the charter does not have",
                 ) from None
             key = known[header.key_class]
         if header.not_after > weeks_after(self._time + CLOCK_AHEAD_S, key.retention_days * 86_400):
-            raise OriginAtFault(
-                f"entry {index} is to be kept longer than the {key.retention_days} days of class {key.key_class}"
+            raise LogFault(
+                self._origin,
+                f"entry {index} is to be kept longer than the {key.retention_days} days of class {key.key_class}",
             )
         if header.period > self._charter.period_at(self._now + CLOCK_AHEAD_S):
-            raise OriginAtFault(f"entry {index} is of period {header.period}, which has not begun")
+            raise LogFault(self._origin, f"entry {index} is of period {header.period}, which has not begun")
         self._allowed.add(group)

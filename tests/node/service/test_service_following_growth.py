@@ -7,7 +7,6 @@ import pytest
 
 from tests.fakes.federation import Federation, Node, founded, member_id
 from tocsin.node.ports import PeerError
-from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.tlog.entry import WEEK_S
 
 PER_DAY = 48  # two an hour
@@ -15,7 +14,7 @@ PER_DAY = 48  # two an hour
 
 @pytest.fixture
 def federation() -> Iterator[Federation]:
-    with founded() as started:
+    with founded(per_day=PER_DAY) as started:
         yield started
 
 
@@ -37,7 +36,7 @@ def size_at(node: Node) -> int:
 
 
 def test_a_step_that_was_cut_off_is_not_counted(federation: Federation) -> None:
-    node = federation.open_node(2, following=FollowingSettings(entries_per_day=PER_DAY))
+    node = federation[2]
     asyncio.run(federation[1].publishing.tick())
     assert round_with(node) == ""
     publish(federation, 1, 40)
@@ -54,7 +53,7 @@ def test_a_step_that_was_cut_off_is_not_counted(federation: Federation) -> None:
 
 
 def test_a_quiet_origin_gets_back_what_it_may_append(federation: Federation) -> None:
-    node = federation.open_node(2, following=FollowingSettings(entries_per_day=PER_DAY))
+    node = federation[2]
     asyncio.run(federation[1].publishing.tick())
     assert round_with(node) == ""
     publish(federation, 1, PER_DAY)
@@ -74,3 +73,17 @@ def test_a_quiet_origin_gets_back_what_it_may_append(federation: Federation) -> 
     publish(federation, 3, PER_DAY + 3)
     assert "flood" in round_with(node)
     assert federation.clock.now() < federation.charter.issued + WEEK_S
+
+
+def test_a_flood_is_followed_slowly(federation: Federation) -> None:
+    node = federation[2]
+    asyncio.run(federation[1].publishing.tick())
+    assert round_with(node) == ""
+    publish(federation, 1, 60)
+    assert "flood" in round_with(node)
+    assert size_at(node) == 1
+    for _ in range(6):  # two an hour, by the origin's own checkpoints
+        federation.clock.advance(3_600)
+        asyncio.run(federation[1].publishing.tick())
+    assert round_with(node) == ""
+    assert size_at(node) == 61
