@@ -1,4 +1,4 @@
-"""DESIGN §3, row 7: a member that spends its whole budget on guesses learns Q·(c−f)/(t−f) values in an epoch, no more.
+"""A member that spends its whole budget on guesses learns Q·(c−f)/(t−f) values in an epoch, no more.
 
 The adversary speaks to the evaluators itself, with its own node's key, instead of through its own node. It spreads its
 requests over the quorums so that no seat's budget is left over, and computes its own seat's part (f = 1) offline with

@@ -1,4 +1,4 @@
-"""DESIGN §3, row 2: t − 1 evaluators together learn no more than one: not the class key, not any value.
+"""T − 1 evaluators together learn no more than one: not the class key, not any value.
 
 The adversary is a coalition of committee members. It pools their node keys, opens their share files, knows the pepper,
 the commitments and everybody's logs, and has a list of a thousand candidates that the reported values are among. It

@@ -1,4 +1,4 @@
-"""DESIGN §3, row 1: an evaluator learns who asked, which class, how many and when; never the value, never a match.
+"""An evaluator learns who asked, which class, how many and when; never the value, never a match.
 
 The adversary runs one of the committee's nodes. It has that node's database, log, keys and share, its own client's
 pepper, and every byte that its node receives and sends. Another member, Dune, queries. The adversary

@@ -1,4 +1,4 @@
-"""DESIGN §3, row 4: a holder of x learns what is said of x, and nothing about values it does not hold; and although it
+"""A holder of x learns what is said of x, and nothing about values it does not hold; and although it
 can compute any writer's tag and box for x, it cannot make another member say something.
 
 The adversary is Borealis. It holds 200 values (Aster reported some of them), so it has their outputs, the pepper, every

@@ -1,4 +1,4 @@
-"""DESIGN §3, row 3: a member that does not hold x learns volumes; not which values, not which entries of different
+"""A member that does not hold x learns volumes; not which values, not which entries of different
 members concern one value, no label, not what kind an entry is.
 
 The adversary is Dune: a member without a seat, with its node's database (a copy of every log), the pepper, its client's

@@ -1,4 +1,4 @@
-"""DESIGN §3, row 5: a member's own node, honest or not, sees blinded elements, tags and which entries are opened; it
+"""A member's own node, honest or not, sees blinded elements, tags and which entries are opened; it
 learns no raw value, F, K, pepper or label. It can withhold a match, never invent one.
 
 The adversary has full control of Aster's node, which holds seat 1: its keys, share, database, and every byte between it

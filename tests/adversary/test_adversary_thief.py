@@ -1,4 +1,4 @@
-"""DESIGN §3, row 6: who steals a node's whole disk, or a copy of a log, learns volumes; no value, equality or label.
+"""Who steals a node's whole disk, or a copy of a log, learns volumes; no value, equality or label.
 
 The adversary has every file in the folder of Aster's node: database with its journal, log, charter, share files, and
 the keyring with the key that opens it; so it has the node's signing, TLS and HPKE keys and Aster's share. It

@@ -1,4 +1,4 @@
-"""TARGETS §3 row 1: SIGKILL during submit. What was acknowledged is in the log, and every key had one effect."""
+"""SIGKILL during submit. What was acknowledged is in the log, and every key had one effect."""
 
 from __future__ import annotations
 

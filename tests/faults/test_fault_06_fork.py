@@ -1,4 +1,4 @@
-"""TARGETS §3 rows 4 and 6: an old database that is put back, and a member that shows two histories, on real nodes."""
+"""An old database that is put back, and a member that shows two histories, on real nodes."""
 
 from __future__ import annotations
 

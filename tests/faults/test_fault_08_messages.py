@@ -1,4 +1,4 @@
-"""TARGETS §3 row 8: replayed, tampered, misaddressed and revoked messages are refused, audited, and change nothing."""
+"""Replayed, tampered, misaddressed and revoked messages are refused, audited, and change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TARGETS §3 row 11: a peer stopped by SIGSTOP. Its callers' deadline passes, the circuit opens, others go on."""
+"""A peer stopped by SIGSTOP. Its callers' deadline passes, the circuit opens, others go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TARGETS §3 row 12: half-open connections and stalled streams. Healthy calls go on; the stalls are ended."""
+"""Half-open connections and stalled streams. Healthy calls go on; the stalls are ended."""
 
 from __future__ import annotations
 

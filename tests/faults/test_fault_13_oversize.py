@@ -1,4 +1,4 @@
-"""TARGETS §3 row 13: oversize messages, compressed bombs, empty elements by the million: refused before curve work."""
+"""Oversize messages, compressed bombs, empty elements by the million: refused before curve work."""
 
 from __future__ import annotations
 

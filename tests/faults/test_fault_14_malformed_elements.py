@@ -1,4 +1,4 @@
-"""TARGETS §3 row 14: malformed elements are refused with their index; the share is not used, nothing is charged."""
+"""Malformed elements are refused with their index; the share is not used, nothing is charged."""
 
 from __future__ import annotations
 

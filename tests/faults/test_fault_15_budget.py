@@ -1,4 +1,4 @@
-"""TARGETS §3 row 15: a budget used up concurrently and across SIGKILL is exact; others keep theirs; it fails closed."""
+"""A budget used up concurrently and across SIGKILL is exact; others keep theirs; it fails closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TARGETS §3 row 16: lies about evaluations fail at the client; the culprit is named, and the batch succeeds elsewhere.
+"""Lies about evaluations fail at the client; the culprit is named, and the batch succeeds elsewhere.
 
 The liars are processes of their own: the product's node with one function replaced (`lying_node.py`).
 """

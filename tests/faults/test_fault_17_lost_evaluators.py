@@ -1,4 +1,4 @@
-"""TARGETS §3 row 17: with at most c − t evaluators lost the outputs are the same; with more, UNAVAILABLE."""
+"""With at most c − t evaluators lost the outputs are the same; with more, UNAVAILABLE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TARGETS §3 row 20: SIGTERM under load. NOT_SERVING is told, what is in flight finishes, the exit code is 0."""
+"""SIGTERM under load. NOT_SERVING is told, what is in flight finishes, the exit code is 0."""
 
 from __future__ import annotations
 

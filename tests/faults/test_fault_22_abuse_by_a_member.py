@@ -1,4 +1,4 @@
-"""TARGETS §3 row 22: copied tags, copied entries, false retractions and floods: no match, refused, capped."""
+"""Copied tags, copied entries, false retractions and floods: no match, refused, capped."""
 
 from __future__ import annotations
 

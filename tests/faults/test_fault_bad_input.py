@@ -1,4 +1,4 @@
-"""Issue §8's items that are no row of TARGETS §3, against real nodes and the real command."""
+"""Kinds of bad input without a file of their own, against real nodes and the real command."""
 
 from __future__ import annotations
 

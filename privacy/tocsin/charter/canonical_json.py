@@ -30,7 +30,7 @@ class Field:
     value: object
 
     def members(self, *names: str) -> dict[str, "Field"]:
-        """Return the fields of an object that has exactly these keys."""
+        """Return the fields of an object that has exactly these keys (M-3.1)."""
         if not isinstance(self.value, dict):
             raise BadCharter("type", self.path, "an object is expected")
         for name in names:
@@ -67,7 +67,7 @@ class Field:
         return self.value
 
     def integer(self) -> int:
-        """Return an integer."""
+        """Return an integer; times are whole seconds (M-1.3)."""
         if type(self.value) is not int:
             raise BadCharter("type", self.path, "an integer is expected")
         return self.value
@@ -107,7 +107,7 @@ def canonical(value: JsonValue) -> bytes:
 
 
 def check_canonical(data: bytes, encoded: bytes) -> None:
-    """Check that a document is byte for byte its own canonical encoding. Raises `BadCharter`."""
+    """Check that a document is byte for byte its own canonical encoding (M-3.1). Raises `BadCharter`."""
     if data != encoded:
         raise BadCharter(
             "canonical",

@@ -49,6 +49,7 @@ _SPACE = re.compile(r"[1-9][0-9]{0,80}\Z")
 
 def check_federation(name: str) -> None:
     """Check a federation's name, which stands in certificates and origins. Raises `BadCharter`."""
+    # M-1.5: a DNS name in lower case, of at most 64 ASCII characters.
     if len(name) > MAX_FEDERATION_CHARACTERS or not _DNS_NAME.match(name):
         raise BadCharter("federation", "$.federation", "it is a lower-case DNS name of at most 64 characters")
 
@@ -74,6 +75,7 @@ def check_terms(tick_seconds: int, snapshots: Sequence[str], policy: Policy) -> 
 
 def check_member(member: Member, path: str) -> None:
     """Check one member's own fields; `path` is where it stands. Raises `BadCharter`."""
+    # M-1.4: 16 bytes.
     _check_length(f"{path}.id", member.id, MEMBER_ID_BYTES)
     name = member.name
     if not (0 < len(name) <= MAX_NAME_CHARACTERS and name.isprintable() and name == name.strip()):
@@ -190,6 +192,7 @@ def _check_class(key: ClassKey, path: str, members: frozenset[bytes]) -> None:
     if len(key.name) > 32 or not _CLASS_NAME.match(key.name):
         raise BadCharter("name", f"{path}.name", "it is 1 to 32 of a-z, 0-9 and inner hyphens")
     _check_range(f"{path}.epoch", key.epoch, 0, 2**32 - 1)
+    # M-4.6: 1 ≤ t ≤ c ≤ 7, each seat held by another member.
     _check_count(f"{path}.committee", key.committee, 1, MAX_COMMITTEE)
     _check_range(f"{path}.threshold", key.threshold, 1, len(key.committee))
     for at, member in enumerate(key.committee):

@@ -64,7 +64,7 @@ class SignedCharter:
 
 
 def parse_envelope(data: bytes) -> SignedCharter:
-    """Return the signed charter in an envelope; nothing is verified. Raises `BadCharter`."""
+    """Return the signed charter in an envelope (M-3.3); nothing is verified. Raises `BadCharter`."""
     root = read_json(data, MAX_ENVELOPE_BYTES).members("charter", "signatures")
     signatures = []
     for item in root["signatures"].items(MAX_SIGNATURES):

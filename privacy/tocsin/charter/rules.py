@@ -82,7 +82,7 @@ CLOCK_SKEW_SECONDS = 600
 
 
 def quorum(n: int) -> int:
-    """Return how many of n members must sign: ⌊(n + f)/2⌋ + 1 with f = ⌊(n − 1)/3⌋. Any two quorums overlap."""
+    """Return how many of n members must sign (M-3.5): ⌊(n + f)/2⌋ + 1 with f = ⌊(n − 1)/3⌋. Any two quorums overlap."""
     return (n + (n - 1) // 3) // 2 + 1
 
 
@@ -115,6 +115,7 @@ def verify_next(current: Charter, signed: SignedCharter, now: int) -> Charter:
     Raises `BadCharter`, as a subclass that names the rule.
     """
     charter = parse_charter(signed.document)
+    # M-3.7: the same federation and mode, the next number, and no earlier issue or expiry.
     if (charter.federation, charter.mode) != (current.federation, current.mode):
         raise ForeignFederation("federation", "$.federation", "it is of another federation, or mode of it")
     if charter.version <= current.version:
@@ -146,6 +147,7 @@ def verify_next(current: Charter, signed: SignedCharter, now: int) -> Charter:
 def check_fresh(charter: Charter, now: int) -> None:
     """Check that the newest charter known is in force at `now`. Raises `Expired` or `NotYetValid`."""
     _check_issued(charter, now)
+    # M-3.11: an expired charter is only succeeded and followed under.
     if now >= charter.expires:
         raise Expired(
             "expired",
@@ -203,6 +205,7 @@ def _signers(signed: SignedCharter, *identities: Mapping[bytes, bytes]) -> set[t
     found: set[tuple[bytes, bytes]] = set()
     for at, (member, signature) in enumerate(signed.signatures):
         mine = _verified(SignedCharter(signed.document, ((member, signature),)), list(identities))
+        # M-3.6: somebody must have made every signature.
         if not mine:
             raise BadCharterSignature(
                 "signature",
@@ -225,6 +228,7 @@ def _check_quorum(charter: Charter, signers: set[tuple[bytes, bytes]], needed: i
 
 
 def _check_issued(charter: Charter, now: int) -> None:
+    # M-3.7: not from the future.
     if charter.issued > now + CLOCK_SKEW_SECONDS:
         raise NotYetValid(
             "issued", "$.issued", f"version {charter.version} is from the future: check this machine's clock"
@@ -242,6 +246,7 @@ def _check_period(current: Charter, charter: Charter) -> None:
                 "members and client keys are the same, so the period stays as it is",
             )
         return
+    # M-3.8: a fresh pepper, under a number above every one that an earlier charter reaches.
     if hmac.compare_digest(old.commitment, new.commitment):
         raise PepperKept(
             "fresh-pepper", "$.period.commitment", "members or client keys changed: draw a fresh pepper"
@@ -259,6 +264,7 @@ def _check_keys(current: Charter, charter: Charter) -> None:
     newest = {key.key_class: key.epoch for key in current.classes}
     kept = {key.key_class: key.epoch for key in charter.classes}
     for number, epoch in newest.items():
+        # M-3.9: a class stays, and its newest epoch stays or is succeeded.
         if kept.get(number, -1) < epoch:
             raise EpochDropped(
                 "epochs-stay",
@@ -267,6 +273,7 @@ def _check_keys(current: Charter, charter: Charter) -> None:
             )
     for at, key in enumerate(charter.classes):
         before = old.get((key.key_class, key.epoch))
+        # M-3.9: an epoch keeps its key, and a new key takes a new epoch.
         if before is not None:
             if shares.public_key(before.commitments) != shares.public_key(key.commitments):
                 raise KeyReplaced(

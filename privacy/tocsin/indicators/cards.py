@@ -1,4 +1,4 @@
-"""Payment card numbers are never accepted: within one issuer only ten million exist, within anybody's budget.
+"""Payment card numbers are never accepted (M-9.2): within one issuer only ten million exist, within anybody's budget.
 
 1. A run is digits (of any script) with at most three spaces, dashes, dots, underscores, slashes or invisible
    characters between two of them.

@@ -107,6 +107,7 @@ def canonical_tools(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
     by_name = {_name(tool): tool for tool in tools}
     if len(by_name) != len(tools):
         raise Refused(TOOLS, "tools.duplicate", "two tools have one name; leave one of them out")
+    # M-9.8: tools that half the world has identify nobody.
     if by_name.keys() <= name_set(snapshots.common_tools, "names"):
         raise Refused(TOOLS, "tools.common", "these are tools that a framework or example gives to everybody")
 

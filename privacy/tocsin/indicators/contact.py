@@ -1,7 +1,7 @@
 """Addresses of people: e-mail and telephone.
 
 E-mail
-1. Folded (text.fold): NFKC, lower case. The domain becomes A-labels (domain.py). No DNS look-up, ever.
+1. Folded (text.fold): NFKC, lower case. The domain becomes A-labels (domain.py). No DNS look-up, ever (M-9.5).
 2. The local part is a dot-atom (RFC 5321 section 4.1.2, RFC 6531 for other scripts); quoted strings,
    comments and address literals are refused.
 3. The provider table then removes what that provider ignores, so that one mailbox has one form.

@@ -4,9 +4,9 @@
    first 8.
 2. Only unicast addresses that the IANA special-purpose registries (RFC 6890) leave globally reachable; the
    list is ours, since Python's `is_global` differs between patch releases. Whole special blocks go,
-   exceptions within too.
+   exceptions within too (M-9.7).
 3. Documentation and benchmarking blocks (RFC 5737, 3849, 9637, 2544) are test ranges.
-4. An IPv4-mapped or otherwise embedded IPv4 address is refused, never unwrapped: say what was seen, as
+4. An IPv4-mapped or otherwise embedded IPv4 address is refused, never unwrapped (M-9.7): say what was seen, as
    net.ipv4.
 5. A network may be given by any of its addresses or as itself (`192.0.2.0/24`), without host bits.
 6. `net.ja4` is taken as the edge computed it (FoxIO JA4, not its raw or other variants), letter for letter.

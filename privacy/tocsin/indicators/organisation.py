@@ -4,7 +4,7 @@
 2. Cut to the label below its public suffix, by the shipped list with its private section, so that the
    tenants of one hosting service stay apart. A public suffix alone, or under an unknown one, is refused.
 3. Names for documentation and tests are cut to two labels, where the charter says test.
-4. Free-mail providers are refused: their domain joins strangers.
+4. Free-mail providers are refused (M-9.8): their domain joins strangers.
 """
 
 from __future__ import annotations

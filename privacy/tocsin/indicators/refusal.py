@@ -1,6 +1,6 @@
 """Why a value is not accepted, said without repeating it.
 
-1. A refusal names the type, a short stable rule and how to mend the value; never the value or a part of it.
+1. A refusal names the type, a short stable rule and how to fix the value; never the value or a part of it (M-9.9).
 2. A refusal is raised with no cause and no context, since a library's error often quotes its input.
 3. An unknown type's name is not repeated either: swapped columns put values where a type is expected.
 """

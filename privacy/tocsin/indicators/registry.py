@@ -4,8 +4,8 @@
    accepted: document numbers, card numbers and free text have no type.
 2. `observable` either returns trusted canonical bytes or raises Refused; a refusal carries no value, no
    cause and no context.
-3. Documentation and test ranges are refused unless the charter says `test`.
-4. A band is never given by itself: bands come with the prompt template that they belong to.
+3. Documentation and test ranges are refused unless the charter says `test` (M-9.6).
+4. A band is never given by itself (P-6.5, M-7.13): bands come with the prompt template that they belong to.
 5. A type may stand alone (its reports may carry a campaign key) only where its smallest space has 2^40
    values or more: one guessed address must not open a room.
 """
@@ -173,6 +173,7 @@ class Observable:
 
 
 def _canonical(type: str, value: str, mode: Mode, snapshots: Snapshots) -> bytes | Refused:
+    # M-9.1: what has no canonical form is refused.
     form = _FORMS.get(type)
     if form is None:
         return UnknownType(tuple(TYPES))

@@ -1,7 +1,7 @@
 """The versioned tables that canonical forms depend on.
 
 1. A snapshot never changes once published: a correction is a new file with a new name.
-2. A charter names the snapshots it was written for; members that hold others must not compare values.
+2. A charter names the snapshots it was written for; members that hold others must not compare values (M-9.3).
 3. Nothing is read before it is needed, and each file is parsed once in a process.
 """
 

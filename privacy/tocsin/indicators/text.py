@@ -4,7 +4,7 @@
    here.
 2. Then NFKC, lower case by single code points (no context such as a final sigma), NFKC again. Unicode
    promises that neither changes for code points that are assigned.
-3. Text that a second folding would still change has no canonical form.
+3. Text that a second folding would still change has no canonical form (M-9.4).
 """
 
 from __future__ import annotations

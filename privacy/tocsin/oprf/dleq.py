@@ -52,6 +52,7 @@ def _decode(raw: bytes) -> tuple[Scalar, Scalar]:
     if len(raw) != PROOF_BYTES:
         raise InvalidProof(f"a proof is exactly {PROOF_BYTES} bytes, but this one has {len(raw)}")
     try:
+        # M-4.14: neither zero nor at or above the order.
         return group.decode_scalar(raw[:SCALAR_BYTES]), group.decode_scalar(raw[SCALAR_BYTES:])
     except BadScalar as error:
         raise InvalidProof(f"a scalar of the proof is refused: {error}") from error
@@ -100,6 +101,7 @@ def verify_proof(
         t2 = group.multi_scalar_sum(pair, (generator, public_key))
         t3 = group.multi_scalar_sum(pair, (folded, folded_evaluated))
     except BadElement as error:
+        # M-4.14: no sum may be the identity.
         raise InvalidProof("a sum of the proof is the identity, which no honest prover reaches") from error
     expected = _challenge(public_key, folded, folded_evaluated, t2, t3)
     if not hmac.compare_digest(expected, challenge):

@@ -221,6 +221,7 @@ def decode_elements(raw: Sequence[bytes]) -> list[Element]:
     at = _address(joined)
     elements = []
     for index, item in enumerate(raw):
+        # M-4.3: the identity, too, which libsodium calls valid.
         if item == _IDENTITY:
             raise BadElement(index, "identity")
         # libsodium 1.0.18 does not look at the highest bit: every element would have two encodings, the identity too.

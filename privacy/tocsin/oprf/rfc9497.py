@@ -81,6 +81,7 @@ def blind(
         if len(item) > MAX_INPUT_BYTES:
             raise InputTooLong(index, len(item))
     hashed = group.hash_to_group(inputs, b"HashToGroup-" + context_string(mode))
+    # M-4.2: a fresh scalar for each input; `hash_to_group` refuses the identity.
     blindings = [Blinding(group.random_scalar(random), item) for item in inputs]
     return blindings, group.multiply_each([item.blind for item in blindings], hashed)
 

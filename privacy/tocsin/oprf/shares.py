@@ -108,7 +108,7 @@ def public_key(commitments: Sequence[Element]) -> Element:
 
 
 def public_share(commitments: Sequence[Element], seat: int) -> Element:
-    """Return Y_seat, the public counterpart of a seat's share (RFC 9591 appendix C.2, derive_group_info).
+    """Return Y_seat, the public counterpart of a seat's share (M-4.7; RFC 9591 appendix C.2, derive_group_info).
 
     Raises `BadQuorum` for a seat outside 1..255 and `BadElement` for commitments that give the
     identity there.

@@ -163,13 +163,14 @@ def oprf_input(type: str, canonical: bytes) -> bytes:
     """
     name = type.encode()
     length = len(_INPUT_LABEL) + 4 + len(name) + len(canonical)
+    # M-4.1: at most 65,535 bytes.
     if length > MAX_INPUT_BYTES:
         raise InputTooLong(0, length)
     return _INPUT_LABEL + length_prefixed(name) + length_prefixed(canonical)
 
 
 def batch_identity(caller: bytes, key_class: int, epoch: int, blinded: Sequence[Element]) -> bytes:
-    """Return SHA-512(caller (16) ‖ u16 class ‖ u32 epoch ‖ elements in order), 64 bytes.
+    """Return SHA-512(caller (16) ‖ u16 class ‖ u32 epoch ‖ elements in order), 64 bytes (M-4.22).
 
     Raises `BadContext`.
     """
@@ -192,8 +193,10 @@ def evaluate(
     and `BadBatch` for an empty batch or one above 65,536 elements.
     """
     shares.check_quorum(context.quorum, MAX_COMMITTEE, len(commitments), context.seat)
+    # M-4.10: λ_i(S)·k_i, so that combining is an addition.
     scaled = group.scalar_mul(shares.lagrange(context.quorum, context.seat), share)
     public = _scaled_public_share(tuple(commitments), context.quorum, context.seat)
+    # M-4.11: λ_i·k_i·G = λ_i·Y_i.
     # A share of another key would make a proof that fails, and this evaluator the culprit.
     try:
         held = group.base_multiply(scaled)
@@ -238,7 +241,7 @@ def verify(
 
 
 def check_contexts(contexts: Sequence[Context]) -> None:
-    """Check that contexts, one per partial, are those of one quorum: each of its seats once, all else equal.
+    """Check that contexts, one per partial, are those of one quorum (M-4.17): each of its seats once, all else equal.
 
     Raises `MixedContexts`. Partials that verified one by one may be combined only after this.
     """
@@ -258,7 +261,7 @@ def check_contexts(contexts: Sequence[Context]) -> None:
 
 
 def combine(partials: Sequence[PartialEvaluation]) -> list[Element]:
-    """Add up verified partials of one quorum: RFC 9497's evaluation under the whole key.
+    """Add up verified partials of one quorum: RFC 9497's evaluation under the whole key (M-4.18).
 
     Raises `MixedContexts` for none, `BatchMismatch` for partials of different lengths, and `BadElement` if a
     sum is the identity.
@@ -306,6 +309,7 @@ def _scaled_public_share(commitments: tuple[Element, ...], quorum: tuple[int, ..
 
 
 def _transcript_ending(context: Context, blinded: Sequence[Element], evaluated: Sequence[Element]) -> bytes:
+    # M-4.13: the weights depend on everything that the proof is bound to.
     return hashlib.sha512(context.encode() + b"".join(blinded) + b"".join(evaluated)).digest()
 
 

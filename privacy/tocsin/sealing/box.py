@@ -165,6 +165,7 @@ def open_body(
     if len(body) != BODY_BYTES:
         raise BadBox(f"a body is {BODY_BYTES} bytes, got {len(body)}")
     tag, key, bound = _keys(secret, purpose, info, federation=federation, writer=writer, header=header)
+    # M-5.10: only under a secret that reproduces the tag.
     if not hmac.compare_digest(tag, body[:TAG_BYTES]):
         raise WrongTag("the tag belongs to another value, purpose, class, epoch, period or writer")
     nonce, box = body[TAG_BYTES : TAG_BYTES + NONCE_BYTES], body[TAG_BYTES + NONCE_BYTES :]
@@ -175,6 +176,7 @@ def open_body(
             "the box is not what its writer sealed behind this header in this federation"
         ) from None
     length = int.from_bytes(padded[:2], "big")
+    # M-5.9: a length, then zeros up to 512 bytes.
     if length > CONTENT_BYTES or any(padded[2 + length :]):
         raise BadPadding("the content of the box is not padded with zeros behind its length")
     return padded[2 : 2 + length]

@@ -77,7 +77,7 @@ def open_sealed(private_key: bytes, info: bytes, sealed: bytes) -> bytes:
 
 
 def pepper_info(federation: str, version: int, period: int, member: bytes) -> bytes:
-    """Return the info of a pepper sealed to a member's client key in a charter version. Raises `CannotSeal`."""
+    """Return the info of a pepper sealed to a member's client key in a charter version (M-5.4). Raises `CannotSeal`."""
     if not (0 <= version < 2**64 and 0 <= period < 2**32):
         raise CannotSeal("a charter's version has 64 bits and a period 32")
     place = struct.pack(">QI", version, period)
@@ -85,7 +85,7 @@ def pepper_info(federation: str, version: int, period: int, member: bytes) -> by
 
 
 def share_info(federation: str, key_class: int, epoch: int, seat: int, member: bytes) -> bytes:
-    """Return the info of a class-key share sealed to the member at a seat. Raises `CannotSeal`."""
+    """Return the info of a class-key share sealed to the member at a seat (M-8.2). Raises `CannotSeal`."""
     if not (0 <= key_class < 2**16 and 0 <= epoch < 2**32 and 1 <= seat < 2**8):
         raise CannotSeal("a class has 16 bits, an epoch 32, and a seat is 1 to 255")
     place = struct.pack(">HIB", key_class, epoch, seat)

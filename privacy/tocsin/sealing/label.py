@@ -151,6 +151,7 @@ class Report:
         _check_range("first_week", self.first_week, 0, 2**16 - 1)
         _check_range("last_week", self.last_week, self.first_week, 2**16 - 1)
         _check_range("confidence", self.confidence, 0, 100)
+        # M-5.14: own-detection rests on nothing; reviewed-match on 1 to 16 entries, 1 to 4 hops away.
         if self.evidence is Evidence.OWN_DETECTION:
             _check_range("hops", self.hops, 0, 0)
             _check_range("count of rests_on", len(self.rests_on), 0, 0)
@@ -183,7 +184,7 @@ class Dispute:
 
 
 def bucket(n: int) -> int:
-    """Return the power-of-two bucket of a count: 0 for 0, else b with 2^(b−1) ≤ n < 2^b. Raises `BadLabel`."""
+    """Return the bucket of a count (M-5.13): 0 for 0, else b with 2^(b−1) ≤ n < 2^b. Raises `BadLabel`."""
     _check_range("count", n, 0, 2**MAX_BUCKET - 1)
     return n.bit_length()
 
@@ -265,6 +266,7 @@ def parse_record(data: bytes) -> Report:
 
 
 def _opened(data: bytes) -> tuple[ContentKind, str, Cursor]:
+    # M-5.12: at most 508 bytes.
     if len(data) > MAX_LABEL_BYTES:
         raise BadLabel("length", f"a label is at most {MAX_LABEL_BYTES} bytes, got {len(data)}")
     cursor = Cursor(data, BadLabel)
@@ -290,6 +292,7 @@ def _parse_report(name: str, cursor: Cursor) -> Report:
     hops, confidence = cursor.number("hops", 1), cursor.number("confidence", 1)
     legal_basis = _member(cursor, "legal_basis", LegalBasis)
     flags = cursor.number("flags", 1)
+    # M-1.6: no number that is not listed.
     if flags not in (0, 1):
         raise BadLabel("flags", "only 0 and 1 are defined")
     campaign_key = cursor.take("campaign_key", CAMPAIGN_KEY_BYTES) if flags else None

@@ -71,7 +71,7 @@ def pepper_commitment(pepper: Pepper) -> bytes:
 
 
 def verify_pepper(pepper: Pepper, commitment: bytes) -> None:
-    """Check a pepper against the commitment (32 bytes) of a charter. Raises `WrongPepper`."""
+    """Check a pepper against the commitment (32 bytes) of a charter (M-5.3). Raises `WrongPepper`."""
     if not hmac.compare_digest(pepper_commitment(pepper), commitment):
         raise WrongPepper(
             "the pepper is not the one that the charter commits to: do not sign this charter, and ask whoever "

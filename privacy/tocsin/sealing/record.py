@@ -88,7 +88,7 @@ def ref_of(key: bytes) -> bytes:
 
 
 def make_record(bands: int, threshold: int, random: Random) -> Record:
-    """Make a record for `bands` bands of which any `threshold` give its key.
+    """Make a record for `bands` bands of which any `threshold` give its key, fresh in everything (M-5.19).
 
     `random` is asked for 64 bytes, `threshold` times. Raises `BadQuorum` unless 1 ≤ threshold ≤ bands ≤ 255.
     """
@@ -108,7 +108,7 @@ def encode_band(type: str, slots: Sequence[BandSlot]) -> bytes:
 
 
 def parse_band(data: bytes, type: str, bands: int) -> tuple[BandSlot, ...]:
-    """Return the slots that exactly these bytes encode for a band type of `bands` bands. Raises `BadBand`."""
+    """Return the slots that exactly these bytes encode (M-5.20) for a type of `bands` bands. Raises `BadBand`."""
     cursor = Cursor(data, lambda field, rule: BadBand(f"{field} of a band's box: {rule}"))
     cursor.expect(f"version {VERSION}, kind {int(ContentKind.BAND)} and type {type}", _start(type))
     slots = tuple(_parse_slot(cursor, bands) for _ in range(cursor.count("count of slots", 1, MAX_SLOTS)))
@@ -118,7 +118,7 @@ def parse_band(data: bytes, type: str, bands: int) -> tuple[BandSlot, ...]:
 
 
 def combine(slots: Sequence[BandSlot], threshold: int, tries: Tries | None = None) -> RecordKey:
-    """Return the key of the record that these slots of one ref, all by one writer, are of (rule 4).
+    """Return the key of the record that these slots of one ref, all by one writer, are of (rule 4; M-5.23).
 
     Subsets that give no key are taken from `tries`. Raises `BadRecord`.
     """

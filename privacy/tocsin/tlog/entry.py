@@ -208,7 +208,7 @@ def charter_header(charter_hash: bytes) -> Header:
 
 
 def parse_header(data: bytes) -> Header:
-    """Read 48 bytes; raise `BadHeader`, naming the field that breaks a rule."""
+    """Read 48 bytes (M-6.1); raise `BadHeader`, naming the field that breaks a rule."""
     if len(data) != HEADER_BYTES:
         raise BadHeader(f"a header is {HEADER_BYTES} bytes, got {len(data)}")
     version, kind, key_class, epoch, period, not_after, reference = _HEADER.unpack(data)
@@ -243,7 +243,7 @@ def parse_entry(header: bytes, body: bytes) -> Entry:
 
 
 def check_reference(header: Header, index: int) -> None:
-    """Check that a RETRACT at `index` names a lower index (rule 3); raise `BadHeader`.
+    """Check that a RETRACT at `index` names a lower index (rule 3; M-6.3); raise `BadHeader`.
 
     That the entry it names is one that can be retracted is for whoever holds the log.
     """
@@ -262,5 +262,5 @@ def tick_key(entry: Entry) -> tuple[int, bytes]:
 
 
 def in_tick_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Put what one tick publishes in order (rule 7)."""
+    """Put what one tick publishes in order (rule 7; M-6.11)."""
     return sorted(entries, key=tick_key)

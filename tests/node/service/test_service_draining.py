@@ -1,4 +1,4 @@
-"""A backlog larger than one tick is sequenced at once, and writes return from one wake-up (DESIGN §6)."""
+"""A backlog larger than one tick is sequenced at once, and writes return from one wake-up."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Evaluating and relaying in a federation in one process (DESIGN §4, TARGETS §3 rows 15 to 17)."""
+"""Evaluating and relaying in a federation in one process."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Following, forks, rollbacks and gossip between honest and dishonest members (DESIGN §6, TARGETS §3 rows 6, 7, 22)."""
+"""Following, forks, rollbacks and gossip between honest and dishonest members."""
 
 import asyncio
 from collections.abc import Callable, Iterator

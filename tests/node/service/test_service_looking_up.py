@@ -1,4 +1,4 @@
-"""Look-ups, proofs and the stream of new tags (DESIGN §7)."""
+"""Look-ups, proofs and the stream of new tags."""
 
 import asyncio
 from collections.abc import Iterator

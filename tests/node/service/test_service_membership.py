@@ -1,4 +1,4 @@
-"""Coming by the next charter, from a file or a peer (DESIGN §11)."""
+"""Obtaining the next charter, from a file or a peer."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The own log: acknowledgement, ticks, retraction, expiry, and what an old database must not sign (DESIGN §6)."""
+"""The own log: acknowledgement, ticks, retraction, expiry, and what an old database must not sign."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Group commit: one thread, many writes, one transaction (ARCHITECTURE §2)."""
+"""Group commit: one thread, many writes, one transaction."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""TLS as DESIGN §11 has it: 1.3 both ways, every member's own authority, certificates that can be rotated.
+"""TLS (SPEC.md §8): 1.3 both ways, every member's own authority, certificates that can be rotated.
 
 1. That 1.2 handshakes fail is arranged in this package's `__init__`, and checked on each call by `authorize`.
 2. A server asks `ServerIdentity` for its certificate and the authorities it trusts at every new connection; a new

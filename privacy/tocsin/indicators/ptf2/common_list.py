@@ -3,7 +3,7 @@
 1. A list's file is "ptf2 common" ‖ a newline ‖ u8 length and name (ASCII) ‖ u8 bits of what is not on it ‖ u32be
    count ‖ count × (the first 6 bytes of a shingle's hash ‖ u8 bits), ascending ‖ SHA-256 of all before.
 2. Bits are the surprisal of a shingle, −log2 of its share of all shingles counted, rounded down, 255 at most.
-3. A list is known by the first 8 bytes of that SHA-256. Tokens made under different lists never compare.
+3. A list is known by the first 8 bytes of that SHA-256. Tokens made under different lists never compare (P-7.6).
 """
 
 from __future__ import annotations

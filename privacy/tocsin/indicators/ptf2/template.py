@@ -1,6 +1,6 @@
 """From skeletons to indicators: which are worth sharing, how they are written, what they become (PTF2.md §6 and §7).
 
-1. A skeleton is refused if it has fewer than 8 shingles, if 80 % or more of them are on the list of common shingles,
+1. A skeleton is refused (M-9.10) if it has fewer than 8 shingles, if 80 % or more are on the list of common shingles,
    or if it carries fewer than 40 bits: the surprisals of its shingles, a third of each, since each shares two of its
    three tokens with the next.
 2. As text it is a name ‖ `:` ‖ the list's id in hex ‖ `:` ‖ base64url, without padding, of its hashes, u64be,
