@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tests.fakes.deterministic import NOW, FakeClock, seeded
+from tests.fakes.memory_store import MemoryStore
 from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
 from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
 from tocsin.founding.certificates import make_authority
@@ -23,7 +24,6 @@ from tocsin.node.ports import PeerError, Store
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.node.service.publishing import PublishingSettings
-from tocsin.node.storage.memory import MemoryStore
 from tocsin.oprf import shares, threshold
 from tocsin.oprf.group import Scalar, random_scalar
 from tocsin.oprf.rfc9497 import Output, blind, finalize

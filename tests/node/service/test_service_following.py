@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.federation import NAME, Federation, Node, founded, keys_of, member_id
+from tests.fakes.memory_store import MemoryStore
 from tocsin.node.service.errors import LogQuarantined
 from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.node.service.log_keys import cosigner_of
 from tocsin.node.service.publishing import Ticked
-from tocsin.node.storage.memory import MemoryStore
 from tocsin.proofs.fork import ForkProof, PrefixFork, SameSizeFork, parse_fork, verify_fork
 from tocsin.tlog.checkpoint import log_origin
 from tocsin.tlog.cosignature import cosigned_at

@@ -18,6 +18,7 @@ from tests.fakes.federation import (
     founded,
     member_id,
 )
+from tests.fakes.memory_store import MemoryStore
 from tocsin.node.model import Pending, PendingRetraction
 from tocsin.node.ports import StoreFull
 from tocsin.node.service.errors import (
@@ -34,7 +35,6 @@ from tocsin.node.service.errors import (
 from tocsin.node.service.log_keys import open_note, origin_time
 from tocsin.node.service.publishing import ClockBehind, OldHistory
 from tocsin.node.service.tick.sequencing import sequence
-from tocsin.node.storage.memory import MemoryStore
 from tocsin.tlog.entry import WEEK_S, Entry, Kind, charter_header, parse_body, sealed_header, weeks_after
 from tocsin.wire.values import MemberId, Stored, TagHit
 

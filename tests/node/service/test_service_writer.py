@@ -10,9 +10,9 @@ import pytest
 
 from tests.fakes.deterministic import NOW, FakeClock
 from tests.fakes.federation import NAME, member_id
+from tests.fakes.memory_store import MemoryStore
 from tocsin.node.ports import Store, StoreFull, StoreUnavailable, Transaction
 from tocsin.node.service.group_commit import GroupCommitWriter, WriterClosed
-from tocsin.node.storage.memory import MemoryStore
 
 
 class Counted:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.memory_store import MemoryStore
 from tests.node.storage import material as m
 from tests.postgres_server import PostgresServer
 from tocsin.node.model import Append, Charged, LiveTags
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, Snapshot, Store, Transaction, WrongStart
-from tocsin.node.storage.memory import MemoryStore
 from tocsin.node.storage.open import open_store
 from tocsin.wire.values import Acknowledged, SubmissionStatus, TagHit
 

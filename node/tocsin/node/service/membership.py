@@ -1,35 +1,46 @@
-"""Which charter this node goes by, and how it comes by the next one.
+"""Under which charter this node works, and how it obtains the next one.
 
 1. The first charter is pinned by its hash, out of band. Every stored version is verified from there at start, so a
-   store that somebody changed cannot bring in a member or a key.
-2. Version n+1 replaces version n if it verifies against it; nothing ever goes back, and no version is skipped.
-3. Two documents of one version are kept, both, as evidence; the first one known stays in force. One pair for each
-   version and culprit is enough: who signs document after document must not fill the disk, nor must a node that is
-   started again and again on a file with the second one.
-4. A new charter is stored before it is in force. If this member signed it, the CHARTER entry that says so is queued
-   in the same transaction, and the next tick puts it into the log.
-5. An expired charter stays in force for following and for being succeeded, and for nothing else.
+   store that somebody changed cannot bring in a member or a key (M-3.4).
+2. `charter_states` decides what a charter that arrives leads to. This module stores first and acts then.
+3. Of two documents of one version the first one known stays in force; one pair is kept for each version and culprit
+   (M-3.12). Who signs document after document must not fill the disk, nor must a node that is started again and again
+   on a file with the second one.
+4. If this member signed a charter, the CHARTER entry that says so is queued in the same transaction, and the next tick
+   puts it into the log (M-3.12).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
-from tocsin.charter.chain import verify_step
-from tocsin.charter.document import Charter, ClassKey, Member, NotAMember, UnknownClass, UnknownEpoch
-from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
-from tocsin.charter.rules import (
-    Expired,
-    ForeignFederation,
-    NotYetValid,
-    RolledBack,
-    TwoCharters,
-    check_fresh,
-    conflict,
+from tocsin.charter.document import (
+    Charter,
+    ClassKey,
+    Member,
+    NotAMember,
+    UnknownClass,
+    UnknownEpoch,
+    parse_charter,
 )
+from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
+from tocsin.charter.errors import Expired, NotYetValid
+from tocsin.charter.rules import check_fresh
 from tocsin.node.ports import Clock, Snapshot, Transaction
+from tocsin.node.service.charter_states import (
+    Announce,
+    InForce,
+    NoCharter,
+    Received,
+    Refuse,
+    State,
+    Step,
+    StoreCharter,
+    StoreConflict,
+    Terms,
+    step,
+)
 from tocsin.node.service.errors import (
     CharterExpired,
     NotAMemberOfCharter,
@@ -45,36 +56,32 @@ from tocsin.tlog.entry import Entry, charter_header
 from tocsin.wire.limits import MAX_CHARTERS, MAX_CHARTERS_BYTES
 from tocsin.wire.values import MemberId
 
-"""Of one answer, below what callers receive; one envelope is at most half of it."""
-
-RECENT_RECORDS = 1_000
+RECENT_EVENTS = 1_000
 """Of the audit trail, in which a pair of charters that was recorded before is looked for."""
 
 
 class Membership:
-    """The current charter, atomically replaced, and the rules it is asked for most.
+    """The charter in force, and the rules it is asked for most. Call `load()` before anything else.
 
-    `pin` is the SHA-256 of version 1's document. Call `load()` before anything else.
+    `pin` is the SHA-256 of version 1's document.
     """
 
     def __init__(
         self, federation: str, member: MemberId, pin: bytes | None, gateway: StoreGateway, clock: Clock
     ) -> None:
-        self._federation = federation
-        self._member = member
-        self._pin = pin
+        self._terms = Terms(federation, member, pin)
         self._gateway = gateway
         self._clock = clock
-        self._current: tuple[Charter, SignedCharter] | None = None
+        self._state: State = NoCharter()
+        self._one_at_a_time = asyncio.Lock()
         self._subscribers: list[Callable[[Charter], None]] = []
-        self._convicted: set[tuple[int, bytes]] = set()  # version, culprit
 
     @property
     def charter(self) -> Charter:
         """The charter in force. Raises `NotReady` before `load()`."""
-        if self._current is None:
-            raise NotReady("no charter is in force yet: install one with `tocsin charter install`")
-        return self._current[0]
+        if not isinstance(self._state, InForce):
+            raise NotReady("no charter is in force yet; install one with `tocsin charter install`")
+        return self._state.charter
 
     def load(self, file: bytes | None) -> Charter:
         """Bring the stored charters, then the one of the member's file, into force; return the newest. Blocks.
@@ -85,17 +92,12 @@ class Membership:
         """
         now = self._clock.now()
         for envelope in self._gateway.read_now(_stored_charters):
-            self._current = self._verify(parse_envelope(envelope), now)
+            self._act(step(self._terms, self._state, Received(parse_envelope(envelope), None, now)))
         if file is not None:
-            signed = parse_envelope(file)
-            try:
-                step = self._judge(signed, now)
-            except TwoCharters as error:
-                self._gateway.write_now(partial(_record_both, second=signed, error=error, now=now))
-                raise
-            if step is not None:
-                self._gateway.write_now(lambda transaction: self._save(transaction, step[0], signed, now))
-                self._current = step
+            taken = self._step(parse_envelope(file), now)
+            if taken.store is not None:
+                self._gateway.write_now(lambda transaction: _store(transaction, taken, now))
+            self._act(taken)
         return self.charter
 
     async def adopt(self, envelope: bytes) -> Charter:
@@ -105,21 +107,13 @@ class Membership:
         """
         now = self._clock.now()
         signed = parse_envelope(envelope)
-        try:
-            step = await asyncio.to_thread(self._judge, signed, now)
-        except TwoCharters as error:
-            await self._keep_both(signed, error, now)
-            raise
-        if step is None:
-            return self.charter
-        await self._gateway.write(lambda transaction: self._save(transaction, step[0], signed, now))
-        # Two peers may have brought the same version at once; it comes into force once.
-        if self.charter.version >= step[0].version:
-            return self.charter
-        self._current = step
-        for subscriber in self._subscribers:
-            subscriber(step[0])
-        return step[0]
+        # Two peers may bring the same version at once; it comes into force once.
+        async with self._one_at_a_time:
+            taken = await asyncio.to_thread(self._step, signed, now)
+            if taken.store is not None:
+                await self._gateway.write(lambda transaction: _store(transaction, taken, now))
+            self._act(taken)
+        return self.charter
 
     def subscribe(self, subscriber: Callable[[Charter], None]) -> None:
         """Call `subscriber` with each charter that comes into force after this, in the event loop's thread."""
@@ -138,22 +132,22 @@ class Membership:
         last = min(newest, first_version + MAX_CHARTERS - 1)
 
         def look(snapshot: Snapshot) -> list[bytes]:
-            found: list[bytes] = []
+            page: list[bytes] = []
             size = 0
             for version in range(first_version, last + 1):
                 envelope = snapshot.charter(version)
                 if envelope is None:
                     continue
                 size += len(envelope)
-                if found and size > MAX_CHARTERS_BYTES:
+                if page and size > MAX_CHARTERS_BYTES:
                     break
-                found.append(envelope)
-            return found
+                page.append(envelope)
+            return page
 
         return await self._gateway.read(look)
 
     def check_fresh(self, now: int) -> Charter:
-        """Return the charter if it has not expired. Raises `CharterExpired`."""
+        """Return the charter if it has not expired (M-3.11). Raises `CharterExpired`."""
         charter = self.charter
         try:
             check_fresh(charter, now)
@@ -190,67 +184,45 @@ class Membership:
 
     def others(self) -> list[MemberId]:
         """Return every member of the charter but this node's own."""
-        return [MemberId(member.id) for member in self.charter.members if member.id != self._member]
+        return [MemberId(member.id) for member in self.charter.members if member.id != self._terms.member]
 
-    def _judge(self, signed: SignedCharter, now: int) -> tuple[Charter, SignedCharter] | None:
-        """Return what comes into force, None if nothing changes; raise `BadCharter`. Blocks on the store."""
-        if self._current is None:
-            return self._verify(signed, now)
-        _, in_force = self._current
-        if signed.document == in_force.document:
-            return None
-        try:
-            return self._verify(signed, now)
-        except RolledBack:
-            # Two documents of one version are named as that, whoever shows the second.
-            for envelope in self._gateway.read_now(_stored_charters):
-                earlier = parse_envelope(envelope)
-                if earlier.document == signed.document:
-                    return None
-                conflict(earlier, signed)
-            raise
+    def _step(self, signed: SignedCharter, now: int) -> Step:
+        """Return what a charter leads to. Raises `BadCharter` if it cannot be read. Blocks on the store."""
+        version = parse_charter(signed.document).version
+        envelope = self._gateway.read_now(lambda snapshot: snapshot.charter(version))
+        stored = None if envelope is None else parse_envelope(envelope)
+        return step(self._terms, self._state, Received(signed, stored, now))
 
-    def _verify(self, signed: SignedCharter, now: int) -> tuple[Charter, SignedCharter]:
-        current = None if self._current is None else self._current[0]
-        charter = verify_step(current, signed, self._pin, now)
-        if charter.federation != self._federation:
-            raise ForeignFederation(
-                "federation",
-                "$.federation",
-                f"it is of {charter.federation}, this node is configured for {self._federation}",
-            )
-        return charter, signed
+    def _act(self, taken: Step) -> None:
+        """Take a step that is durable. Raises what it refuses."""
+        self._state = taken.state
+        if isinstance(taken.effect, Refuse):
+            raise taken.effect.error
+        if isinstance(taken.effect, Announce):
+            for subscriber in self._subscribers:
+                subscriber(taken.effect.charter)
 
-    def _save(self, transaction: Transaction, charter: Charter, signed: SignedCharter, now: int) -> None:
+
+def _store(transaction: Transaction, taken: Step, now: int) -> None:
+    if isinstance(taken.store, StoreCharter):
+        charter, signed = taken.store.charter, taken.store.signed
         transaction.save_charter(charter.version, signed.encode(), now)
-        if any(signer == self._member for signer, _ in signed.signatures):
+        if taken.store.logged:
             hashed = charter_hash(signed.document)
             # The hash is its own idempotency key: one document is logged once, however often it arrives.
             transaction.submit(hashed[:16], hashed, [Entry(charter_header(hashed))], now)
         transaction.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
-
-    async def _keep_both(self, signed: SignedCharter, error: TwoCharters, now: int) -> None:
-        culprits = {(error.version, member) for member in error.members}
-        if culprits <= self._convicted:
+    elif isinstance(taken.store, StoreConflict):
+        kind, detail = "two-charters", str(taken.store.error)
+        # What this process has not convicted, an earlier one may have.
+        if any(event[1:3] == (kind, detail) for event in transaction.audit(RECENT_EVENTS)):
             return
-        await self._gateway.write(lambda transaction: _record_both(transaction, signed, error, now))
-        self._convicted |= culprits
-
-
-def _record_both(transaction: Transaction, second: SignedCharter, error: TwoCharters, now: int) -> None:
-    kind, detail = "two-charters", str(error)
-    # What this process has not convicted, an earlier one may have.
-    if any(known[1:3] == (kind, detail) for known in transaction.audit(RECENT_RECORDS)):
-        return
-    first = transaction.charter(error.version)
-    if first is not None:
-        transaction.record(
-            kind, detail, encode_two_charters(TwoCharterProof(parse_envelope(first), second)), now
-        )
+        proof = encode_two_charters(TwoCharterProof(taken.store.first, taken.store.second))
+        transaction.record(kind, detail, proof, now)
 
 
 def _stored_charters(snapshot: Snapshot) -> list[bytes]:
-    found: list[bytes] = []
-    while (envelope := snapshot.charter(len(found) + 1)) is not None:
-        found.append(envelope)
-    return found
+    envelopes: list[bytes] = []
+    while (envelope := snapshot.charter(len(envelopes) + 1)) is not None:
+        envelopes.append(envelope)
+    return envelopes

@@ -1,4 +1,4 @@
-"""A store in memory, for tests and simulations: the port's meaning without a disk.
+"""A store in memory: the port's meaning without a disk, for tests. The contract suite keeps it equal to the others.
 
 Rules
 1. A committed state is never changed. A write works on a draft that shares every table with it and copies a table
