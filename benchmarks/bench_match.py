@@ -221,7 +221,7 @@ def await_followed(federation: Federation) -> None:
         for home in federation.homes:
             with Client.connect(home.client) as client:
                 status = client.status()
-                standings.append((status.waiting, {log.writer: log.size for _, log in status.logs}))
+                standings.append((status.waiting, {log.writer: log.size for log in status.logs}))
         if all(waiting == 0 and sizes == standings[0][1] for waiting, sizes in standings):
             return
         if time.monotonic() > deadline:
@@ -252,7 +252,10 @@ def a_day(values: int, sets: int, join_us: float) -> tuple[measure.Figure, float
         await_followed(federation)
         own, theirs = time.process_time(), measure.cpu_of(federation.processes)
         for client, mine in zip(sides, new, strict=True):
-            receipt = client.submit(ReportDraft(value, AbuseKind.ACCOUNT_FARMING) for value in mine)
+            receipt = client.submit(
+                ReportDraft(value, AbuseKind.ACCOUNT_FARMING, confidence=80, first_seen=now())
+                for value in mine
+            )
             if receipt.accepted != values:
                 raise RuntimeError(f"{receipt.accepted} of {values} reports were taken")
         await_followed(federation)

@@ -34,7 +34,7 @@ class Federation:
                 with Client.connect(home.client) as client:
                     status = client.status()
                     waiting += status.waiting
-                    sizes.append({log.writer: log.size for _, log in status.logs})
+                    sizes.append({log.writer: log.size for log in status.logs})
             if waiting == 0 and all(size == sizes[0] for size in sizes):
                 return
             assert monotonic() < deadline, f"logs differ after {seconds} s: {sizes}, {waiting} waiting"

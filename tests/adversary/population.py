@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tests.adversary.game import TRIALS, Coins
 from tests.adversary.scene import Scene, emails, phones
-from tocsin.client.model import ReportDraft
+from tests.drafts import report_draft
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.sealing.label import AbuseKind, Evidence, LegalBasis, Report, Role, Tlp
 
@@ -44,7 +44,7 @@ def populate(scene: Scene) -> Population:
     made = Population(ours, theirs, same, emails("bait", BAIT), phones(300, 40))
     for number, values in ((0, [*made.aster, *made.bait, *made.phones]), (1, made.borealis)):
         with scene.client(number) as client:
-            receipt = client.submit(ReportDraft(value, AbuseKind.RESALE) for value in values)
+            receipt = client.submit(report_draft(value, AbuseKind.RESALE) for value in values)
             assert receipt.accepted == len(values)
     scene.await_followed(60)
     with scene.client(2) as client:

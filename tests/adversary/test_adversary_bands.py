@@ -26,7 +26,7 @@ import pytest
 from tests.adversary.game import TRIALS, Coins, learn, score
 from tests.client.fake_node import FakeFederation
 from tests.client.templates import BANDS, THRESHOLD, few_bands, template
-from tocsin.client import ReportDraft
+from tests.drafts import report_draft
 from tocsin.client.banding import Skeleton, stored_bands
 from tocsin.client.charters import Standing
 from tocsin.client.matching import Taggers, look_up, open_bands
@@ -133,7 +133,9 @@ def played(world: FakeFederation, coins: Sequence[int]) -> Holder:
     """Report a template for every coin, which says its label's bit, and give the adversary HELD bands of each."""
     writer = world.node(WRITER)
     with world.client(WRITER, writer) as client:
-        client.submit([ReportDraft(template(f"t{number}"), KINDS[coin]) for number, coin in enumerate(coins)])
+        client.submit(
+            [report_draft(template(f"t{number}"), KINDS[coin]) for number, coin in enumerate(coins)]
+        )
     writer.tick()
     node = world.node(ADVERSARY)
     with world.client(ADVERSARY, node) as client:
@@ -219,7 +221,7 @@ def test_the_product_opens_from_the_threshold_on(
     few_bands(monkeypatch)
     writer = world.node(WRITER)
     with world.client(WRITER, writer) as client:
-        client.submit([ReportDraft(template("t"), KINDS[1])])
+        client.submit([report_draft(template("t"), KINDS[1])])
     writer.tick()
     with world.client(ADVERSARY) as client:
         result = client.query([template("asked", "t", places=range(shares))])
@@ -236,7 +238,7 @@ def test_bands_of_several_templates_do_not_add_up(
     mixed = template("asked")
     with world.client(WRITER, writer) as client:
         client.submit(
-            [ReportDraft(template(f"t{place}", "asked", places=[place]), KINDS[0]) for place in range(BANDS)]
+            [report_draft(template(f"t{place}", "asked", places=[place]), KINDS[0]) for place in range(BANDS)]
         )
     writer.tick()
     with world.client(ADVERSARY) as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tocsin.cli.query import closest
-from tocsin.client.model import Match
+from tocsin.client.results import Match
 
 
 def match(index: int, bands: int, **more: Any) -> Match:

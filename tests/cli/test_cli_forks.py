@@ -89,7 +89,7 @@ def test_a_node_cannot_make_up_a_fork(terminal: Session, lie: str) -> None:
     terminal.world.forks = [made_up[lie]]
     code, out, err = terminal(0, "log", "forks")
     assert (code, out) == (5, "")
-    assert "the own node misbehaved" in err
+    assert "your node sent an invalid response" in err
 
 
 def test_a_fork_signed_with_another_key_proves_nothing(terminal: Session) -> None:

@@ -163,10 +163,10 @@ def test_accounts_with_a_template_rewritten_in_a_tenth_are_found_until_it_is_tak
     similar = terminals.query(B, theirs)
     assert accounts_of(similar) == {"b1", "b2"}
     # Every exact token differs: it is the bands that tell.
-    assert all(each["bands"] >= BAND_THRESHOLD for each in similar)
+    assert all(each["similar"]["bands"] >= BAND_THRESHOLD for each in similar)
     exact = terminals.query(B, copied)
     assert accounts_of(exact) == {"b5"}
-    assert any(each["bands"] == 0 for each in exact)
+    assert any(each["similar"] is None for each in exact)
     assert {(each["type"], each["writer"]) for each in similar + exact} == {
         (TEMPLATE, terminals.federation.homes[A].id.hex())
     }
@@ -195,7 +195,7 @@ def test_what_was_renewed_is_found_in_the_next_period_by_its_bands(
     old = {each["index"] for each in before}
     renewed = [each for each in terminals.query(B, theirs) if each["index"] not in old]
     assert accounts_of(renewed) == {"b7"}
-    assert [each["bands"] for each in renewed] == [each["bands"] for each in before]
+    assert [each["similar"] for each in renewed] == [each["similar"] for each in before]
     assert terminals.report("renew") == 0
     assert terminals.report("retract", *chosen) == 2 * sent
     assert terminals.query(B, theirs) == []

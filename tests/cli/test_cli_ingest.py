@@ -216,7 +216,7 @@ def test_submit_and_query_what_was_ingested(
     # The third template is like the reported ones: bands tell, the value itself does not.
     assert {type for type, accounts in held if accounts == ("other-0",)} == {"prompt.template"}
     ja4 = next(each for each in found["matches"] if each["type"] == "net.ja4")
-    assert ja4["bad_accounts"] == [2, 3]
+    assert ja4["bad_accounts"] == {"min": 2, "max": 3}
     some = tmp_path / "some.txt"
     some.write_text("other-1\n")
     code, out, _ = terminal(0, "query", "--from", str(theirs), "--accounts", str(some))

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.client.fake_node import FakeFederation, FakeNode
+from tests.drafts import report_draft
 from tocsin.charter.document import ClassKey
-from tocsin.client import ReportDraft, system
+from tocsin.client import system
 from tocsin.client.errors import BadPartial, NodeMisbehaved, StaleCharter
 from tocsin.oprf import dleq, group, shares, threshold
 from tocsin.oprf.group import Element
@@ -47,7 +48,7 @@ def test_a_lying_evaluator_is_routed_around_with_its_signed_partial_as_complaint
     node = LyingEvaluator(world, world.homes[0].id)
     reporter = world.node(1)
     with world.client(1, reporter) as client:
-        client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+        client.submit([report_draft(MAIL, AbuseKind.RESALE)])
     reporter.tick()
     with world.client(0, node) as client:
         assert len(client.query([MAIL]).matches) == 1
@@ -63,7 +64,7 @@ def test_when_no_quorum_is_left_the_culprits_are_named(world: FakeFederation) ->
         with pytest.raises(BadPartial) as caught:
             client.query([MAIL])
         assert set(caught.value.culprits) == set(world.charter.classes[0].committee[:2])
-        assert client.status().kept == 0
+        assert client.status().outputs == 0
 
 
 def test_a_node_that_does_not_route_around_gets_nowhere(world: FakeFederation) -> None:
@@ -161,9 +162,9 @@ def test_a_lying_own_node_is_caught_before_anything_is_used(
             return lie(world, self, partials, blinded)
 
     with world.client(0, Lying(world, world.homes[0].id)) as client:
-        with pytest.raises(NodeMisbehaved, match="own node misbehaved"):
+        with pytest.raises(NodeMisbehaved, match="your node sent an invalid response"):
             client.query(MAILS)
-        assert client.status().kept == 0
+        assert client.status().outputs == 0
 
 
 def test_the_class_of_the_lies_is_the_one_queried(world: FakeFederation) -> None:
@@ -215,7 +216,7 @@ def sealed_by(
 def honest_report(world: FakeFederation, writer: int, value: tuple[str, str]) -> None:
     node = world.node(writer)
     with world.client(writer, node) as client:
-        client.submit([ReportDraft(value, AbuseKind.RESALE)])
+        client.submit([report_draft(value, AbuseKind.RESALE)])
     node.tick()
 
 

@@ -13,18 +13,19 @@ import pytest
 from tests.client.fake_node import FakeFederation, FakeNode
 from tests.client.templates import BANDS, THRESHOLD, template
 from tests.client.test_client_flow import MAIL
-from tocsin.client import Client, ReportDraft, recording, system
+from tests.drafts import report_draft
+from tocsin.client import Client, recording, system
 from tocsin.client.charters import CharterKeeper
 from tocsin.client.config import load_config, open_secrets
-from tocsin.client.errors import Unavailable
+from tocsin.client.errors import Unavailable, ValueRefused, ValuesRefused
 from tocsin.client.matching import Taggers
-from tocsin.client.model import Match, Problem, QueryResult
 from tocsin.client.reporting import seal_content
+from tocsin.client.results import Match, Problem, QueryResult
 from tocsin.client.vault import open_vault
 from tocsin.indicators.ptf2 import bands as ptf2
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.template import TEMPLATE, write_skeleton
-from tocsin.indicators.registry import CURRENT, KeyClass, Mode, Observable, Refused, observable
+from tocsin.indicators.registry import CURRENT, KeyClass, Mode, Observable, observable
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import Purpose
 from tocsin.sealing.label import AbuseKind, Report, encode_record
@@ -48,7 +49,7 @@ def report(world: FakeFederation, number: int, *values: Observable, **fields: ob
 
 
 def send(client: Client, *values: Observable, **fields: object) -> int:
-    drafts = [ReportDraft(each, AbuseKind.DISTILLATION, **fields) for each in values]  # type: ignore[arg-type] # a double takes what the port takes
+    drafts = [report_draft(each, AbuseKind.DISTILLATION, **fields) for each in values]  # type: ignore[arg-type] # a double takes what the port takes
     return client.submit(drafts).accepted
 
 
@@ -93,7 +94,7 @@ def test_a_similar_template_is_found_from_the_threshold_on(world: FakeFederation
         return
     (match,) = result.matches
     assert (match.type, match.bands, match.positions, match.key) == ("prompt.template", shares, (1,), key)
-    assert (match.writer, match.observable) == (world.homes[1].id, asked)
+    assert (match.writer, match.values) == (world.homes[1].id, (asked,))
     assert isinstance(match.label, Report)
     assert (match.label.type, match.label.confidence) == ("prompt.template", 61)
     assert match.checkpoint_time
@@ -206,7 +207,7 @@ def test_a_node_that_is_down_keeps_the_report_and_the_retraction(world: FakeFede
         client.query([template("b")])
         node.down = True
         with pytest.raises(Unavailable):
-            client.submit([ReportDraft(template("b"), AbuseKind.RESALE)])
+            client.submit([report_draft(template("b"), AbuseKind.RESALE)])
         with pytest.raises(Unavailable):
             client.retract([template("a")])
         node.down = False
@@ -397,12 +398,12 @@ def test_watching_finds_a_record_that_comes_later_once(world: FakeFederation) ->
         matches = client.watch(stop)
         writer = report(world, 1, template("a"))
         first = next(matches)
-        assert (first.type, first.writer, first.key, first.bands, first.observable) == (
+        assert (first.type, first.writer, first.key, first.bands, first.values) == (
             "prompt.template",
             writer.member,
             client.key_of(asked),
             4,
-            None,
+            (),
         )
         # The same bands again, now for another template too: the first record is not told twice.
         with world.client(1, writer) as reporter:
@@ -424,7 +425,7 @@ def test_watching_finds_a_record_that_comes_behind_its_bands(world: FakeFederati
         stop = threading.Event()
         matches = client.watch(stop)
         with world.client(1, writer) as reporter:
-            reporter.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+            reporter.submit([report_draft(MAIL, AbuseKind.RESALE)])
             send(reporter, template("a"))
         # The report of the address, that of the template, the record, the bands.
         early, record = [*writer.pending[:2], *writer.pending[3:]], writer.pending[2]
@@ -451,7 +452,7 @@ def test_watching_names_the_writer_of_wrong_slots_once(
         for number in (1, 2):
             writer = world.node(number)
             with world.client(number, writer) as reporter:
-                reporter.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+                reporter.submit([report_draft(MAIL, AbuseKind.RESALE)])
             writer.tick()
             if number == 2:
                 node.feed(node.streams[-1], writer.member, 0)
@@ -463,11 +464,12 @@ def test_watching_names_the_writer_of_wrong_slots_once(
 def test_a_band_is_never_asked_for_or_reported_by_itself(world: FakeFederation) -> None:
     band = template("a").bands[0]
     with world.client(0) as client:
-        assert [position for position, _ in client.query([band]).refused] == [0]
-        assert [each.rule for _, each in client.check([band])] == ["template.band"]
-        receipt = client.submit([ReportDraft(band, AbuseKind.RESALE)])
-        assert [position for position, _ in receipt.refused] == [0]
-        with pytest.raises(Refused):
+        with pytest.raises(ValuesRefused):
+            client.query([band])
+        assert [refusal.rule for refusal in client.check([band])] == ["template.band"]
+        receipt = client.submit([report_draft(band, AbuseKind.RESALE)])
+        assert [refusal.position for refusal in receipt.refused] == [0]
+        with pytest.raises(ValueRefused):
             client.key_of(band)
 
 

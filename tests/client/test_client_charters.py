@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.client.fake_node import FakeFederation
+from tests.drafts import report_draft
 from tocsin.charter.document import Charter, Period
 from tocsin.charter.envelope import SignedCharter, sign_document
-from tocsin.client import ReportDraft, system
+from tocsin.client import system
 from tocsin.client.errors import BadConfig, CharterRefused, NodeMisbehaved, Unavailable, WrongPepper
 from tocsin.founding.members import open_part
 from tocsin.sealing import hpke
@@ -163,7 +164,7 @@ def test_a_wrong_pepper_is_refused(world: FakeFederation) -> None:
 def test_a_fresh_pepper_opens_new_entries_and_the_old_one_those_before(world: FakeFederation) -> None:
     writer = world.node(1)
     with world.client(1, writer) as client:
-        client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+        client.submit([report_draft(MAIL, AbuseKind.RESALE)])
     writer.tick()
     with world.client(0) as client:
         assert len(client.query([MAIL]).matches) == 1

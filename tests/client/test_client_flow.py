@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.client.fake_node import FakeFederation, FakeNode
-from tocsin.client import Client, ReportDraft, system
-from tocsin.client.errors import BudgetExhausted, DraftRefused, SubmissionLost, Unavailable
-from tocsin.indicators.registry import Refused
+from tests.drafts import report_draft
+from tocsin.client import Client, system
+from tocsin.client.errors import BudgetExhausted, SubmissionLost, Unavailable, ValuesRefused
 from tocsin.sealing.label import AbuseKind, Report, bucket
 
 MAIL = ("contact.email", "mallory@example.com")
@@ -20,7 +20,7 @@ IBAN = ("payment.iban", "GB82 WEST 1234 5698 7654 32")
 def report(world: FakeFederation, number: int, *values: tuple[str, str], **fields: object) -> FakeNode:
     node = world.node(number)
     with world.client(number, node) as client:
-        receipt = client.submit([ReportDraft(each, AbuseKind.RESALE, **fields) for each in values])  # type: ignore[arg-type] # a double takes what the port takes
+        receipt = client.submit([report_draft(each, AbuseKind.RESALE, **fields) for each in values])  # type: ignore[arg-type] # a double takes what the port takes
         assert receipt.accepted == len(values)
     node.tick()
     return node
@@ -65,11 +65,19 @@ def test_asking_again_is_free_in_another_process_too(world: FakeFederation) -> N
 def test_bad_values_are_named_by_position_and_the_others_go_on(world: FakeFederation) -> None:
     report(world, 1, MAIL)
     with world.client(0) as client:
-        result = client.query([("payment.iban", "GB00SECRETVALUE"), MAIL, ("no.such", "SECRETVALUE")])
-        assert [position for position, _ in result.refused] == [0, 2]
+        values = [("payment.iban", "GB00SECRETVALUE"), MAIL, ("no.such", "SECRETVALUE")]
+        result = client.query(values, skip_refused=True)
+        assert [refusal.position for refusal in result.refused] == [0, 2]
         assert len(result.matches) == 1
-        assert "SECRETVALUE" not in repr(result) + "".join(str(each) for _, each in result.refused)
-        assert [position for position, _ in client.check([MAIL, ("no.such", "x")])] == [1]
+        assert "SECRETVALUE" not in repr(result) + str(result.refused) + str(result.to_dict())
+        assert [refusal.position for refusal in client.check([MAIL, ("no.such", "x")])] == [1]
+        # A value that was not screened must not pass for one that nobody reported.
+        with pytest.raises(ValuesRefused, match="2 of 3 values were refused") as caught:
+            client.query(values)
+        assert len(caught.value.refused) == 2
+        assert caught.value.partial is not None
+        assert [match.values for match in caught.value.partial.matches] == [(MAIL,)]
+        assert "SECRETVALUE" not in str(caught.value) + str(caught.value.to_dict())
 
 
 def test_batches_in_flight_give_the_same_outputs(world: FakeFederation) -> None:
@@ -97,7 +105,7 @@ def test_what_was_paid_for_is_kept_when_the_budget_ends(world: FakeFederation) -
 def test_the_highest_index_counts(world: FakeFederation) -> None:
     node = report(world, 1, MAIL, confidence=10)
     with world.client(1, node) as client:
-        client.submit([ReportDraft(MAIL, AbuseKind.RESALE, confidence=90)])
+        client.submit([report_draft(MAIL, AbuseKind.RESALE, confidence=90)])
     node.tick()
     with world.client(0) as client:
         (match,) = client.query([MAIL]).matches
@@ -110,7 +118,7 @@ def test_a_lost_answer_is_retried_with_the_same_bytes_and_one_effect(world: Fake
     node.lose_answers = 1
     with world.client(1, node) as client:
         with pytest.raises(Unavailable):
-            client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+            client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         assert client.status().outbox == 1
     with world.client(1, node) as client:
         assert client.flush().accepted == 1
@@ -128,7 +136,7 @@ def test_an_outbox_that_waited_too_long_is_dropped_loudly(
         client.query([MAIL])
         node.down = True
         with pytest.raises(Unavailable):
-            client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+            client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         node.down = False
         later = system.now() + 7 * 86_400
         monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
@@ -152,16 +160,19 @@ def test_drafts_that_the_rules_refuse_are_named_and_the_rest_goes_on(world: Fake
     with world.client(1, node) as client:
         receipt = client.submit(
             [
-                ReportDraft(MAIL, AbuseKind.RESALE, campaign_key=bytes(32)),
-                ReportDraft(("payment.composite", "41111111|1234|2712"), AbuseKind.RESALE),
-                ReportDraft(MAIL, AbuseKind.RESALE, confidence=101),
-                ReportDraft(("payment.iban", "nonsense"), AbuseKind.RESALE),
-                ReportDraft(IBAN, AbuseKind.RESALE),
+                report_draft(MAIL, AbuseKind.RESALE, campaign_key=bytes(32)),
+                report_draft(("payment.composite", "41111111|1234|2712"), AbuseKind.RESALE),
+                report_draft(MAIL, AbuseKind.RESALE, confidence=101),
+                report_draft(("payment.iban", "nonsense"), AbuseKind.RESALE),
+                report_draft(IBAN, AbuseKind.RESALE),
             ]
         )
-    rules = [each.rule for _, each in receipt.refused if isinstance(each, DraftRefused | Refused)]
-    assert rules[:2] == ["campaign-key.alone", "composite.alone"]
-    assert [position for position, _ in receipt.refused] == [0, 1, 2, 3]
+    assert [(refusal.position, refusal.rule) for refusal in receipt.refused] == [
+        (0, "campaign-key.alone"),
+        (1, "composite.alone"),
+        (2, "confidence.range"),
+        (3, "iban.form"),
+    ]
     assert receipt.accepted == 1
 
 
@@ -202,10 +213,10 @@ def test_watching_finds_what_comes_later_and_resumes(world: FakeFederation) -> N
             world.homes[1].id,
             client.key_of(MAIL),
         )
-        assert first.observable is None
+        assert (first.values, first.positions) == ((), ())
         writer = world.node(2)
         with world.client(2, writer) as reporter:
-            reporter.submit([ReportDraft(IBAN, AbuseKind.RESALE)])
+            reporter.submit([report_draft(IBAN, AbuseKind.RESALE)])
         writer.tick()
         node.feed(node.streams[-1], writer.member, 0)
         assert next(matches).type == "payment.iban"
@@ -264,7 +275,7 @@ def test_nothing_secret_is_in_a_repr(world: FakeFederation) -> None:
         client.query([MAIL])
         standing = client._current()
         shown = (
-            repr(client) + repr(client._vault) + repr(standing) + repr(ReportDraft(MAIL, AbuseKind.RESALE))
+            repr(client) + repr(client._vault) + repr(standing) + repr(report_draft(MAIL, AbuseKind.RESALE))
         )
     pepper = next(iter(standing.peppers.values()))
     assert bytes(pepper).hex() not in shown

@@ -13,8 +13,9 @@ from tests.client.templates import BANDS, template
 from tests.client.test_client_charters import add
 from tests.client.test_client_flow import IBAN, MAIL
 from tests.client.test_client_vault import TYPE, opened, outputs
+from tests.drafts import report_draft
 from tocsin.charter.document import Charter, ClassKey, Period
-from tocsin.client import Client, ReportDraft, system
+from tocsin.client import Client, system
 from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import TYPES, KeyClass
 from tocsin.oprf.rfc9497 import Output
@@ -189,7 +190,7 @@ def end_bands(world: FakeFederation) -> None:
 def test_bands_go_with_their_outputs_where_nothing_was_reported(world: FakeFederation) -> None:
     with world.client(0) as client:
         client.query([template("asked"), template("reported")])
-        client.submit([ReportDraft(template("reported"), AbuseKind.RESALE)])
+        client.submit([report_draft(template("reported"), AbuseKind.RESALE)])
         assert held_bands(client, "asked", "reported") == [BANDS, BANDS]
     add(world)
     with world.client(0) as client:
@@ -208,7 +209,7 @@ def test_bands_of_a_record_stay_until_it_expires(
     world: FakeFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with world.client(0) as client:
-        client.submit([ReportDraft(template("a"), AbuseKind.RESALE)])
+        client.submit([report_draft(template("a"), AbuseKind.RESALE)])
         client.retract([template("a")])
         (record,) = client._vault.skeletons.records([client.key_of(template("a"))])
     end_bands(world)
@@ -243,5 +244,5 @@ def test_bands_that_are_dropped_under_way_are_remembered_again(
         if step == "query":
             assert client.query([template("a")]).evaluated == BANDS
         else:
-            assert client.submit([ReportDraft(template("a"), AbuseKind.RESALE)]).evaluated == BANDS
+            assert client.submit([report_draft(template("a"), AbuseKind.RESALE)]).evaluated == BANDS
         assert (client.charter.version, held_bands(client, "a")) == (2, [BANDS])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.client.fake_node import FakeFederation
 from tests.client.templates import BANDS, THRESHOLD, few_bands, template
-from tocsin.client import ReportDraft
+from tests.drafts import report_draft
 from tocsin.indicators.ptf2.bands import BANDS as ALL_BANDS
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.template import TEMPLATE, write_skeleton
@@ -27,7 +27,7 @@ def test_bands_are_asked_for_reported_and_taken_back_whichever_form_comes_first(
     both = [template("a"), replace(template("a"), bands=())][:: 1 if banded_first else -1]
     node = world.node(1)
     with world.client(1, node) as client:
-        client.submit([ReportDraft(each, AbuseKind.DISTILLATION) for each in both])
+        client.submit([report_draft(each, AbuseKind.DISTILLATION) for each in both])
         node.tick()
         similar = template("similar", "a", places=range(THRESHOLD))
         with world.client(0) as other:

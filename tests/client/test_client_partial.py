@@ -10,7 +10,7 @@ from tests.cli.test_cli_client_commands import Session, terminal
 from tests.client.fake_node import FakeFederation
 from tests.client.test_client_flow import IBAN, MAIL, report
 from tocsin.client.errors import BadPartial, BudgetExhausted, TocsinError, Unavailable
-from tocsin.client.model import QueryResult
+from tocsin.client.results import QueryResult
 
 __all__ = ["terminal"]
 
@@ -55,7 +55,7 @@ def test_what_later_chunks_have_in_the_vault_is_found_too(
             client.query([*OTHERS[:5], MAIL, ("payment.iban", "nonsense")])
     found = partial_of(caught.value)
     assert places(found) == [(5,)]
-    assert [position for position, _ in found.refused] == [6]
+    assert [refusal.position for refusal in found.refused] == [6]
 
 
 def test_a_lost_quorum_hides_no_match_of_the_vault_and_is_asked_once(

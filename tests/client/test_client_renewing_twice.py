@@ -6,7 +6,8 @@ import pytest
 
 from tests.client.fake_node import FakeFederation, FakeNode
 from tests.client.test_client_flow import IBAN, MAIL, report
-from tocsin.client import ReportDraft, system
+from tests.drafts import report_draft
+from tocsin.client import system
 from tocsin.client.errors import RefusedByNode, SubmissionLost, Unavailable
 from tocsin.sealing.label import AbuseKind, Report
 from tocsin.wire.values import Acknowledged
@@ -47,7 +48,7 @@ def test_an_old_label_never_overtakes_a_new_report_of_the_same_tick(
     world: FakeFederation, node: FakeNode
 ) -> None:
     with world.client(1, node) as client:
-        client.submit([ReportDraft(MAIL, AbuseKind.RESALE, confidence=1)])
+        client.submit([report_draft(MAIL, AbuseKind.RESALE, confidence=1)])
         assert client.renew().accepted == 1
     node.tick()
     with world.client(0) as client:

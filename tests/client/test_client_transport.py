@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests.drafts import report_draft
 from tests.federation import Federation
 from tocsin.cli.main import run
-from tocsin.client import Client, ReportDraft, system
+from tocsin.client import Client, system
 from tocsin.client.config import load_config
 from tocsin.client.errors import RefusedByNode, Unavailable
 from tocsin.oprf.group import Element
@@ -29,7 +30,7 @@ def await_sequenced(client: Client, key: bytes) -> None:
 def test_report_follow_match_watch_retract(federation: Federation) -> None:
     with federation.client(1) as reporter, federation.client(0) as reader:
         assert reader.query([IBAN]).matches == ()
-        receipt = reporter.submit([ReportDraft(IBAN, AbuseKind.PAYMENT_FRAUD, bad_accounts=3)])
+        receipt = reporter.submit([report_draft(IBAN, AbuseKind.PAYMENT_FRAUD, bad_accounts=3)])
         assert receipt.accepted == 1
         stop = threading.Event()
         watched = next(match for match in reader.watch(stop) if match.type == "payment.iban")

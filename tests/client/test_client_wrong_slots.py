@@ -11,8 +11,9 @@ import pytest
 from tests.client.fake_node import FakeFederation
 from tests.client.templates import BANDS, template
 from tests.client.test_client_bands import MAIL, lying, report
-from tocsin.client import ReportDraft, recording
-from tocsin.client.model import Problem
+from tests.drafts import report_draft
+from tocsin.client import recording
+from tocsin.client.results import Problem
 from tocsin.indicators.registry import Observable
 from tocsin.oprf.group import Random, Scalar
 from tocsin.oprf.shares import combine_shares
@@ -120,7 +121,7 @@ def test_watching_tells_once_what_is_written_again(
         for _ in range(3):
             with monkeypatch.context() as patched, world.client(1, writer) as reporter:
                 lying(patched, (1, 2, 3, 4))
-                reporter.submit([ReportDraft(each, AbuseKind.RESALE) for each in (MAIL, template("a"))])
+                reporter.submit([report_draft(each, AbuseKind.RESALE) for each in (MAIL, template("a"))])
             writer.tick()
             if node.streams:
                 node.feed(node.streams[-1], writer.member, seen)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.client.fake_node import FakeFederation
-from tocsin.client import ReportDraft, system
+from tests.drafts import report_draft
+from tocsin.client import system
 from tocsin.client.errors import BudgetExhausted, RefusedByNode, SubmissionLost, Unavailable
 from tocsin.sealing.label import AbuseKind
 from tocsin.wire.values import Acknowledged
@@ -30,7 +31,7 @@ def test_a_refusal_that_may_pass_leaves_the_request_in_the_outbox(
         with monkeypatch.context() as patch:
             patch.setattr(node, "submit", refuse)
             with pytest.raises(RefusedByNode, match=reason):
-                client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+                client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         assert client.status().outbox == 1
         assert client.flush().accepted == 1
     assert len(node.requests) == 1
@@ -48,14 +49,14 @@ def test_a_refusal_of_the_content_drops_the_request_and_frees_what_waits_behind(
         with monkeypatch.context() as patch:
             patch.setattr(node, "submit", refuse)
             with pytest.raises(SubmissionLost, match="EXPIRED_ENTRY"):
-                client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+                client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         assert client.status().outbox == 0
 
 
 def test_a_retraction_is_never_too_old(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> None:
     node = world.node(1)
     with world.client(1, node) as client:
-        client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+        client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         node.tick()
         lost = node.retract
 
@@ -77,7 +78,7 @@ def test_a_receipt_counts_its_own_call_only(world: FakeFederation) -> None:
         client.query([MAIL, OTHER])
         node.lose_answers = 1
         with pytest.raises(Unavailable):
-            client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+            client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         receipt = client.retract([OTHER])
     assert receipt.accepted == 0
     assert len(receipt.submissions) == 1
@@ -87,7 +88,7 @@ def test_a_receipt_counts_its_own_call_only(world: FakeFederation) -> None:
 def test_what_the_vault_knows_is_retracted_without_any_budget(world: FakeFederation) -> None:
     node = world.node(1)
     with world.client(1, node) as client:
-        client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+        client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         node.tick()
         node.budget = 0
         with pytest.raises(BudgetExhausted):

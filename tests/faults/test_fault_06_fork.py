@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.drafts import report_draft
 from tests.faults.parties import Wire, audited, charter_of, kill, logged, process, rows, start, until
 from tests.federation import Federation, running
-from tocsin.client import ReportDraft
 from tocsin.client.system import monotonic
 from tocsin.localnet.federation import Home
 from tocsin.node.rpc.authorize import Role
@@ -45,7 +45,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
 
 def _report(home: Home, federation: Federation, value: tuple[str, str]) -> None:
     with replace(federation, homes=[home]).client(0) as client:
-        assert client.submit([ReportDraft(value, AbuseKind.RESALE)]).accepted == 1
+        assert client.submit([report_draft(value, AbuseKind.RESALE)]).accepted == 1
 
 
 def _writers(federation: Federation, number: int, *values: tuple[str, str]) -> set[str]:
@@ -111,7 +111,7 @@ def test_an_old_database_that_is_put_back_signs_nothing(logs: Federation, tmp_pa
     stale = _history(home, home)
     with logs.client(2) as client:
         # Taken, since it is durable; but into a log that nobody signs.
-        assert client.submit([ReportDraft(LATER, AbuseKind.RESALE)]).accepted == 1
+        assert client.submit([report_draft(LATER, AbuseKind.RESALE)]).accepted == 1
     _report(peers[0], logs, MEANWHILE)
     until("the peers' own news", lambda: _writers(logs, 1, MEANWHILE))
     assert _history(home, home) == stale

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.drafts import report_draft
 from tests.faults.parties import (
     Wire,
     ask_seat,
@@ -21,8 +22,7 @@ from tests.faults.parties import (
     until,
 )
 from tests.federation import Federation, running
-from tocsin.client import ReportDraft
-from tocsin.client.model import QueryResult
+from tocsin.client.results import QueryResult
 from tocsin.founding import charters
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.rpc.authorize import Role
@@ -43,7 +43,7 @@ def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
         started = nodes.__enter__()
     try:
         with started.client(0) as client:
-            drafts = [ReportDraft(value, AbuseKind.RESALE) for value in VALUES]
+            drafts = [report_draft(value, AbuseKind.RESALE) for value in VALUES]
             assert client.submit(drafts).accepted == len(VALUES)
         started.await_followed()
         yield started
@@ -107,7 +107,7 @@ def test_copied_entries_and_tags_match_nothing(flooded: Federation) -> None:
 def test_a_box_that_its_writer_tampered_with_is_dropped_and_its_writer_named(flooded: Federation) -> None:
     forger = flooded.homes[1]
     with flooded.client(1) as client:
-        client.submit([ReportDraft(VALUES[0], AbuseKind.OTHER)])
+        client.submit([report_draft(VALUES[0], AbuseKind.OTHER)])
     known = {each.body for each in _reports(flooded, 0)}
     mine = until(
         "the report",
@@ -193,6 +193,6 @@ def test_a_flooding_log_is_followed_no_further_and_the_others_go_on(flooded: Fed
     assert _held(flooded, flooder.id) <= ENTRIES_PER_DAY
     with flooded.client(0) as client:
         fresh = ("contact.email", "after-the-flood@example.com")
-        client.submit([ReportDraft(fresh, AbuseKind.RESALE)])
+        client.submit([report_draft(fresh, AbuseKind.RESALE)])
     with flooded.client(2) as client:
         until("the others' news", lambda: client.query([fresh]).matches)

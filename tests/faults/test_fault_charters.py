@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.drafts import report_draft
 from tests.faults.parties import (
     Wire,
     ask,
@@ -32,7 +33,6 @@ from tests.faults.parties import (
 from tests.federation import Federation, running
 from tocsin.charter.document import Charter, Period, parse_charter
 from tocsin.charter.envelope import SignedCharter, parse_envelope, sign_document
-from tocsin.client import ReportDraft
 from tocsin.client.errors import CharterRefused, UntrustedCharter, WrongPepper
 from tocsin.client.system import now, random_bytes
 from tocsin.founding.charters import draft, replace_file
@@ -251,7 +251,7 @@ def test_a_wrong_pepper_is_refused_by_whom_it_was_sealed_to(chartered: Federatio
     used = [charged(each) for each in homes]
     submissions = rows(wronged, "SELECT idempotency_key FROM submission ORDER BY 1")
     with chartered.client(2) as client, pytest.raises(WrongPepper, match=f"version {version}"):
-        client.submit([ReportDraft(MAIL, AbuseKind.RESALE)])
+        client.submit([report_draft(MAIL, AbuseKind.RESALE)])
     for command in (("query",), ("submit", "--abuse", "resale")):
         told = _command(wronged, *command, "=".join(MAIL))
         assert told.returncode == 2, told.stderr
@@ -259,7 +259,7 @@ def test_a_wrong_pepper_is_refused_by_whom_it_was_sealed_to(chartered: Federatio
     assert [charged(each) for each in homes] == used
     assert rows(wronged, "SELECT idempotency_key FROM submission ORDER BY 1") == submissions
     with chartered.client(0) as client:
-        assert client.submit([ReportDraft(MAIL, AbuseKind.RESALE)]).accepted == 1
+        assert client.submit([report_draft(MAIL, AbuseKind.RESALE)]).accepted == 1
 
     # The next version seals the one committed to; the file brings it to a client that works under none.
     _bring_into_force(homes, homes, period=replace(period, sealed=sealed(version + 1, None)))

@@ -102,7 +102,7 @@ def verify(
 
     found = verify_evidence(folder, trusted_pin(pin, config), system.now())
     if json:
-        print_json({name: getattr(found, name) for name in found.__dataclass_fields__})
+        print_json(found.to_dict())
         return 0
     print_table(
         "Verified: the member published this entry",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.cli.output import counted, fail, say, warn
 from tocsin.cli.reading import BadInput, BadLine, Record, read_inputs
+from tocsin.client.errors import DraftRefused, ValueRefused
 
 if TYPE_CHECKING:
     from tocsin.client import Client
@@ -36,6 +37,12 @@ class Lines:
         """Note that the record at a position of `records` was refused."""
         record = self.records[position]
         self.bad.append(BadLine(record.source, record.line, str(reason)))
+
+    def refuse_value(self, refusal: ValueRefused | DraftRefused) -> None:
+        """Note that the value or the report at a position of `records` was refused."""
+        if refusal.position is not None:
+            kind = f"{refusal.type}: " if isinstance(refusal, ValueRefused) else ""
+            self.refuse(refusal.position, f"{kind}{refusal.fix} ({refusal.rule})")
 
     def tell(self) -> None:
         """Report the bad lines on standard error."""
@@ -159,11 +166,11 @@ def _of_indicators(path: Path, accounts: Sequence[str] | None) -> Lines:
 
 def stop_if_bad(client: Client, lines: Lines, more: Iterable[tuple[int, object]] = ()) -> bool:
     """Say whether any line is bad, after reporting all: what `--strict` asks before anything is sent."""
-    refused: list[tuple[int, object]] = list(more)
     if lines.records:
         # Without any there is nothing to ask the node's charter for.
-        refused += client.check((each.type, each.value) for each in lines.records)
-    for position, reason in refused:
+        for refusal in client.check((record.type, record.value) for record in lines.records):
+            lines.refuse_value(refusal)
+    for position, reason in more:
         lines.refuse(position, reason)
     if lines.bad:
         lines.tell()

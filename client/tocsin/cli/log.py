@@ -37,7 +37,7 @@ def verify(
             with progress(f"verifying {each.name}'s log") as advance:
                 reports.append(client.verify_log(each.id, progress=advance))
     if json:
-        print_json([{name: getattr(each, name) for name in each.__dataclass_fields__} for each in reports])
+        print_json([report.to_dict() for report in reports])
         return 0
     print_table(
         "Verified logs: signature, every leaf, root, growth",

@@ -12,7 +12,7 @@ from tocsin.cli.output import Json, counted, day, print_json, print_table, progr
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tocsin.client.model import Match
+    from tocsin.client.results import Match
 
 EXIT_NOTHING, EXIT_INPUT, EXIT_SECURITY = 1, 2, 5
 
@@ -51,13 +51,14 @@ def query(
             return EXIT_INPUT
         with progress("screening", len(lines.records)) as advance:
             try:
-                result = client.query(((each.type, each.value) for each in lines.records), progress=advance)
+                pairs = ((record.type, record.value) for record in lines.records)
+                result = client.query(pairs, skip_refused=True, progress=advance)
             except TocsinError as error:
                 if error.partial is None or not error.partial.queried:
                     raise
                 failure, result = error, error.partial
-    for position, refusal in result.refused:
-        lines.refuse(position, refusal)
+    for refusal in result.refused:
+        lines.refuse_value(refusal)
 
     def where(match: Match) -> list[str]:
         return [lines.records[position].place for position in match.positions]
@@ -72,7 +73,7 @@ def query(
         print_json(
             {
                 "matches": [
-                    match_json(match)
+                    match.to_dict()
                     | {"lines": where(match)}
                     | ({"accounts": held(match)} if lines.accounts else {})
                     | ({"values": values(match)} if show_values else {})
@@ -172,43 +173,6 @@ def match_row(match: Match) -> tuple[str, ...]:
         entry,
         utc(match.checkpoint_time),
     )
-
-
-def match_json(match: Match) -> dict[str, object]:
-    """Return a match for a JSON document, without its value."""
-    from tocsin.sealing.label import Report, bucket_range
-
-    label = match.label
-    found: dict[str, object] = {
-        "type": match.type,
-        "key": match.key.hex(),
-        "writer": match.writer.hex(),
-        "writer_name": match.writer_name,
-        "index": match.index,
-        "bands": match.bands,
-        "checkpoint_time": match.checkpoint_time,
-    }
-    if isinstance(label, Report):
-        return found | {
-            "kind": "report",
-            "abuse": _word(label.abuse.name),
-            "role": _word(label.role.name),
-            "tlp": _word(label.tlp.name),
-            "bad_accounts": list(bucket_range(label.bad_accounts_bucket)),
-            "exchanges": list(bucket_range(label.exchanges_bucket)),
-            "first_week": day(label.first_week),
-            "last_week": day(label.last_week),
-            "evidence": _word(label.evidence.name),
-            "rests_on": [{"writer": writer.hex(), "index": index} for writer, index in label.rests_on],
-            "hops": label.hops,
-            "confidence": label.confidence,
-            "legal_basis": _word(label.legal_basis.name),
-        }
-    return found | {
-        "kind": "dispute",
-        "reason": _word(label.reason.name),
-        "disputed": [each.hex() for each in label.disputed],
-    }
 
 
 def _word(name: str) -> str:

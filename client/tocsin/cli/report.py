@@ -17,7 +17,7 @@ from tocsin.cli.reading import Record
 
 if TYPE_CHECKING:
     from tocsin.cli.lines import Lines
-    from tocsin.client.model import Receipt, ReportDraft
+    from tocsin.client import Receipt, ReportDraft
 
 EXIT_INPUT = 2
 
@@ -99,8 +99,8 @@ def submit(
     from tocsin.cli.options import sending
     from tocsin.cli.reading import BadInput
     from tocsin.client import system
+    from tocsin.client.drafts import label_of
     from tocsin.client.errors import DraftRefused
-    from tocsin.client.reporting import label_of
     from tocsin.indicators.registry import TYPES
     from tocsin.sealing.label import AbuseKind
 
@@ -120,7 +120,7 @@ def submit(
         try:
             label_of(0, _draft(Record(str(from_), 0, "", ""), options), "contact.email", system.now())
         except (BadColumn, DraftRefused) as error:
-            why = error.mend if isinstance(error, DraftRefused) else error
+            why = error.fix if isinstance(error, DraftRefused) else error
             raise BadInput(f"an option does not fit: {why}") from None
     lines = read_some(inputs, from_, accounts)
     without_lone_ja4(lines)
@@ -133,7 +133,7 @@ def submit(
         except BadColumn as error:
             wrong.append((position, str(error)))
         except DraftRefused as error:
-            wrong.append((position, f"refused by rule {error.rule}: {error.mend}"))
+            wrong.append((position, f"{error.fix} ({error.rule})"))
         else:
             good.append(record)
             drafts.append(draft)
@@ -190,8 +190,8 @@ def renew(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
 
 
 def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: tuple[str, str]) -> int:
-    for position, reason in receipt.refused:
-        lines.refuse(position, reason)
+    for refusal in receipt.refused:
+        lines.refuse_value(refusal)
     if json:
         print_json(
             {
@@ -213,20 +213,21 @@ def _tell(receipt: Receipt, lines: Lines, *, json: bool, what: tuple[str, str]) 
 
 
 def _draft(record: Record, options: Mapping[str, str]) -> ReportDraft:
-    from tocsin.client.model import ReportDraft
+    from tocsin.client import ReportDraft, system
     from tocsin.sealing.label import AbuseKind, LegalBasis, Role, Tlp
 
     said = dict(options) | {key: text.strip() for key, text in record.extra.items() if key in _COLUMNS}
     if "abuse" not in said:
         raise BadColumn("abuse: say what was done, in a column or with --abuse")
+    first, last = _time("first_seen", said.get("first_seen")), _time("last_seen", said.get("last_seen"))
     return ReportDraft(
         (record.type, record.value),
         abuse=_word(AbuseKind, "abuse", said["abuse"]),
         role=_word(Role, "role", said["role"]),
         bad_accounts=_number("bad_accounts", said["bad_accounts"]),
         exchanges=_number("exchanges", said["exchanges"]),
-        first_seen=_time("first_seen", said.get("first_seen")),
-        last_seen=_time("last_seen", said.get("last_seen")),
+        first_seen=first if first is not None else last if last is not None else system.now(),
+        last_seen=last,
         tlp=_word(Tlp, "tlp", said["tlp"]),
         confidence=_number("confidence", said["confidence"]),
         legal_basis=_word(LegalBasis, "legal_basis", said["legal_basis"]),

@@ -13,18 +13,13 @@ def status(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
 
     Exit codes: 0 well, 1 a log is quarantined or cannot be followed, 3 unavailable.
     """
-    from dataclasses import asdict
-
     from tocsin.cli.options import connect
 
     with connect(config) as client:
         found = client.status()
-    unwell = [name for name, log in found.logs if log.quarantined or log.problem]
+    unwell = [log.writer_name for log in found.logs if log.quarantined or log.problem]
     if json:
-        print_json(
-            {key: value for key, value in asdict(found).items() if key != "logs"}
-            | {"logs": [{"name": name} | asdict(log) for name, log in found.logs]}
-        )
+        print_json(found.to_dict())
         return EXIT_FAILED if unwell else 0
     print_table(
         f"{found.member_name} in {found.federation}",
@@ -35,7 +30,7 @@ def status(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
             ("node", f"release {found.node_version}, charter version {found.node_charter_version}"),
             ("waiting for the next tick", str(found.waiting)),
             ("waiting in the outbox", str(found.outbox)),
-            ("outputs in the vault", str(found.kept)),
+            ("outputs in the vault", str(found.outputs)),
         ],
     )
     print_table(
@@ -43,13 +38,13 @@ def status(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
         ("member", "entries", "as of", "last reached", "state"),
         [
             (
-                name,
+                log.writer_name,
                 str(log.size),
                 utc(log.checkpoint_time),
                 utc(log.last_reached),
                 "QUARANTINED" if log.quarantined else log.problem or "well",
             )
-            for name, log in found.logs
+            for log in found.logs
         ],
     )
     return EXIT_FAILED if unwell else 0
@@ -60,34 +55,29 @@ def budget(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
 
     Exit codes: 0 shown, 3 unavailable.
     """
-    from dataclasses import asdict
-
     from tocsin.cli.options import connect
-    from tocsin.indicators.registry import KeyClass
 
     with connect(config) as client:
         found = client.budget()
-        names = {each.id: each.name for each in client.charter.members}
     if json:
-        print_json(asdict(found))
+        print_json(found.to_dict())
         return 0
-    known = {int(each): each.label for each in KeyClass}
     print_table(
         "Evaluations left",
         ("class", "epoch", "seat", "evaluator", "left", "of", "used"),
         [
             (
-                known.get(each.key_class, str(each.key_class)),
+                each.key_class_name,
                 str(each.epoch),
                 str(each.seat),
-                names.get(each.evaluator, each.evaluator.hex()),
+                each.evaluator_name,
                 f"{each.left:,}",
                 f"{each.limit:,}",
                 f"{100 * (each.limit - each.left) / each.limit:.1f} %" if each.limit else "-",
             )
-            for each in sorted(found.budgets, key=lambda each: (each.key_class, each.epoch, each.seat))
+            for each in found.budgets
         ],
     )
     for member in found.unreachable:
-        warn(f"{names.get(member, member.hex())} did not answer in time")
+        warn(f"{member.name} did not answer in time")
     return 0

@@ -12,7 +12,7 @@ from tocsin.cli.output import Json, counted, note, print_json_line, say, warn
 
 if TYPE_CHECKING:
     from tocsin.client.errors import TocsinError
-    from tocsin.client.model import Problem
+    from tocsin.client.results import Problem
 
 
 def watch(
@@ -29,7 +29,7 @@ def watch(
     Exit codes: 0 after --count matches, 130 interrupted, 5 an answer did not verify.
     """
     from tocsin.cli.options import connect
-    from tocsin.cli.query import match_json, match_row
+    from tocsin.cli.query import match_row
     from tocsin.client.errors import Unavailable
 
     def on_outage(error: TocsinError) -> None:
@@ -46,7 +46,7 @@ def watch(
             note("watching; Ctrl-C ends")
         for number, match in enumerate(client.watch(on_problem=on_problem, on_outage=on_outage), 1):
             if json:
-                print_json_line(match_json(match))
+                print_json_line(match.to_dict())
             else:
                 say("  ".join((match.type, match.key.hex(), *match_row(match))))
             # The cursor moves when the next match is asked for: what was printed must not wait in a buffer then.

@@ -3,22 +3,141 @@
 from tocsin.client import Client
 
 with Client.connect("client/") as tocsin:
-    print(tocsin.query([("contact.email", "a@example.com")]).matches)
+    if result := tocsin.query([("contact.email", "a@example.com")]):
+        print([match.to_dict() for match in result.matches])
+
+Every name below, every error included, is imported from here; importing this package alone loads none of them.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin.client.client import Client
-    from tocsin.client.model import Match, QueryResult, Receipt, ReportDraft
+    from tocsin.client.drafts import ReportDraft
+    from tocsin.client.errors import (
+        BadArgument,
+        BadConfig,
+        BadEvidence,
+        BadPartial,
+        BadVault,
+        BudgetExhausted,
+        Cancelled,
+        CharterRefused,
+        ClientClosed,
+        DraftRefused,
+        EntryErased,
+        FolderUnusable,
+        ForeignVault,
+        ForkedClient,
+        LocalProblem,
+        Misbehaved,
+        NodeMisbehaved,
+        PeerMisbehaved,
+        RefusedByNode,
+        StaleCharter,
+        SubmissionLost,
+        TimedOut,
+        TocsinError,
+        Unavailable,
+        UnknownMember,
+        UntrustedCharter,
+        ValueRefused,
+        ValuesRefused,
+        WrongPepper,
+    )
+    from tocsin.client.evidence import VerifiedEvidence
+    from tocsin.client.forks import ProvenFork
+    from tocsin.client.log_audit import LogReport
+    from tocsin.client.results import (
+        BudgetReport,
+        ClientStatus,
+        LastHeard,
+        LogState,
+        Match,
+        MemberName,
+        Problem,
+        ProofFiles,
+        QueryResult,
+        Receipt,
+        Retraction,
+        SeatBudget,
+        SubmissionState,
+    )
 
-__all__ = ["Client", "Match", "QueryResult", "Receipt", "ReportDraft"]
+_MODULES = {
+    "client": "Client",
+    "drafts": "ReportDraft",
+    "errors": "BadArgument BadConfig BadEvidence BadPartial BadVault BudgetExhausted Cancelled CharterRefused "
+    "ClientClosed DraftRefused EntryErased FolderUnusable ForeignVault ForkedClient LocalProblem Misbehaved "
+    "NodeMisbehaved PeerMisbehaved RefusedByNode StaleCharter SubmissionLost TimedOut TocsinError Unavailable "
+    "UnknownMember UntrustedCharter ValueRefused ValuesRefused WrongPepper",
+    "evidence": "VerifiedEvidence",
+    "forks": "ProvenFork",
+    "log_audit": "LogReport",
+    "results": "BudgetReport ClientStatus LastHeard LogState Match MemberName Problem ProofFiles QueryResult Receipt "
+    "Retraction SeatBudget SubmissionState",
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = [
+    "BadArgument",
+    "BadConfig",
+    "BadEvidence",
+    "BadPartial",
+    "BadVault",
+    "BudgetExhausted",
+    "BudgetReport",
+    "Cancelled",
+    "CharterRefused",
+    "Client",
+    "ClientClosed",
+    "ClientStatus",
+    "DraftRefused",
+    "EntryErased",
+    "FolderUnusable",
+    "ForeignVault",
+    "ForkedClient",
+    "LastHeard",
+    "LocalProblem",
+    "LogReport",
+    "LogState",
+    "Match",
+    "MemberName",
+    "Misbehaved",
+    "NodeMisbehaved",
+    "PeerMisbehaved",
+    "Problem",
+    "ProofFiles",
+    "ProvenFork",
+    "QueryResult",
+    "Receipt",
+    "RefusedByNode",
+    "ReportDraft",
+    "Retraction",
+    "SeatBudget",
+    "StaleCharter",
+    "SubmissionLost",
+    "SubmissionState",
+    "TimedOut",
+    "TocsinError",
+    "Unavailable",
+    "UnknownMember",
+    "UntrustedCharter",
+    "ValueRefused",
+    "ValuesRefused",
+    "VerifiedEvidence",
+    "WrongPepper",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Commands that only want this package's clock must not pay for the curve, gRPC and SQLite.
-    if name not in __all__:
+    if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tocsin.client import client, model
+    from importlib import import_module
 
-    return client.Client if name == "Client" else getattr(model, name)
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

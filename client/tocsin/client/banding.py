@@ -30,13 +30,13 @@ from tocsin.client.matching import (
     open_all,
     open_bands,
 )
-from tocsin.client.model import Problem
-from tocsin.client.obtaining import Values
+from tocsin.client.obtaining import InputValue, Values
 from tocsin.client.ports import NodeApi
+from tocsin.client.results import Problem, Value
 from tocsin.client.vault import Vault
 from tocsin.indicators.ptf2 import bands as ptf2
 from tocsin.indicators.ptf2.template import BAND, TEMPLATE
-from tocsin.indicators.registry import KeyClass, Observable
+from tocsin.indicators.registry import KeyClass
 from tocsin.sealing.box import Purpose
 from tocsin.sealing.label import Dispute, Report
 from tocsin.sealing.record import BadRecord, BandSlot, RecordKey, Tries, combine
@@ -50,8 +50,8 @@ class Skeleton:
 
     key: bytes
     bands: tuple[bytes, ...] = field(repr=False)
-    observable: Observable | None = field(default=None, repr=False)
     positions: tuple[int, ...] = ()
+    given: tuple[Value, ...] = field(default=(), repr=False)
 
 
 @dataclass
@@ -93,12 +93,12 @@ class _Writer:
 def skeletons_of(vault: Vault, values: Values) -> tuple[list[Skeleton], Values]:
     """Return the templates with bands among values, and all values with these bands; the vault remembers them."""
     found: list[Skeleton] = []
-    bands: dict[bytes, tuple[Observable, tuple[int, ...]]] = {}
-    for key, (observable, positions) in values.items():
-        if observable.bands:
-            keys = tuple(vault.key_of(each) for each in observable.bands)
-            found.append(Skeleton(key, keys, observable, positions))
-            bands |= {band: (each, ()) for band, each in zip(keys, observable.bands, strict=True)}
+    bands: dict[bytes, InputValue] = {}
+    for key, value in values.items():
+        if value.observable.bands:
+            keys = tuple(vault.key_of(band) for band in value.observable.bands)
+            found.append(Skeleton(key, keys, tuple(value.positions), tuple(value.given)))
+            bands |= {key: InputValue(band) for key, band in zip(keys, value.observable.bands, strict=True)}
     if not found:
         return [], values
     vault.skeletons.remember({each.key: each.bands for each in found})
@@ -178,8 +178,8 @@ def find_records(
                     int(KeyClass.CONTENT_BAND),
                     epoch,
                     key,
-                    skeleton.observable,
                     skeleton.positions,
+                    skeleton.given,
                     agreeing,
                 )
             )

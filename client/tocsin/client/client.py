@@ -20,35 +20,48 @@ from typing import TypeVar
 from tocsin.charter.document import Charter, parse_charter
 from tocsin.charter.envelope import parse_envelope
 from tocsin.client import system
+from tocsin.client.arguments import fixed_bytes, iterable, parse_value, whole_number
 from tocsin.client.banding import find_records, parted, skeletons_of
 from tocsin.client.charters import CharterKeeper, Standing
 from tocsin.client.config import ClientConfig, load_config, open_secrets
-from tocsin.client.errors import Misbehaved, TocsinError
+from tocsin.client.drafts import ReportDraft, label_of
+from tocsin.client.errors import (
+    BadArgument,
+    DraftRefused,
+    Misbehaved,
+    TocsinError,
+    ValueRefused,
+    ValuesRefused,
+)
 from tocsin.client.evaluating import Evaluator
 from tocsin.client.evidence import fetch_proof
 from tocsin.client.forks import ProvenFork, fetch_forks
 from tocsin.client.log_audit import LogReport, audit_log
 from tocsin.client.matching import Subject, Taggers, look_up, matches_of, open_all
-from tocsin.client.model import (
+from tocsin.client.obtaining import InputValue, Obtainer, Spending, Values, add_value
+from tocsin.client.ports import NodeApi
+from tocsin.client.recording import Recorder
+from tocsin.client.reporting import Reporter, renewals, retraction_tags, seal_label
+from tocsin.client.results import (
+    BudgetReport,
     ClientStatus,
+    LogState,
     Match,
+    MemberName,
     Problem,
     ProofFiles,
     QueryResult,
     Receipt,
-    ReportDraft,
+    SeatBudget,
+    SubmissionState,
     Value,
+    key_class_name,
 )
-from tocsin.client.obtaining import Obtainer, Spending, Values, add_value
-from tocsin.client.ports import NodeApi
-from tocsin.client.recording import Recorder
-from tocsin.client.reporting import Reporter, label_of, renewals, retraction_tags, seal_label
 from tocsin.client.turn import Turn
 from tocsin.client.vault import Vault, open_vault
 from tocsin.indicators.ptf2.template import BAND
-from tocsin.indicators.registry import Mode, Observable, Refused, observable
+from tocsin.indicators.registry import Mode, Observable
 from tocsin.sealing.label import Report
-from tocsin.wire.values import Budgets, SubmissionStatus
 
 # How many values are worked on at a time: bounds memory, and keeps several evaluation batches in flight.
 CHUNK = 16_000
@@ -153,30 +166,35 @@ class Client:
         return self._vault.charters()
 
     def key_of(self, value: Value) -> bytes:
-        """Return the 16 bytes that stand for a value in this vault, as `Match.key` does. Raises `Refused`."""
-        return self._vault.key_of(self._observable(self._current(), value))
+        """Return the 16 bytes that stand for a value in this vault, as `Match.key` does. Raises `ValueRefused`."""
+        return self._vault.key_of(self._observable(self._current(), value, None))
 
-    def check(self, values: Iterable[Value]) -> tuple[tuple[int, Refused], ...]:
-        """Return the positions of values that have no canonical form, and why. Nothing is sent.
+    def check(self, values: Iterable[Value]) -> tuple[ValueRefused, ...]:
+        """Return a refusal, by position, of every value that has no canonical form. Nothing is sent.
 
         >>> with Client.connect("client/") as tocsin:
-        ...     tocsin.check([("payment.iban", "GB00 0000 0000 0000 0000 00")])[0][1].type
+        ...     tocsin.check([("payment.iban", "GB00 0000 0000 0000 0000 00")])[0].type
         'payment.iban'
         """
         standing = self._current()
         refused = []
-        for position, value in enumerate(values):
+        for position, value in enumerate(iterable("values", values)):
             try:
-                self._observable(standing, value)
-            except Refused as refusal:
-                refused.append((position, refusal))
+                self._observable(standing, value, position)
+            except ValueRefused as refusal:
+                refused.append(refusal)
         return tuple(refused)
 
-    def query(self, values: Iterable[Value], *, progress: Progress | None = None) -> QueryResult:
+    def query(
+        self, values: Iterable[Value], *, skip_refused: bool = False, progress: Progress | None = None
+    ) -> QueryResult:
         """Screen values of this member's own: which did other members report?
 
         Values are evaluated under every live epoch of their class, unless the vault has them. Raises
         `BudgetExhausted`, `BadPartial`, `NodeMisbehaved`, `Unavailable`, `RefusedByNode`, `CharterRefused`.
+
+        A value without a canonical form raises `ValuesRefused` once all others are screened; with `skip_refused` it is
+        named in `QueryResult.refused` alone.
 
         Where something ends the query early, what it could still find is in `error.partial`, a `QueryResult`: the
         matches of every value that was evaluated by then or is in the vault. What was paid for stays in the vault.
@@ -190,12 +208,12 @@ class Client:
         (1, 0)
         """
         matches: list[Match] = []
-        refused: list[tuple[int, Refused]] = []
+        refused: list[ValueRefused] = []
         problems: list[Problem] = []
         spending = Spending()
         queried = outputs = 0
 
-        def found() -> QueryResult:
+        def so_far(*, complete: bool) -> QueryResult:
             matches.sort(key=lambda match: (match.positions, match.writer, match.index))
             return QueryResult(
                 tuple(matches),
@@ -204,10 +222,11 @@ class Client:
                 queried,
                 spending.paid,
                 max(0, outputs - spending.paid),
+                complete=complete,
             )
 
         try:
-            for chunk in _chunks(enumerate(values)):
+            for chunk in _chunks(enumerate(iterable("values", values))):
                 skeletons, wanted = skeletons_of(self._vault, self._readable(chunk, refused))
                 standing, subjects = self._obtainer.available(wanted, spending, newest_only=False)
                 outputs += len(subjects)
@@ -215,24 +234,27 @@ class Client:
                 now = system.now()
                 writers = [each.id for each in standing.others]
                 taggers = Taggers(standing, writers, standing.periods(0, now))
-                result = open_all(self._node, standing, look_up(self._node, taggers, subjects), now)
+                opened = open_all(self._node, standing, look_up(self._node, taggers, subjects), now)
                 queried += sum(len(each) for each in {each.key: each.positions for each in subjects}.values())
-                matches += matches_of(standing.charter, result.opened)
-                problems += result.problems
-                result = find_records(self._node, standing, skeletons, bands, writers, now)
-                matches += matches_of(standing.charter, result.opened)
-                problems += result.problems
+                matches += matches_of(standing.charter, opened.opened)
+                problems += opened.problems
+                opened = find_records(self._node, standing, skeletons, bands, writers, now)
+                matches += matches_of(standing.charter, opened.opened)
+                problems += opened.problems
                 if progress is not None:
                     progress(len(chunk))
         except TocsinError as error:
             # An accusation is never hidden behind a budget; else what ended the evaluating is the first cause.
             cause = error if isinstance(error, Misbehaved) else spending.failure or error
-            cause.partial = found()
+            cause.partial = so_far(complete=False)
             raise cause from cause.__cause__
         if spending.failure is not None:
-            spending.failure.partial = found()
+            spending.failure.partial = so_far(complete=False)
             raise spending.failure
-        return found()
+        result = so_far(complete=True)
+        if refused and not skip_refused:
+            raise ValuesRefused(refused, result)
+        return result
 
     def submit(self, drafts: Iterable[ReportDraft], *, progress: Progress | None = None) -> Receipt:
         """Report values of this member's own; returns once the node holds them durably.
@@ -243,29 +265,34 @@ class Client:
         first call asks for newer charters, values are evaluated, and bands go beside what the own log has there. Where
         `outbox` did not grow, submit again.
 
-        >>> from tocsin.sealing.label import AbuseKind
+        >>> from datetime import date
+        >>> draft = ReportDraft(
+        ...     ("contact.email", "mallory@example.com"), "resale", confidence=0.9, first_seen=date(2026, 5, 1)
+        ... )
         >>> with Client.connect("client/") as tocsin:
-        ...     tocsin.submit([ReportDraft(("contact.email", "mallory@example.com"), AbuseKind.RESALE)]).accepted
+        ...     tocsin.submit([draft]).accepted
         1
         """
-        refused: list[tuple[int, Refused | TocsinError]] = []
+        refused: list[ValueRefused | DraftRefused] = []
         accepted = evaluated = from_vault = 0
         submissions: list[bytes] = []
-        for chunk in _chunks(enumerate(drafts)):
+        for chunk in _chunks(enumerate(iterable("drafts", drafts))):
             standing = self._current()
             now = system.now()
-            good: dict[bytes, tuple[Observable, tuple[int, ...]]] = {}
+            good: dict[bytes, InputValue] = {}
             labels: list[tuple[bytes, Report]] = []
             for position, draft in chunk:
+                if not isinstance(draft, ReportDraft):
+                    raise BadArgument("draft", "a ReportDraft", draft, position)
                 try:
-                    found = self._observable(standing, draft.observable)
+                    observable = self._observable(standing, draft.observable, position)
                     hops = standing.charter.policy.max_hops
-                    label = label_of(position, draft, found.type, now, max_hops=hops)
-                except (Refused, TocsinError) as refusal:
-                    refused.append((position, refusal))
+                    label = label_of(position, draft, observable.type, now, max_hops=hops)
+                except (ValueRefused, DraftRefused) as refusal:
+                    refused.append(refusal)
                     continue
-                key = self._vault.key_of(found)
-                add_value(good, key, found, position)
+                key = self._vault.key_of(observable)
+                add_value(good, key, observable, position, draft.observable)
                 labels.append((key, label))
             skeletons, wanted = skeletons_of(self._vault, good)
             standing, subjects, paid = self._obtainer.every(wanted, newest_only=True)
@@ -305,15 +332,15 @@ class Client:
         0
         """
         standing = self._current()
-        refused: list[tuple[int, Refused | TocsinError]] = []
-        good: dict[bytes, tuple[Observable, tuple[int, ...]]] = {}
-        for position, value in enumerate(values):
+        refused: list[ValueRefused | DraftRefused] = []
+        good: dict[bytes, InputValue] = {}
+        for position, value in enumerate(iterable("values", values)):
             try:
-                found = self._observable(standing, value)
-            except Refused as refusal:
-                refused.append((position, refusal))
+                observable = self._observable(standing, value, position)
+            except ValueRefused as refusal:
+                refused.append(refusal)
                 continue
-            add_value(good, self._vault.key_of(found), found, position)
+            add_value(good, self._vault.key_of(observable), observable, position, value)
         now = system.now()
         held = self._obtainer.held(standing, good)
         keys = self._reporter.enqueue_retraction(retraction_tags(standing, held, now), now)
@@ -361,9 +388,10 @@ class Client:
         counts = self._reporter.flush(system.now()).counts
         return Receipt(sum(counts.values()), (), tuple(counts))
 
-    def submission(self, key: bytes) -> SubmissionStatus | None:
+    def submission(self, key: bytes) -> SubmissionState | None:
         """Say whether a request of a receipt is in a checkpoint, and where; None for an unknown key."""
-        return self._node.submission(key)
+        found = self._node.submission(fixed_bytes("key", key, 16))
+        return SubmissionState(found.sequenced, found.indices) if found is not None else None
 
     def watch(
         self,
@@ -405,15 +433,32 @@ class Client:
                 by_type[type] = max(count, by_type.get(type, 0))
         return sum(by_type.values()), len(self._current().others)
 
-    def budget(self) -> Budgets:
+    def budget(self) -> BudgetReport:
         """Return what every evaluator says is left of this member's budgets."""
-        return self._node.budgets()
+        answer = self._node.budgets()
+        names = self._names()
+        return BudgetReport(
+            tuple(
+                SeatBudget(
+                    left.key_class,
+                    key_class_name(left.key_class),
+                    left.epoch,
+                    left.seat,
+                    left.evaluator,
+                    names.get(left.evaluator, left.evaluator.hex()),
+                    left.limit,
+                    left.left,
+                )
+                for left in sorted(answer.budgets, key=lambda left: (left.key_class, left.epoch, left.seat))
+            ),
+            tuple(MemberName(member, names.get(member, member.hex())) for member in answer.unreachable),
+        )
 
     def status(self) -> ClientStatus:
-        """Return how client and node stand."""
+        """Return the state of client and node, and of every log that the node follows."""
         standing = self._current()
         node = self._node.status()
-        names = {each.id: each.name for each in standing.charter.members}
+        names = self._names()
         return ClientStatus(
             federation=standing.charter.federation,
             member=standing.member.id,
@@ -424,12 +469,17 @@ class Client:
             node_charter_version=node.charter_version,
             waiting=node.waiting,
             outbox=self.outbox,
-            kept=sum(self._vault.kept().values()),
-            logs=tuple((names.get(each.writer, each.writer.hex()), each) for each in node.logs),
+            outputs=sum(self._vault.kept().values()),
+            logs=tuple(LogState.of(names.get(log.writer, log.writer.hex()), log) for log in node.logs),
         )
 
     def prove(self, writer: bytes, index: int) -> ProofFiles:
-        """Fetch and verify one entry of a member's log as evidence. Raises `NodeMisbehaved`, `BadConfig`."""
+        """Fetch and verify one entry of a member's log as evidence.
+
+        Raises `UnknownMember`, `EntryErased`, `NodeMisbehaved`, `RefusedByNode`.
+        """
+        fixed_bytes("writer", writer, 16)
+        whole_number("index", index)
         return fetch_proof(self._node, self._current().charter, writer, index)
 
     def forks(self) -> list[ProvenFork]:
@@ -442,33 +492,28 @@ class Client:
 
         Raises `PeerMisbehaved` or `NodeMisbehaved` naming what is wrong.
         """
+        fixed_bytes("member", member, 16)
         standing = self._current()
         return audit_log(self._node, self._vault, standing.charter, member, progress or (lambda _: None))
 
-    def _readable(self, chunk: Iterable[tuple[int, Value]], refused: list[tuple[int, Refused]]) -> Values:
+    def _readable(self, chunk: Iterable[tuple[int, Value]], refused: list[ValueRefused]) -> Values:
         """Return the values of a chunk by vault key; those without a canonical form are added to `refused`."""
         standing = self._current()
-        good: dict[bytes, tuple[Observable, tuple[int, ...]]] = {}
+        good: dict[bytes, InputValue] = {}
         for position, value in chunk:
             try:
-                found = self._observable(standing, value)
-            except Refused as refusal:
-                refused.append((position, refusal))
+                observable = self._observable(standing, value, position)
+            except ValueRefused as refusal:
+                refused.append(refusal)
                 continue
-            add_value(good, self._vault.key_of(found), found, position)
+            add_value(good, self._vault.key_of(observable), observable, position, value)
         return good
 
-    def _observable(self, standing: Standing, value: Value) -> Observable:
-        if isinstance(value, Observable):
-            if value.type == BAND:
-                raise Refused(BAND, "template.band", "give the whole template; its bands come with it")
-            return value
-        # Unpacked unchecked, a bare string or pair fails with a message about its letters.
-        given: object = value
-        if not isinstance(given, tuple | list) or len(given) != 2:
-            raise TypeError("give a list of values, each an Observable or a pair (type, value)")
-        type, text = value
-        return observable(type, text, mode=Mode(standing.charter.mode))
+    def _observable(self, standing: Standing, value: Value, position: int | None) -> Observable:
+        return parse_value(value, Mode(standing.charter.mode), position)
+
+    def _names(self) -> dict[bytes, str]:
+        return {member.id: member.name for member in self._current().charter.members}
 
     def _current(self) -> Standing:
         """Return the standing to work under, fetching newer charters now and then."""

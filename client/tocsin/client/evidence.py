@@ -19,10 +19,17 @@ from tocsin.charter.chain import verify_step
 from tocsin.charter.document import Charter
 from tocsin.charter.envelope import charter_hash, parse_envelope
 from tocsin.charter.errors import BadCharter
-from tocsin.client.errors import BadConfig, BadEvidence, NodeMisbehaved
+from tocsin.client.errors import (
+    BadEvidence,
+    EntryErased,
+    FolderUnusable,
+    NodeMisbehaved,
+    UnknownMember,
+)
 from tocsin.client.matching import freshness
-from tocsin.client.model import ProofFiles
 from tocsin.client.ports import NodeApi
+from tocsin.client.results import ProofFiles, key_class_name
+from tocsin.client.timestamps import iso_time
 from tocsin.proofs.entry import (
     encode_entry_file,
     encode_tlog_proof,
@@ -56,10 +63,31 @@ class VerifiedEvidence:
     checkpoint_time: int
     charter_version: int
 
+    def to_dict(self) -> dict[str, object]:
+        """Return every field under its name, with the key class by name under `class`."""
+        return {
+            "federation": self.federation,
+            "writer": self.writer.hex(),
+            "writer_name": self.writer_name,
+            "index": self.index,
+            "tree_size": self.tree_size,
+            "kind": self.kind,
+            "class": key_class_name(self.key_class),
+            "epoch": self.epoch,
+            "period": self.period,
+            "checkpoint_time": iso_time(self.checkpoint_time),
+            "charter_version": self.charter_version,
+        }
+
 
 def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> ProofFiles:
-    """Fetch and verify one entry of a member's log. Raises `NodeMisbehaved`, and `BadConfig` where its body is gone."""
-    member = charter.member(writer)
+    """Fetch and verify one entry of a member's log.
+
+    Raises `UnknownMember`, `EntryErased`, `NodeMisbehaved`, `RefusedByNode`, `Unavailable`.
+    """
+    member = next((member for member in charter.members if member.id == writer), None)
+    if member is None:
+        raise UnknownMember(writer)
     answer = node.proven_entries([(writer, index)])
     if len(answer.entries) != 1 or (
         answer.entries[0].writer,
@@ -70,11 +98,8 @@ def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> P
     header, body = proven.stored.entry.header, proven.stored.entry.body
     try:
         entry = Entry(header, body)
-    except TlogError:
-        raise BadConfig(
-            f"the body of entry {index} of {member.name}'s log was erased (expired or retracted); nothing is left "
-            "to export"
-        ) from None
+    except TlogError as error:
+        raise EntryErased(writer, member.name, index) from error
     try:
         files = ProofFiles(
             encode_entry_file(entry),
@@ -89,11 +114,13 @@ def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> P
 def export_evidence(
     folder: Path, files: ProofFiles, charters: Sequence[bytes], *, writer: bytes, name: str, index: int
 ) -> None:
-    """Write a piece of evidence into a new or empty folder. Raises `BadConfig`."""
+    """Write a piece of evidence into a new or empty folder. Raises `FolderUnusable`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise BadConfig(f"{folder} is not empty; name a new folder, nothing is written over")
+            raise FolderUnusable(
+                f"{folder} is not empty; name a new folder, existing files are never overwritten"
+            )
         (folder / "entry").write_bytes(files.entry)
         (folder / "proof").write_bytes(files.proof)
         for version, envelope in enumerate(charters, 1):
@@ -102,13 +129,13 @@ def export_evidence(
         about = {"writer": writer.hex(), "writer_name": name, "index": index, "charter_pin": pin.hex()}
         (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
     except OSError as error:
-        raise BadConfig(f"{folder}: cannot be written ({error.strerror})") from None
+        raise FolderUnusable(f"{folder}: cannot be written ({error.strerror})") from error
 
 
 def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
     """Verify a folder of evidence offline; `pin` is the hash of charter version 1, known from elsewhere.
 
-    Raises `BadEvidence`, and `BadConfig` where a file is missing.
+    Raises `BadEvidence`, and `FolderUnusable` where a file is missing.
     """
     charter = read_charters(folder, pin, now)[-1]
     try:
@@ -135,7 +162,7 @@ def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
 def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
     """Return the charters of a folder of evidence from version 1 on, verified from the pin.
 
-    Raises `BadEvidence`, and `BadConfig` where the first is missing.
+    Raises `BadEvidence`, and `FolderUnusable` where the first is missing.
     """
     charters: list[Charter] = []
     for version in range(1, _MAX_CHARTERS):
@@ -151,14 +178,14 @@ def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
 
 
 def read_evidence_file(path: Path) -> bytes:
-    """Read one file of evidence. Raises `BadConfig` where it is missing, `BadEvidence` where it is too large."""
+    """Read one file of evidence. Raises `FolderUnusable` where it is missing, `BadEvidence` where it is too large."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_FILE + 1)
     except OSError as error:
-        raise BadConfig(
+        raise FolderUnusable(
             f"{path}: cannot be read ({error.strerror}); evidence is a folder of several files"
-        ) from None
+        ) from error
     if len(data) > _MAX_FILE:
         raise BadEvidence(f"{path}: is larger than any file of evidence")
     return data

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.charter.document import Charter
-from tocsin.client.errors import BadConfig, BadEvidence, NodeMisbehaved
+from tocsin.client.errors import BadEvidence, FolderUnusable, NodeMisbehaved
 from tocsin.client.ports import NodeApi
 from tocsin.proofs.errors import ProofError
 from tocsin.proofs.fork import PrefixFork, SameSizeFork, parse_fork, verify_member_forked
@@ -33,6 +34,16 @@ class ProvenFork:
     how: str
     sizes: tuple[int, int]
     proof: bytes
+
+    def to_dict(self) -> dict[str, object]:
+        """Return {writer, writer_name, how, sizes, proof}; the proof in Base64."""
+        return {
+            "writer": self.writer.hex(),
+            "writer_name": self.writer_name,
+            "how": self.how,
+            "sizes": list(self.sizes),
+            "proof": base64.b64encode(self.proof).decode(),
+        }
 
 
 def prove_fork(proof: bytes, charters: Sequence[Charter]) -> ProvenFork:
@@ -66,17 +77,19 @@ def fetch_forks(node: NodeApi, charters: Sequence[Charter]) -> list[ProvenFork]:
 def export_forks(folder: Path, forks: Sequence[ProvenFork], charters: Sequence[bytes]) -> list[Path]:
     """Write `<writer>.fork` of each and the charters into a new or empty folder; returns the former.
 
-    Raises `BadConfig`.
+    Raises `FolderUnusable`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise BadConfig(f"{folder} is not empty; name a new folder, nothing is written over")
+            raise FolderUnusable(
+                f"{folder} is not empty; name a new folder, existing files are never overwritten"
+            )
         for version, envelope in enumerate(charters, 1):
             (folder / f"charter-{version}.json").write_bytes(envelope)
         paths = [folder / f"{each.writer.hex()}.fork" for each in forks]
         for path, each in zip(paths, forks, strict=True):
             path.write_bytes(each.proof)
     except OSError as error:
-        raise BadConfig(f"{folder}: cannot be written ({error.strerror})") from None
+        raise FolderUnusable(f"{folder}: cannot be written ({error.strerror})") from error
     return paths

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.charter.document import Charter
-from tocsin.client.errors import NodeMisbehaved, PeerMisbehaved, Unavailable
+from tocsin.client.errors import NodeMisbehaved, PeerMisbehaved, Unavailable, UnknownMember
 from tocsin.client.matching import freshness
 from tocsin.client.ports import NodeApi
+from tocsin.client.timestamps import iso_time
 from tocsin.client.vault import Vault
 from tocsin.tlog.checkpoint import log_origin, open_checkpoint
 from tocsin.tlog.entry import Kind, check_reference
@@ -38,13 +39,33 @@ class LogReport:
     checkpoint_time: int
     verified_before: int
 
+    def to_dict(self) -> dict[str, object]:
+        """Return every field under its name."""
+        return {
+            "writer": self.writer.hex(),
+            "writer_name": self.writer_name,
+            "size": self.size,
+            "root": self.root.hex(),
+            "sealed": self.sealed,
+            "bodies": self.bodies,
+            "retractions": self.retractions,
+            "charters": self.charters,
+            "checkpoint_time": iso_time(self.checkpoint_time),
+            "verified_before": self.verified_before,
+        }
+
 
 def audit_log(
     node: NodeApi, vault: Vault, charter: Charter, member: bytes, progress: Callable[[int], None]
 ) -> LogReport:
-    """Read and verify one member's log. Raises `PeerMisbehaved`, `NodeMisbehaved`, `Unavailable`."""
-    who = charter.member(member)
-    checkpoints: dict[bytes, LogCheckpoint] = {held.writer: held for held in node.checkpoints()}
+    """Read and verify one member's log.
+
+    Raises `UnknownMember`, `PeerMisbehaved`, `NodeMisbehaved`, `Unavailable`.
+    """
+    who = next((known for known in charter.members if known.id == member), None)
+    if who is None:
+        raise UnknownMember(member)
+    checkpoints: dict[bytes, LogCheckpoint] = {log.writer: log for log in node.checkpoints()}
     held = checkpoints.get(member)
     if held is None and member not in vault.heads():
         raise Unavailable(f"the own node could not read {who.name}'s log yet: see `tocsin status`")

@@ -22,10 +22,10 @@ from typing import Generic, TypeVar
 from tocsin.charter.document import Charter, Member
 from tocsin.client.charters import Standing
 from tocsin.client.errors import NodeMisbehaved
-from tocsin.client.model import Match, Problem, ProofFiles
 from tocsin.client.ports import NodeApi
+from tocsin.client.results import Match, Problem, ProofFiles, Value
 from tocsin.indicators.ptf2 import bands as ptf2
-from tocsin.indicators.registry import TYPES, KeyClass, Observable
+from tocsin.indicators.registry import TYPES, KeyClass
 from tocsin.oprf.rfc9497 import Output
 from tocsin.proofs.entry import encode_entry_file, encode_tlog_proof
 from tocsin.sealing.box import TAG_BYTES, BadBox, Purpose, SealInfo, Tagger, open_body
@@ -47,7 +47,7 @@ _Content = TypeVar("_Content")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A value whose entries are looked for: its vault key, its type, F under one class epoch, where it was asked.
+    """A value whose entries are looked for: its vault key, its type, F under one class epoch, what was passed where.
 
     For a template's record `output` is the record key and `bands` says how many of its bands gave it.
     """
@@ -57,8 +57,8 @@ class Subject:
     key_class: int
     epoch: int
     output: Output | RecordKey
-    observable: Observable | None = field(default=None, repr=False)
     positions: tuple[int, ...] = ()
+    given: tuple[Value, ...] = field(default=(), repr=False)
     bands: int = 0
 
 
@@ -256,7 +256,7 @@ def matches_of(charter: Charter, opened: Iterable[Opened[Report | Dispute]]) -> 
                 checkpoint_time=times[raw],
                 positions=subject.positions,
                 key=subject.key,
-                observable=subject.observable,
+                values=subject.given,
                 evidence=each.proof,
                 bands=subject.bands,
             )

@@ -29,20 +29,34 @@ from tocsin.client.errors import (
 )
 from tocsin.client.evaluating import Evaluator, Wanted
 from tocsin.client.matching import Subject
+from tocsin.client.results import Value
 from tocsin.client.vault import Vault
 from tocsin.indicators.registry import TYPES, Observable
 from tocsin.oprf.rfc9497 import Output
 
-Values = Mapping[bytes, tuple[Observable, tuple[int, ...]]]
-"""Values and their positions in the call, by the 16 bytes that stand for them in the vault."""
+
+@dataclass(slots=True)
+class InputValue:
+    """A value of one call: where it stood, and what the caller passed there. A band was not passed by itself."""
+
+    observable: Observable = field(repr=False)
+    positions: list[int] = field(default_factory=list)
+    given: list[Value] = field(default_factory=list, repr=False)
+
+
+Values = Mapping[bytes, InputValue]
+"""The values of a call by the 16 bytes that stand for them in the vault."""
 
 
 def add_value(
-    values: dict[bytes, tuple[Observable, tuple[int, ...]]], key: bytes, found: Observable, at: int
+    values: dict[bytes, InputValue], key: bytes, observable: Observable, position: int, given: Value
 ) -> None:
     """Add a value at a position of the call. A template given with bands and without counts once, with them."""
-    known, positions = values.get(key, (found, ()))
-    values[key] = (found if found.bands else known, (*positions, at))
+    value = values.setdefault(key, InputValue(observable))
+    if observable.bands:
+        value.observable = observable
+    value.positions.append(position)
+    value.given.append(given)
 
 
 @dataclass
@@ -142,7 +156,7 @@ class Obtainer:
         spending: Spending,
     ) -> None:
         kept = self._vault.outputs(class_key.epoch, keys)
-        wanted = [Wanted(key, values[key][0]) for key in keys if key not in kept]
+        wanted = [Wanted(key, values[key].observable) for key in keys if key not in kept]
 
         def keep(batch: Sequence[Wanted], outputs: Sequence[Output]) -> None:
             by_type: dict[str, dict[bytes, Output]] = {}
@@ -158,8 +172,8 @@ class Obtainer:
 
 def _by_class(standing: Standing, values: Values, *, newest_only: bool) -> list[tuple[ClassKey, list[bytes]]]:
     grouped: dict[int, list[bytes]] = {}
-    for key, (found, _) in values.items():
-        grouped.setdefault(int(TYPES[found.type].key_class), []).append(key)
+    for key, value in values.items():
+        grouped.setdefault(int(TYPES[value.observable.type].key_class), []).append(key)
     now = system.now()
     return [
         (class_key, keys)
@@ -169,5 +183,13 @@ def _by_class(standing: Standing, values: Values, *, newest_only: bool) -> list[
 
 
 def _subject(values: Values, class_key: ClassKey, key: bytes, output: Output) -> Subject:
-    found, positions = values[key]
-    return Subject(key, found.type, class_key.key_class, class_key.epoch, output, found, positions)
+    value = values[key]
+    return Subject(
+        key,
+        value.observable.type,
+        class_key.key_class,
+        class_key.epoch,
+        output,
+        tuple(value.positions),
+        tuple(value.given),
+    )

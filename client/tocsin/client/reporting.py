@@ -7,12 +7,10 @@ Rules
 3. A request is dropped, loudly, only where it can never be taken: the node refused what is in it, or it is a report
    older than six days that the node never took, for followers rely on an entry being sequenced within a week of its
    period. Every other refusal passes (a charter, a certificate, a disk), so the request stays.
-4. No report has more hops than the charter's policy allows. A type that may not stand alone takes no campaign key. A
-   `payment.composite` is supporting evidence, never alone.
-5. Renewing seals again, from the stored F, what is live in the member's own log and not yet in the current period: so
+4. Renewing seals again, from the stored F, what is live in the member's own log and not yet in the current period: so
    one client does not renew what another retracted. What this client sealed in the current period is not due, though
    the log does not show it before the tick: an old label would come to lie above a new report.
-6. Retracting covers every live index under the value's tags, for every purpose, live period and live epoch.
+5. Retracting covers every live index under the value's tags, for every purpose, live period and live epoch.
 """
 
 from __future__ import annotations
@@ -23,17 +21,16 @@ from dataclasses import dataclass
 
 from tocsin.charter.document import ClassKey
 from tocsin.client.charters import Standing
-from tocsin.client.errors import DraftRefused, RefusedByNode, SubmissionLost
+from tocsin.client.errors import RefusedByNode, SubmissionLost
 from tocsin.client.matching import Subject, Taggers, look_up, open_all
-from tocsin.client.model import ReportDraft
 from tocsin.client.ports import NodeApi
 from tocsin.client.vault import OutboxKind, OutboxRow, Vault
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import BODY_BYTES, HEADER_BYTES, TAG_BYTES, Purpose, SealInfo, seal
-from tocsin.sealing.label import MAX_HOPS, BadLabel, Dispute, Report, bucket, encode_label
+from tocsin.sealing.label import Dispute, Report, encode_label
 from tocsin.sealing.pepper import period_secret
-from tocsin.tlog.entry import WEEK_S, sealed_header, weeks_after
+from tocsin.tlog.entry import sealed_header, weeks_after
 from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES, MAX_ENTRIES
 from tocsin.wire.values import WireEntry
 
@@ -62,49 +59,6 @@ class Sent:
     def accepted(self, keys: Iterable[bytes]) -> int:
         """Return the count of these requests alone: others, of earlier calls, may have waited before them."""
         return sum(self.counts.get(key, 0) for key in keys)
-
-
-def label_of(position: int, draft: ReportDraft, type: str, now: int, *, max_hops: int = MAX_HOPS) -> Report:
-    """Make the label of a draft of a known type. Raises `DraftRefused` (rule 4)."""
-    if draft.hops > max_hops:
-        raise DraftRefused(
-            position, "hops.policy", f"the charter's policy lets a report be {max_hops} hops from its source"
-        )
-    if draft.campaign_key is not None and not TYPES[type].alone:
-        raise DraftRefused(
-            position,
-            "campaign-key.alone",
-            f"{type} may not stand alone: one guessed value must not open a room",
-        )
-    if type == "payment.composite" and not draft.supporting:
-        raise DraftRefused(
-            position,
-            "composite.alone",
-            "a payment.composite only supports; report a stronger indicator too, and say so with `supporting`",
-        )
-    last = now if draft.last_seen is None else draft.last_seen
-    first = last if draft.first_seen is None else draft.first_seen
-    if last > now + _DAY:
-        raise DraftRefused(position, "last-seen.future", "give the unix seconds at which it was last seen")
-    try:
-        return Report(
-            type=type,
-            tlp=draft.tlp,
-            abuse=draft.abuse,
-            role=draft.role,
-            bad_accounts_bucket=bucket(draft.bad_accounts),
-            exchanges_bucket=bucket(draft.exchanges),
-            first_week=first // WEEK_S,
-            last_week=last // WEEK_S,
-            evidence=draft.evidence,
-            rests_on=draft.rests_on,
-            hops=draft.hops,
-            confidence=draft.confidence,
-            campaign_key=draft.campaign_key,
-            legal_basis=draft.legal_basis,
-        )
-    except BadLabel as error:
-        raise DraftRefused(position, f"label.{error.field}", str(error)) from None
 
 
 def seal_label(
@@ -210,7 +164,7 @@ class Reporter:
 def renewals(
     node: NodeApi, vault: Vault, standing: Standing, now: int, random: Random
 ) -> list[tuple[Subject, WireEntry, Report | Dispute]]:
-    """Seal again what this client reported and what is live only in an earlier period (rule 5), with its label."""
+    """Seal again what this client reported and what is live only in an earlier period (rule 4), with its label."""
     current = standing.charter.period_at(now)
     taggers = Taggers(standing, [standing.member.id], standing.periods(0, now))
     renewed: list[tuple[Subject, WireEntry, Report | Dispute]] = []
@@ -233,7 +187,7 @@ def renewals(
 
 
 def retraction_tags(standing: Standing, subjects: Iterable[Subject], now: int) -> bytes:
-    """Return every tag under which the member's own log may hold live entries of these values (rule 6)."""
+    """Return every tag under which the member's own log may hold live entries of these values (rule 5)."""
     taggers = Taggers(standing, [standing.member.id], standing.periods(0, now))
     return b"".join(tags for subject in subjects for _, tags in taggers.slots(subject))
 

@@ -31,8 +31,8 @@ from tocsin.client.banding import watched_records
 from tocsin.client.charters import Standing
 from tocsin.client.errors import RefusedByNode, StaleCharter, TocsinError, Unavailable
 from tocsin.client.matching import Candidate, Slot, Subject, Taggers, matches_of, open_all
-from tocsin.client.model import Match, Problem
 from tocsin.client.ports import NodeApi, TagStream
+from tocsin.client.results import Match, Problem
 from tocsin.client.vault import KEY_BYTES, Cursor, Vault
 from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import TYPES

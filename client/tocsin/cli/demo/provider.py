@@ -19,7 +19,7 @@ from pathlib import Path
 from time import process_time
 
 from tocsin.client import Client, ReportDraft
-from tocsin.client.system import monotonic
+from tocsin.client.system import monotonic, now
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.registry import CURRENT, Mode, Observable, Refused, observable
 from tocsin.ingest.indicators_file import read_indicators
@@ -97,6 +97,8 @@ def report(client: Client, data: Path) -> dict[str, object]:
         ReportDraft(
             value,
             AbuseKind.DISTILLATION,
+            confidence=80,
+            first_seen=now(),
             bad_accounts=len(holding.confirmed),
             exchanges=sum(exchanges[account] for account in holding.confirmed),
         )

@@ -164,7 +164,7 @@ def _await_followed(homes: Sequence[Home], reported: dict[str, int]) -> None:
     for home in homes:
         with Client.connect(home.client) as client:
             while True:
-                held: dict[bytes, int] = {status.writer: status.size for _, status in client.status().logs}
+                held: dict[bytes, int] = {status.writer: status.size for status in client.status().logs}
                 if all(held.get(member, 0) >= size for member, size in sizes.items()):
                     break
                 if monotonic() > deadline:
