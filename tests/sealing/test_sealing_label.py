@@ -85,7 +85,7 @@ def test_a_record_says_what_its_report_says_under_a_kind_of_its_own(label: Repor
 
 
 def test_a_dispute_is_no_record() -> None:
-    with pytest.raises(BadLabel, match="no record"):
+    with pytest.raises(BadLabel, match="must be a record"):
         parse_record(encode_label(DISPUTE))
 
 

@@ -24,11 +24,11 @@ def parse_authority(der: bytes, path: str) -> x509.Certificate:
         extensions = certificate.extensions
         key = certificate.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
-        raise BadAuthority("x509", path, "it is no X.509 certificate in DER that can be read") from None
+        raise BadAuthority("x509", path, "must be an X.509 certificate in DER") from None
     if certificate.version is not x509.Version.v3 or certificate.public_bytes(Encoding.DER) != der:
-        raise BadAuthority("x509", path, "it is an X.509 certificate of version 3 in DER, and nothing else")
+        raise BadAuthority("x509", path, "must be one X.509 version 3 certificate in DER and nothing else")
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise BadAuthority("ca-key", path, "a CA's key is ECDSA on the curve P-256")
+        raise BadAuthority("ca-key", path, "a CA's key must be ECDSA on the curve P-256")
     try:
         constraints = extensions.get_extension_for_class(x509.BasicConstraints)
         extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
@@ -45,7 +45,7 @@ def parse_authority(der: bytes, path: str) -> x509.Certificate:
     try:
         certificate.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        raise BadAuthority("self-signed", path, "a CA certificate is signed with its own key") from None
+        raise BadAuthority("self-signed", path, "a CA certificate must be signed with its own key") from None
     return certificate
 
 

@@ -51,7 +51,9 @@ def check_federation(name: str) -> None:
     """Check a federation's name, which stands in certificates and origins. Raises `BadCharter`."""
     # M-1.5: a DNS name in lower case, of at most 64 ASCII characters.
     if len(name) > MAX_FEDERATION_CHARACTERS or not _DNS_NAME.match(name):
-        raise BadCharter("federation", "$.federation", "it is a lower-case DNS name of at most 64 characters")
+        raise BadCharter(
+            "federation", "$.federation", "must be a lower-case DNS name of at most 64 characters"
+        )
 
 
 def check_times(version: int, issued: int, expires: int) -> None:
@@ -67,7 +69,7 @@ def check_terms(tick_seconds: int, snapshots: Sequence[str], policy: Policy) -> 
     _check_count("$.snapshots", snapshots, 0, MAX_SNAPSHOTS)
     for at, snapshot in enumerate(snapshots):
         if not _SNAPSHOT_NAME.match(snapshot):
-            raise BadCharter("snapshot", f"$.snapshots[{at}]", "it is 1 to 64 of letters, digits and . _ -")
+            raise BadCharter("snapshot", f"$.snapshots[{at}]", "must be 1 to 64 letters, digits and . _ -")
     _check_distinct("$.snapshots", snapshots)
     _check_range("$.policy.entries_per_day", policy.entries_per_day, 1, MAX_INTEGER)
     _check_range("$.policy.max_hops", policy.max_hops, 0, MAX_HOPS)
@@ -80,7 +82,9 @@ def check_member(member: Member, path: str) -> None:
     name = member.name
     if not (0 < len(name) <= MAX_NAME_CHARACTERS and name.isprintable() and name == name.strip()):
         raise BadCharter(
-            "name", f"{path}.name", f"it is 1 to {MAX_NAME_CHARACTERS} printable characters, no outer spaces"
+            "name",
+            f"{path}.name",
+            f"must be 1 to {MAX_NAME_CHARACTERS} printable characters without outer spaces",
         )
     _check_count(f"{path}.endpoints", member.endpoints, 1, MAX_ENDPOINTS)
     for at, endpoint in enumerate(member.endpoints):
@@ -99,22 +103,22 @@ def parse_mode(text: str) -> Mode:
         return "live"
     if text == "test":
         return "test"
-    raise BadCharter("mode", "$.mode", 'it is "live" or "test"')
+    raise BadCharter("mode", "$.mode", 'must be "live" or "test"')
 
 
 def parse_space(text: str, path: str) -> int:
     """Return the number that a decimal string stands for. Raises `BadCharter`."""
     if not _SPACE.match(text):
-        raise BadCharter("decimal", path, "it is a positive decimal number in a string, at most 81 digits")
+        raise BadCharter("decimal", path, "must be a positive decimal number in a string, at most 81 digits")
     return int(text)
 
 
 def _check_endpoint(endpoint: str, path: str) -> None:
-    found = _ENDPOINT.match(endpoint)
-    detail = 'it is "host:port": a lower-case DNS name, an IPv4 address or an IPv6 address in brackets'
-    if found is None or int(found[2]) > 65_535:
+    parts = _ENDPOINT.match(endpoint)
+    detail = 'must be "host:port": a lower-case DNS name, an IPv4 address or an IPv6 address in brackets'
+    if parts is None or int(parts[2]) > 65_535:
         raise BadCharter("endpoint", path, detail)
-    host = found[1]
+    host = parts[1]
     if host.startswith("["):
         try:
             ipaddress.IPv6Address(host[1:-1])
@@ -130,7 +134,7 @@ def check_members(members: Sequence[Member]) -> None:
     for at, member in enumerate(members):
         check_member(member, f"$.members[{at}]")
     if any(first.id >= second.id for first, second in itertools.pairwise(members)):
-        raise BadCharter("order", "$.members", "members stand in ascending order of id, each once")
+        raise BadCharter("order", "$.members", "members must be in ascending order of id, each once")
     _check_distinct("$.members", [member.name.casefold() for member in members])
     _check_distinct("$.members", [getattr(member, name) for member in members for name in MEMBER_KEYS])
 
@@ -151,7 +155,7 @@ def check_period(
     _check_length("$.period.commitment", period.commitment, KEY_BYTES)
     if set(period.sealed) != members:
         raise BadCharter(
-            "sealed-to", "$.period.sealed", "the pepper is sealed to every member and nobody else"
+            "sealed-to", "$.period.sealed", "the pepper must be sealed to every member and nobody else"
         )
     for pepper in period.sealed.values():
         _check_length("$.period.sealed", pepper, SEALED_PEPPER_BYTES)
@@ -166,15 +170,15 @@ def check_classes(classes: Sequence[ClassKey], members: frozenset[bytes]) -> Non
         path = f"$.classes[{at}]"
         if (older.key_class, older.epoch) >= (newer.key_class, newer.epoch):
             raise BadCharter(
-                "order", path, "class keys stand in ascending order of class and epoch, each once"
+                "order", path, "class keys must be in ascending order of class and epoch, each once"
             )
         if (older.name == newer.name) != (older.key_class == newer.key_class):
-            raise BadCharter("name", f"{path}.name", "a class has one name, and a name one class")
+            raise BadCharter("name", f"{path}.name", "a class must have one name, and a name one class")
         if older.key_class != newer.key_class:
             continue
         if older.retention_days != newer.retention_days:
             raise BadCharter(
-                "retention", f"{path}.retention_days", "all epochs of a class have one retention"
+                "retention", f"{path}.retention_days", "all epochs of a class must have one retention"
             )
         if older.overlap_until is None:
             raise BadCharter("overlap", f"{path}.overlap_until", "an older epoch says until when it overlaps")
@@ -190,7 +194,7 @@ def check_classes(classes: Sequence[ClassKey], members: frozenset[bytes]) -> Non
 def _check_class(key: ClassKey, path: str, members: frozenset[bytes]) -> None:
     _check_range(f"{path}.key_class", key.key_class, 1, 2**16 - 1)
     if len(key.name) > 32 or not _CLASS_NAME.match(key.name):
-        raise BadCharter("name", f"{path}.name", "it is 1 to 32 of a-z, 0-9 and inner hyphens")
+        raise BadCharter("name", f"{path}.name", "must be 1 to 32 of a-z, 0-9 and inner hyphens")
     _check_range(f"{path}.epoch", key.epoch, 0, 2**32 - 1)
     # M-4.6: 1 ≤ t ≤ c ≤ 7, each seat held by another member.
     _check_count(f"{path}.committee", key.committee, 1, MAX_COMMITTEE)
@@ -204,7 +208,7 @@ def _check_class(key: ClassKey, path: str, members: frozenset[bytes]) -> None:
     for at, commitment in enumerate(key.commitments):
         if not isinstance(commitment, Element):
             raise BadCharter(
-                "commitment", f"{path}.commitments[{at}]", "it is a decoded ristretto255 element"
+                "commitment", f"{path}.commitments[{at}]", "must be a decoded ristretto255 element"
             )
     _check_range(f"{path}.budget", key.budget, 1, MAX_INTEGER)
     _check_range(f"{path}.smallest_space", key.smallest_space, 1, MAX_SPACE)
@@ -215,20 +219,20 @@ def _check_class(key: ClassKey, path: str, members: frozenset[bytes]) -> None:
 
 def _check_range(path: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise BadCharter("range", path, f"it is {low} to {high}")
+        raise BadCharter("range", path, f"must be {low} to {high}, got {value}")
 
 
 def _check_length(path: str, value: bytes, length: int) -> None:
     if len(value) != length:
-        raise BadCharter("length", path, f"it is {length} bytes, got {len(value)}")
+        raise BadCharter("length", path, f"must be {length} bytes, got {len(value)}")
 
 
 def _check_count(path: str, items: Sequence[object], low: int, high: int) -> None:
     if not low <= len(items) <= high:
         wanted = f"{low}" if low == high else f"{low} to {high}"
-        raise BadCharter("count", path, f"{wanted} items are allowed, got {len(items)}")
+        raise BadCharter("count", path, f"must have {wanted} items, got {len(items)}")
 
 
 def _check_distinct(path: str, items: Sequence[object]) -> None:
     if len(set(items)) != len(items):
-        raise BadCharter("distinct", path, "names, keys, endpoints and snapshots are each used once")
+        raise BadCharter("distinct", path, "each name, key, endpoint and snapshot must be used once")

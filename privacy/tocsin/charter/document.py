@@ -118,9 +118,9 @@ class Charter:
 
     def class_key(self, key_class: int, epoch: int) -> ClassKey:
         """Return the key of a class and epoch, live or not. Raises `UnknownClass` or `UnknownEpoch`."""
-        found = self._by_epoch.get((key_class, epoch))
-        if found is not None:
-            return found
+        key = self._by_epoch.get((key_class, epoch))
+        if key is not None:
+            return key
         if any(key.key_class == key_class for key in self.classes):
             raise UnknownEpoch(
                 "epoch", "$.classes", f"class {key_class} has no epoch {epoch} in this charter"
@@ -208,36 +208,36 @@ def parse_charter(document: bytes) -> Charter:
 
 def read_member(place: Field) -> Member:
     """Return the member that a field holds, its ranges unchecked. Raises `BadCharter`."""
-    found = place.members("id", "name", "endpoints", "ca", *MEMBER_KEYS)
+    fields = place.members("id", "name", "endpoints", "ca", *MEMBER_KEYS)
     return Member(
-        id=found["id"].hex(),
-        name=found["name"].text(),
-        endpoints=tuple(endpoint.text() for endpoint in found["endpoints"].items(checks.MAX_ENDPOINTS)),
-        ca=found["ca"].hex(),
-        **{name: found[name].hex() for name in MEMBER_KEYS},
+        id=fields["id"].hex(),
+        name=fields["name"].text(),
+        endpoints=tuple(endpoint.text() for endpoint in fields["endpoints"].items(checks.MAX_ENDPOINTS)),
+        ca=fields["ca"].hex(),
+        **{name: fields[name].hex() for name in MEMBER_KEYS},
     )
 
 
 def _read_class(place: Field) -> ClassKey:
-    found = place.members(*_CLASS)
+    fields = place.members(*_CLASS)
     try:
         commitments = decode_elements(
-            [item.hex() for item in found["commitments"].items(threshold.MAX_COMMITTEE)]
+            [commitment.hex() for commitment in fields["commitments"].items(threshold.MAX_COMMITTEE)]
         )
     except BadElement as error:
         path = f"{place.path}.commitments[{error.index}]"
-        raise BadCharter("commitment", path, f"it is no ristretto255 element ({error.rule})") from None
-    until = found["overlap_until"]
+        raise BadCharter("commitment", path, f"must be a ristretto255 element ({error.rule})") from None
+    until = fields["overlap_until"]
     return ClassKey(
-        key_class=found["key_class"].integer(),
-        name=found["name"].text(),
-        epoch=found["epoch"].integer(),
-        threshold=found["threshold"].integer(),
-        committee=tuple(seat.hex() for seat in found["committee"].items(threshold.MAX_COMMITTEE)),
+        key_class=fields["key_class"].integer(),
+        name=fields["name"].text(),
+        epoch=fields["epoch"].integer(),
+        threshold=fields["threshold"].integer(),
+        committee=tuple(seat.hex() for seat in fields["committee"].items(threshold.MAX_COMMITTEE)),
         commitments=tuple(commitments),
-        budget=found["budget"].integer(),
-        smallest_space=checks.parse_space(found["smallest_space"].text(), found["smallest_space"].path),
-        retention_days=found["retention_days"].integer(),
+        budget=fields["budget"].integer(),
+        smallest_space=checks.parse_space(fields["smallest_space"].text(), fields["smallest_space"].path),
+        retention_days=fields["retention_days"].integer(),
         overlap_until=None if until.value is None else until.integer(),
     )
 

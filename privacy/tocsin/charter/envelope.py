@@ -67,9 +67,9 @@ def parse_envelope(data: bytes) -> SignedCharter:
     """Return the signed charter in an envelope (M-3.3); nothing is verified. Raises `BadCharter`."""
     root = read_json(data, MAX_ENVELOPE_BYTES).members("charter", "signatures")
     signatures = []
-    for item in root["signatures"].items(MAX_SIGNATURES):
-        found = item.members("member", "signature")
-        signatures.append((found["member"].hex(), _base64(found["signature"])))
+    for entry in root["signatures"].items(MAX_SIGNATURES):
+        fields = entry.members("member", "signature")
+        signatures.append((fields["member"].hex(), _base64(fields["signature"])))
     signed = SignedCharter(_base64(root["charter"]), tuple(signatures))
     check_canonical(data, signed.encode())
     return signed

@@ -24,7 +24,7 @@ class LivePeriods:
 
 def live_peppers(chain: Sequence[Charter], now: int) -> tuple[LivePeriods, ...]:
     """Return every live period by era, newest era first; `chain` is verified charters, ascending, the newest last."""
-    found: list[LivePeriods] = []
+    eras: list[LivePeriods] = []
     ended: int | None = None
     for at in range(len(chain) - 1, -1, -1):
         charter = chain[at]
@@ -34,7 +34,7 @@ def live_peppers(chain: Sequence[Charter], now: int) -> tuple[LivePeriods, ...]:
             until = now if ended is None else min(now, ended)
             if until > now - LOOK_BACK_SECONDS or ended is None:
                 first = charter.period_at(now - LOOK_BACK_SECONDS)
-                found.append(LivePeriods(charter, range(first, charter.period_at(until) + 1)))
+                eras.append(LivePeriods(charter, range(first, charter.period_at(until) + 1)))
         if first_of_era:
             ended = charter.issued + ADOPTION_SECONDS
-    return tuple(found)
+    return tuple(eras)

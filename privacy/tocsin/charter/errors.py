@@ -1,6 +1,6 @@
 """Why a charter, an envelope or a member's card is refused.
 
-Every message names the place as a JSON path, the rule and how to mend it. Charters are public to the federation,
+Every message names the place as a JSON path, the rule and how to fix it. Charters are public to the federation,
 so a member's id may be named; a key or a sealed byte never is.
 """
 
@@ -24,7 +24,7 @@ class BadAuthority(BadCharter):
 
 
 class BadCharterSignature(BadCharter):
-    """A signature that no identity key of the charters concerned bears out."""
+    """A signature that verifies under no identity key of the charters concerned."""
 
 
 class NotEnoughSignatures(BadCharter):

@@ -9,7 +9,7 @@
    charter reaches furthest.)
 5. A class and epoch keep their public key; a new key takes an epoch above all earlier ones of its class. So that this
    shows from one version to the next, a class stays, and its newest epoch stays or is succeeded by a higher one.
-6. Every CA certificate satisfies `authority`. Every signature must be somebody's.
+6. Every CA certificate satisfies `authority`. Every signature verifies under a member's identity key.
 7. It must not come from the future. A chain may pass through expired versions; the newest must be `check_fresh`.
 8. A member signs one document per version: `conflict` shows who signed two.
 """
@@ -117,7 +117,9 @@ def verify_next(current: Charter, signed: SignedCharter, now: int) -> Charter:
     charter = parse_charter(signed.document)
     # M-3.7: the same federation and mode, the next number, and no earlier issue or expiry.
     if (charter.federation, charter.mode) != (current.federation, current.mode):
-        raise ForeignFederation("federation", "$.federation", "it is of another federation, or mode of it")
+        raise ForeignFederation(
+            "federation", "$.federation", "must be of the same federation and mode as its predecessor"
+        )
     if charter.version <= current.version:
         raise RolledBack(
             "version",
@@ -192,7 +194,7 @@ def _identities(charter: Charter) -> Mapping[bytes, bytes]:
 
 
 def _verified(signed: SignedCharter, identities: list[Mapping[bytes, bytes]]) -> set[tuple[bytes, bytes]]:
-    """Return (member, identity key) of each signature that one of a member's keys bears out."""
+    """Return (member, identity key) of each signature that verifies under one of a member's keys."""
     return {
         (member, keys[member])
         for member, signature in signed.signatures
@@ -202,7 +204,7 @@ def _verified(signed: SignedCharter, identities: list[Mapping[bytes, bytes]]) ->
 
 
 def _signers(signed: SignedCharter, *identities: Mapping[bytes, bytes]) -> set[tuple[bytes, bytes]]:
-    found: set[tuple[bytes, bytes]] = set()
+    signers: set[tuple[bytes, bytes]] = set()
     for at, (member, signature) in enumerate(signed.signatures):
         mine = _verified(SignedCharter(signed.document, ((member, signature),)), list(identities))
         # M-3.6: somebody must have made every signature.
@@ -210,10 +212,10 @@ def _signers(signed: SignedCharter, *identities: Mapping[bytes, bytes]) -> set[t
             raise BadCharterSignature(
                 "signature",
                 f"$.signatures[{at}]",
-                f"no identity key of {member.hex()} bears this signature out: leave it out, or have it signed again",
+                f"the signature of {member.hex()} verifies under none of its identity keys: drop it, or sign again",
             )
-        found |= mine
-    return found
+        signers |= mine
+    return signers
 
 
 def _check_quorum(charter: Charter, signers: set[tuple[bytes, bytes]], needed: int, rule: str) -> None:

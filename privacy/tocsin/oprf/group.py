@@ -54,7 +54,7 @@ class LibsodiumMissing(RuntimeError):
 
 
 class BadElement(OprfError):
-    """An encoding, or a result, that is no usable group element.
+    """An encoding, or a result, that is not a usable group element.
 
     `index` is its place in the batch, from 0; `rule` is "length", "non-canonical" or "identity".
     """

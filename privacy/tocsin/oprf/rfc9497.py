@@ -77,13 +77,13 @@ def blind(
 
     Raises `InputTooLong`, and `BadElement` with rule "identity" for an input that hashes to the identity.
     """
-    for index, item in enumerate(inputs):
-        if len(item) > MAX_INPUT_BYTES:
-            raise InputTooLong(index, len(item))
+    for index, input in enumerate(inputs):
+        if len(input) > MAX_INPUT_BYTES:
+            raise InputTooLong(index, len(input))
     hashed = group.hash_to_group(inputs, b"HashToGroup-" + context_string(mode))
     # M-4.2: a fresh scalar for each input; `hash_to_group` refuses the identity.
-    blindings = [Blinding(group.random_scalar(random), item) for item in inputs]
-    return blindings, group.multiply_each([item.blind for item in blindings], hashed)
+    blindings = [Blinding(group.random_scalar(random), input) for input in inputs]
+    return blindings, group.multiply_each([blinding.blind for blinding in blindings], hashed)
 
 
 def evaluate(key: Scalar, blinded: Sequence[Element]) -> list[Element]:
@@ -98,11 +98,13 @@ def finalize(blindings: Sequence[Blinding], evaluated: Sequence[Element]) -> lis
     """
     if len(blindings) != len(evaluated):
         raise BatchMismatch("blindings and evaluated elements", len(blindings), len(evaluated))
-    inverses = group.scalar_invert_each([item.blind for item in blindings])
+    inverses = group.scalar_invert_each([blinding.blind for blinding in blindings])
     unblinded = group.multiply_each(inverses, evaluated)
     return [
-        Output(hashlib.sha512(length_prefixed(item.input) + length_prefixed(element) + b"Finalize").digest())
-        for item, element in zip(blindings, unblinded, strict=True)
+        Output(
+            hashlib.sha512(length_prefixed(blinding.input) + length_prefixed(element) + b"Finalize").digest()
+        )
+        for blinding, element in zip(blindings, unblinded, strict=True)
     ]
 
 

@@ -138,7 +138,7 @@ def open_keyring(data: bytes, unlock: Unlock) -> dict[str, Secret]:
         raise BadKeyring(f"a keyring is at most {MAX_KEYRING_BYTES} bytes")
     file, digest = data[:-_HASH_BYTES], data[-_HASH_BYTES:]
     if len(file) <= len(_MAGIC) or not file.startswith(_MAGIC):
-        raise BadKeyring("this is no Tocsin keyring, or its beginning is damaged")
+        raise BadKeyring("this is not a Tocsin keyring, or its beginning is damaged")
     if not hmac.compare_digest(hashlib.sha256(file).digest(), digest):
         raise BadKeyring("the keyring is damaged or cut short: restore it from a backup")
     method, body = file[len(_MAGIC)], len(_MAGIC) + 1

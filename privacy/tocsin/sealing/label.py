@@ -90,7 +90,7 @@ class Role(IntEnum):
 
 
 class Evidence(IntEnum):
-    """What a report stands on."""
+    """What a report is based on."""
 
     OWN_DETECTION = 1
     REVIEWED_MATCH = 2
@@ -250,7 +250,7 @@ def parse_label(data: bytes) -> Report | Dispute:
         count = cursor.count("count of disputed", 1, MAX_DISPUTED)
         label = Dispute(name, tuple(cursor.take("disputed", _WRITER_BYTES) for _ in range(count)), reason)
     else:
-        raise BadLabel("kind", f"a {kind.name.lower()} is no report and no dispute")
+        raise BadLabel("kind", f"must be a report or a dispute, got {kind.name.lower()}")
     cursor.end()
     return label
 
@@ -259,7 +259,7 @@ def parse_record(data: bytes) -> Report:
     """Return the label of the record that exactly these bytes encode. Raises `BadLabel`, naming field and rule."""
     kind, name, cursor = _opened(data)
     if kind is not ContentKind.RECORD:
-        raise BadLabel("kind", f"a {kind.name.lower()} is no record")
+        raise BadLabel("kind", f"must be a record, got {kind.name.lower()}")
     label = _parse_report(name, cursor)
     cursor.end()
     return label
@@ -337,7 +337,8 @@ def _check_type(name: str) -> None:
 
 def _check_range(field: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise BadLabel(field, f"it is {low}" if low == high else f"it is {low} to {high}")
+        allowed = f"{low}" if low == high else f"{low} to {high}"
+        raise BadLabel(field, f"must be {allowed}")
 
 
 def _check_writers(field: str, writers: list[bytes] | tuple[bytes, ...]) -> None:

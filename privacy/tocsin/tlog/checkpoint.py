@@ -35,7 +35,7 @@ _FEDERATION = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 
 
 class BadCheckpoint(TlogError):
-    """A text that is no checkpoint, or a checkpoint of another log."""
+    """A text that is not a checkpoint, or a checkpoint of another log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Rules
 2. SEALED (1) has a body and a zero reference; its not_after is not zero.
 3. RETRACT (2) has no body; the reference is 24 zero bytes ‖ u64be index of an entry of its own log, lower
    than its own. CHARTER (3) has no body; the reference is SHA-256 of a charter. In both, class, epoch, period
-   and not_after are zero: nothing of theirs is erased, and a RETRACT tells no more than what it takes back.
+   and not_after are zero: nothing of theirs is erased, and a RETRACT reveals no more than what it takes back.
 4. not_after counts whole weeks since 1970-01-01 00:00 UTC; an entry is live while now < not_after · 604,800.
 5. A body is 568 bytes: 16-byte tag ‖ 24-byte nonce ‖ 528-byte box.
 6. The leaf is header ‖ SHA-256(body), 80 bytes; an entry without a body has SHA-256 of nothing there. A leaf

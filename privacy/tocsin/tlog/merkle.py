@@ -54,7 +54,7 @@ class BadRange(TlogError):
 
 
 class MissingNode(LookupError):
-    """A planned node was not handed over: the store lost it, or it was written by another version."""
+    """A planned node is missing: the store lost it, or it was written by another version."""
 
 
 def leaf_hash(leaf: bytes) -> Hash:
@@ -242,7 +242,7 @@ def verify_consistency(
 def claimed_root(old_size: int, new_size: int, proof: Sequence[Hash]) -> Hash:
     """Return the root that a consistency proof claims for the first `old_size` leaves; it proves nothing alone.
 
-    Followed by `verify_consistency` with that root, it tells the root of the smaller tree to whoever trusts the
+    Followed by `verify_consistency` with that root, it shows the root of the smaller tree to anyone who trusts the
     larger one only. A proof from a power of two leaves that root out: raises `BadConsistency` for one, and for a
     proof of another length than the sizes call for. Use `claimed_power_root` there.
     """
@@ -268,7 +268,7 @@ def claimed_root(old_size: int, new_size: int, proof: Sequence[Hash]) -> Hash:
 def claimed_power_root(old_size: int, first_leaf: Hash, proof_from_one: Sequence[Hash]) -> Hash:
     """Return the root of the first `old_size` leaves, a power of two, as a consistency proof from size 1 claims it.
 
-    Raises `BadConsistency` if the proof is too short or `old_size` is no power of two.
+    Raises `BadConsistency` if the proof is too short or `old_size` is not a power of two.
     """
     levels = old_size.bit_length() - 1
     if old_size != 1 << levels or len(proof_from_one) < levels:
@@ -343,4 +343,4 @@ def _take(nodes: Mapping[Node, Hash], node: Node) -> Hash:
     try:
         return nodes[node]
     except KeyError:
-        raise MissingNode(f"node {node[1]} of level {node[0]} was planned but not handed over") from None
+        raise MissingNode(f"node {node[1]} of level {node[0]} was planned but is missing") from None

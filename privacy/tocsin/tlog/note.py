@@ -92,7 +92,7 @@ class Signature:
     blob: bytes
 
     def by(self, verifier: Verifier) -> bool:
-        """Say whether the line claims to be of that key (rule 4), which is no proof that it is."""
+        """Say whether the line claims to be of that key (rule 4), which does not prove it."""
         return self.name == verifier.name and self.key_id == verifier.key_id
 
 
@@ -223,7 +223,7 @@ def decode_base64(text: str, what: str) -> bytes:
 def sign_checked(signer: Signer, message: bytes) -> bytes:
     """Sign, and refuse to let out what does not verify under the signer's own public key.
 
-    A key file that does not belong to the charter's public key would otherwise be found by the peers only.
+    A key file that does not belong to the charter's public key would otherwise be noticed only by peers.
     """
     signature = signer.sign(message)
     try:
@@ -241,9 +241,9 @@ def _sign_text(text: str, signer: Signer) -> Signature:
 
 
 def _check_characters(text: str) -> None:
-    found = _CONTROL.search(text)
-    if found is not None:
-        raise BadNote(f"a note has no control characters, character {found.start()} is one")
+    control = _CONTROL.search(text)
+    if control is not None:
+        raise BadNote(f"a note has no control characters, character {control.start()} is one")
     try:
         text.encode()
     except UnicodeEncodeError as error:

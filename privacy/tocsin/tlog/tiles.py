@@ -27,7 +27,7 @@ _PATH = re.compile(
 
 
 class BadTile(TlogError):
-    """A path or content that is no tile or bundle."""
+    """A path or content that is neither a tile nor a bundle."""
 
 
 @dataclass(frozen=True, slots=True)
