@@ -18,13 +18,13 @@ from federation import credentials_to, identity_of, running
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.config import load_config
 from tocsin.node.keys import NodeSigner, open_keys
-from tocsin.node.rpc.convert import parse_signed_partial
 from tocsin.node.shares import FileShares
 from tocsin.node.system import SystemClock
 from tocsin.oprf import group, threshold
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import Context
 from tocsin.v1 import evaluation_pb2, evaluation_pb2_grpc
+from tocsin.wire.codec.evaluation import parse_signed_partial
 
 NAME = "evaluate"
 THREADS = 2

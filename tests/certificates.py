@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tocsin.charter.document import Member, NotAMember
 from tocsin.founding.certificates import Issued, LeafRole, issue_leaf, make_authority
-from tocsin.node.rpc.credentials import TlsIdentity
+from tocsin.wire.tls import TlsIdentity
 
 FEDERATION = "test.example"
 NOW = int(time.time())  # noqa: TID251 - TLS libraries compare with the system's clock

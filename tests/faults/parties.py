@@ -33,8 +33,6 @@ from tocsin.localnet.federation import Home
 from tocsin.node import keys as material
 from tocsin.node.config import load_config
 from tocsin.node.rpc.authorize import Role
-from tocsin.node.rpc.credentials import TlsIdentity, channel_credentials, target_name
-from tocsin.node.rpc.errors import Refusal, refusal_of
 from tocsin.oprf.group import Element
 from tocsin.oprf.rfc9497 import Output, blind
 from tocsin.sealing.box import cover_body
@@ -48,6 +46,8 @@ from tocsin.v1 import (
     membership_pb2_grpc,
     publishing_pb2_grpc,
 )
+from tocsin.wire.status import Refusal, read_refusal
+from tocsin.wire.tls import TlsIdentity, channel_credentials, target_name
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ def refused(code: grpc.StatusCode, reason: str, field: str | None = None) -> Ite
     """Expect a call to be refused with exactly this code, reason and offending field."""
     with pytest.raises(grpc.RpcError) as caught:
         yield
-    found: Refusal = refusal_of(caught.value)
+    found: Refusal = read_refusal(caught.value)
     assert (caught.value.code(), found.reason) == (code, reason), caught.value
     assert found.fields == (() if field is None else (field,))
 

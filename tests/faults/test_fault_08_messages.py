@@ -33,10 +33,10 @@ from tocsin.client.system import now
 from tocsin.founding.charters import replace_file, sign
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.rpc.authorize import Role
-from tocsin.node.rpc.errors import refusal_of
 from tocsin.sealing import hpke
 from tocsin.sealing.pepper import Pepper, pepper_commitment
 from tocsin.v1 import evaluation_pb2, log_pb2, lookup_pb2, membership_pb2, publishing_pb2
+from tocsin.wire.status import read_refusal
 
 DENIED, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT
 
@@ -163,7 +163,7 @@ def test_what_is_meant_for_somebody_else_is_refused(four: Federation) -> None:
                 setattr(wrong, name, value)
             with pytest.raises(grpc.RpcError) as caught:
                 evaluate(wrong, timeout=10)
-            assert (caught.value.code(), refusal_of(caught.value).reason) == (code, reason)
+            assert (caught.value.code(), read_refusal(caught.value).reason) == (code, reason)
         for call, request in (
             (node.evaluation.Evaluate, ask(key, elements(1))),
             (node.publishing.Submit, publishing_pb2.SubmitRequest()),

@@ -23,8 +23,6 @@ from grpc_status import rpc_status
 from tests.node.node_process import FEDERATION, Federation, Process, founded, run_to_its_end, running
 from tocsin.founding.certificates import Issued, LeafRole, issue_leaf
 from tocsin.founding.members import open_part
-from tocsin.node.rpc.credentials import target_name
-from tocsin.node.rpc.errors import refusal_of
 from tocsin.oprf.group import base_multiply, random_scalar
 from tocsin.sealing.keyring import UnlockKey, seal_keyring
 from tocsin.v1 import (
@@ -40,6 +38,8 @@ from tocsin.v1 import (
     publishing_pb2,
     publishing_pb2_grpc,
 )
+from tocsin.wire.status import read_refusal
+from tocsin.wire.tls import target_name
 
 IDENTITY = bytes(32)
 NOT_CANONICAL = b"\xff" * 32
@@ -97,7 +97,7 @@ def left(channel: grpc.Channel, key_class: int) -> int:
 
 
 def refusal(error: Any) -> tuple[grpc.StatusCode, str]:
-    return error.value.code(), refusal_of(error.value).reason
+    return error.value.code(), read_refusal(error.value).reason
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_bad_element_is_named_by_its_index_and_nothing_is_charged(
     )
     with pytest.raises(grpc.RpcError) as error:
         evaluation_pb2_grpc.EvaluationServiceStub(client).Evaluate(own, timeout=5)
-    assert refusal_of(error.value).fields == ("blinded_elements[3]",)
+    assert read_refusal(error.value).fields == ("blinded_elements[3]",)
 
 
 def test_evaluation_through_two_nodes_is_charged_exactly(
@@ -205,7 +205,7 @@ def test_every_service_answers_over_the_wire(
     with pytest.raises(grpc.RpcError) as error:
         publishing.Submit(bad, timeout=5)
     assert refusal(error) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ENTRY")
-    assert refusal_of(error.value).fields == ("entries[1]",)
+    assert read_refusal(error.value).fields == ("entries[1]",)
 
     asked = publishing_pb2.GetSubmissionRequest(idempotency_key=key)
     sequenced = _eventually(

@@ -28,12 +28,13 @@ from tocsin.charter.parts import MEMBER_KEYS
 from tocsin.charter.rules import CLOCK_SKEW_SECONDS, quorum
 from tocsin.founding.keys import DEFAULT_BUDGET
 from tocsin.indicators.registry import TYPES
-from tocsin.node.rpc import authorize, convert, errors, guard
+from tocsin.node.rpc import authorize
 from tocsin.node.service import errors as service_errors
 from tocsin.oprf import group, threshold
 from tocsin.proofs import fork
 from tocsin.sealing import box, label, pepper
 from tocsin.tlog import entry, note
+from tocsin.wire import limits, status
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = (ROOT / "protos" / "SPEC.md").read_text()
@@ -159,7 +160,7 @@ def test_the_example_agrees_with_an_unshared_key() -> None:
 
 def test_reasons_and_their_statuses() -> None:
     listed = {reason: status for reason, status, _ in rows(SPEC, "reason")}
-    assert listed == {reason: code.name for reason, code in errors.CODES.items()}
+    assert listed == {reason: code.name for reason, code in status.CODES.items()}
     classes = [each for each in vars(service_errors).values() if isinstance(each, type)]
     reasons = {each.__dict__["reason"] for each in classes if "reason" in each.__dict__}
     assert reasons
@@ -185,13 +186,18 @@ def test_every_type_has_its_canonical_form_described() -> None:
 def test_limits() -> None:
     limit = {what: text.replace(",", "") for what, text in rows(SPEC, "what")}
     expected = {
-        "deadline of a unary call": f"{guard.DEADLINE_S:g} s longer ones are cut",
-        "elements in a batch": f"1 to {convert.MAX_ELEMENTS}",
-        "complaints in a request": f"{convert.MAX_COMPLAINTS}",
+        "deadline of a unary call": f"{limits.DEADLINE_S:g} s longer ones are cut",
+        "elements in a batch": f"1 to {limits.MAX_ELEMENTS}",
+        "complaints in a request": f"{limits.MAX_COMPLAINTS}",
         "committee": f"{threshold.MAX_COMMITTEE} seats",
-        "entries or tags to retract in a submission": f"1 to {convert.MAX_ENTRIES}",
-        "tags in a look-up": f"{convert.MAX_LOOKUP_TAGS}",
-        "entries with proofs in a request": f"1 to {convert.MAX_PROVEN}",
+        "entries or tags to retract in a submission": f"1 to {limits.MAX_ENTRIES}",
+        "tags in a look-up": f"{limits.MAX_TAGS}",
+        "request after decompression": f"{limits.MESSAGE_BYTES >> 20} MiB",
+        "entries in one answer": f"{limits.MAX_ENTRIES}",
+        "charters in one answer": (
+            f"{limits.MAX_CHARTERS} and {limits.MAX_CHARTERS_BYTES >> 20} MiB but for the first"
+        ),
+        "entries with proofs in a request": f"1 to {limits.MAX_LOCATIONS}",
         "signed note": f"{note.MAX_NOTE_BYTES // 1024} KiB {note.MAX_SIGNATURES} signatures",
         "charter": f"{MAX_DOCUMENT_BYTES >> 20} MiB",
         "label": f"{label.MAX_LABEL_BYTES} bytes",

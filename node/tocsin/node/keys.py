@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from tocsin.charter.document import Charter, NotAMember
 from tocsin.node.config import PASSPHRASE, ConfigError, NodeConfig
 from tocsin.node.rpc.authorize import NotAllowed, Role, verify_leaf
-from tocsin.node.rpc.credentials import TlsIdentity
 from tocsin.primitives.ed25519 import SigningKey
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import KeyringError, Passphrase, Secret, UnlockKey, open_keyring
+from tocsin.wire.tls import TlsIdentity
 
 SECRETS = ("log", "cosigner", "node", "node_hpke", "tls")
 PASSPHRASE_FILE = "TOCSIN_PASSPHRASE_FILE"  # noqa: S105 - the variable's name

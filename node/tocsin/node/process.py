@@ -26,7 +26,7 @@ from pathlib import Path
 
 import structlog
 
-import tocsin.node.rpc  # noqa: F401 - settings that grpc reads when it is imported
+import tocsin.wire  # noqa: F401 - sets what grpc reads when it is imported
 from tocsin.charter.document import Charter
 from tocsin.charter.errors import BadCharter
 from tocsin.node import keys as material

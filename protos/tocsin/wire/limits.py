@@ -33,8 +33,13 @@ MAX_CHARTERS_BYTES = 3 * 1024 * 1024
 """Bytes of the charters in one answer, but for the first, which is always sent."""
 MAX_INDEX = MAX_SIZE
 """The highest index or size of a log, 2^63-1: what any store holds."""
-MAX_REASON_FIELDS = 16
+MAX_FIELDS_AT_FAULT = 16
 """Fields at fault that are read from one refusal."""
+
+MAX_INCLUSION_HASHES = 63
+"""Hashes in a proof of inclusion: the depth of the largest tree."""
+MAX_CONSISTENCY_HASHES = 64
+"""Hashes in a proof of consistency: 63 splits and the first subtree."""
 
 IDEMPOTENCY_KEY_BYTES = 16
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from tests.fakes.federation import Federation, founded, member_id
-from tocsin.node.rpc import convert, guard
+from tocsin.node.rpc import guard
 from tocsin.node.rpc.authorize import Caller, Role
 from tocsin.node.rpc.servicers import EvaluationServicer
-from tocsin.node.service.errors import InvalidElement, RepeatedTooOften, StaleCharter
+from tocsin.node.service.errors import RepeatedTooOften, StaleCharter
 from tocsin.v1 import evaluation_pb2
+from tocsin.wire.codec import evaluation
+from tocsin.wire.errors import Malformed
 
 
 @pytest.fixture
@@ -28,14 +30,14 @@ def test_who_sends_garbage_is_refused_before_it_is_decoded(
     key = federation.charter.classes[0]
     good = [bytes(each) for each in key.commitments]
     decoded = 0
-    parse = convert.parse_partial_request
+    parse = evaluation.parse_partial_request
 
     def counting(message: evaluation_pb2.EvaluatePartialRequest) -> Any:
         nonlocal decoded
         decoded += 1
         return parse(message)
 
-    monkeypatch.setattr(convert, "parse_partial_request", counting)
+    monkeypatch.setattr(evaluation, "parse_partial_request", counting)
 
     async def ask(number: int, elements: list[bytes], committee: bytes = key.committee_hash) -> None:
         guard._caller.set(Caller(member_id(number), Role.NODE))
@@ -50,7 +52,7 @@ def test_who_sends_garbage_is_refused_before_it_is_decoded(
         await servicer.EvaluatePartial(request, None)
 
     for _ in range(3):
-        with pytest.raises(InvalidElement):
+        with pytest.raises(Malformed):
             asyncio.run(ask(1, [*good, bytes(32)]))
     for _ in range(5):
         with pytest.raises(RepeatedTooOften):

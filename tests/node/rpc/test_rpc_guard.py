@@ -14,12 +14,10 @@ import pytest
 
 from tests.certificates import DAY, FEDERATION, NOW, Register, TestMember, make_member
 from tocsin.founding.certificates import LeafRole
-from tocsin.node.rpc import errors
-from tocsin.node.rpc.authorize import Gate, Role
-from tocsin.node.rpc.credentials import ServerIdentity, TlsIdentity, channel_credentials, target_name
+from tocsin.node.rpc.authorize import Gate, NotAllowed, Role
+from tocsin.node.rpc.credentials import ServerIdentity
 from tocsin.node.rpc.guard import Guard, current_caller
 from tocsin.node.rpc.server import OPTIONS, AddressTaken, listen
-from tocsin.node.service.errors import InvalidElement
 from tocsin.v1 import (
     evaluation_pb2,
     evaluation_pb2_grpc,
@@ -28,6 +26,10 @@ from tocsin.v1 import (
     publishing_pb2,
     publishing_pb2_grpc,
 )
+from tocsin.wire.errors import Malformed
+from tocsin.wire.reasons import Reason
+from tocsin.wire.status import Refusal, read_refusal
+from tocsin.wire.tls import TlsIdentity, channel_credentials, target_name
 
 A, B, C = make_member(1), make_member(2), make_member(3)
 STRANGER = make_member(9)
@@ -143,7 +145,7 @@ async def refused(code: grpc.StatusCode, reason: str) -> AsyncIterator[None]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield
     assert caught.value.code() is code
-    assert errors.refusal_of(caught.value).reason == reason
+    assert read_refusal(caught.value).reason == reason
 
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -236,7 +238,7 @@ def test_the_version_is_checked_on_each_call_too() -> None:
         {"x509_pem_cert": [leaf]},
         {},
     ):
-        with pytest.raises(errors.NotAllowed) as caught:
+        with pytest.raises(NotAllowed) as caught:
             gate.admit(method, context)
         assert caught.value.reason == "OLD_TLS"
 
@@ -327,17 +329,22 @@ def test_a_served_method_that_the_table_does_not_list_is_denied() -> None:
 def test_error_details_round_trip_and_unknown_errors_say_nothing() -> None:
     async def scenario(world: World) -> None:
         client = A.identity(LeafRole.CLIENT)
-        world.evaluation.fails = InvalidElement("element 7 is refused", "blinded_elements[7]")
+        world.evaluation.fails = Malformed(
+            "element 7 is refused", "blinded_elements[7]", Reason.INVALID_ELEMENT
+        )
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await world.evaluate(client)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert errors.refusal_of(caught.value) == errors.Refusal(
-            "INVALID_ELEMENT", "element 7 is refused", ("blinded_elements[7]",)
+        assert read_refusal(caught.value) == Refusal(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            Reason.INVALID_ELEMENT,
+            "element 7 is refused",
+            ("blinded_elements[7]",),
         )
         world.evaluation.fails = RuntimeError("the secret is 1234")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await world.evaluate(client)
-        assert errors.refusal_of(caught.value).reason == "INTERNAL"
+        assert read_refusal(caught.value).reason == "INTERNAL"
         assert "1234" not in str(caught.value.details())
         assert "incident-1" in str(caught.value.details())
 

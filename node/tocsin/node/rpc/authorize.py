@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -30,6 +30,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from tocsin.charter.document import NotAMember
 from tocsin.node.errors import NodeError
+from tocsin.wire.reasons import Reason
 from tocsin.wire.values import MemberId
 
 if TYPE_CHECKING:
@@ -77,49 +78,49 @@ METHODS: Mapping[str, frozenset[Role]] = {
 class NotAllowed(NodeError):
     """The root of every refusal of a caller; `reason` travels in ErrorInfo, the message says what to mend."""
 
-    reason = "NOT_ALLOWED"
+    reason: ClassVar[Reason]
 
 
 class UnknownMethod(NotAllowed):
     """Rule 1: no role may call it."""
 
-    reason = "UNKNOWN_METHOD"
+    reason = Reason.UNKNOWN_METHOD
 
 
 class OldTls(NotAllowed):
     """Rule 2: the connection is not TLS 1.3."""
 
-    reason = "OLD_TLS"
+    reason = Reason.OLD_TLS
 
 
 class BadCertificate(NotAllowed):
     """Rule 3: no leaf, or one whose names are not those of a client or node of this federation."""
 
-    reason = "BAD_CERTIFICATE"
+    reason = Reason.BAD_CERTIFICATE
 
 
 class UnknownMember(NotAllowed):
     """Rule 4: the member is not in the current charter."""
 
-    reason = "UNKNOWN_MEMBER"
+    reason = Reason.UNKNOWN_MEMBER
 
 
 class ForeignCertificate(NotAllowed):
     """Rule 4: the member's own authority did not issue the leaf."""
 
-    reason = "FOREIGN_CERTIFICATE"
+    reason = Reason.FOREIGN_CERTIFICATE
 
 
 class ExpiredCertificate(NotAllowed):
     """Rule 5: the leaf is not valid now."""
 
-    reason = "EXPIRED_CERTIFICATE"
+    reason = Reason.EXPIRED_CERTIFICATE
 
 
 class WrongRole(NotAllowed):
     """Rule 6: the role may not call the method, or the client is another member's."""
 
-    reason = "WRONG_ROLE"
+    reason = Reason.WRONG_ROLE
 
 
 @dataclass(frozen=True)

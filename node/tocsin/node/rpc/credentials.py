@@ -1,36 +1,17 @@
-"""TLS (SPEC.md §8): 1.3 both ways, every member's own authority, certificates that can be rotated.
+"""A server's side of TLS: its own certificate, whom it trusts, and both replaceable while it serves.
 
-1. That 1.2 handshakes fail is arranged in this package's `__init__`, and checked on each call by `authorize`.
+1. That 1.2 handshakes fail is arranged by `tocsin.wire`, and checked on each call by `authorize` (M-8.6).
 2. A server asks `ServerIdentity` for its certificate and the authorities it trusts at every new connection; a new
    charter or a rotated certificate takes effect there while open connections go on.
-3. A dialler trusts the authority of the one member it means to reach, and expects that member's DNS name.
 """
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from tocsin.wire.tls import TlsIdentity, authorities_pem  # isort: skip # before grpc, which reads what it sets
 import grpc
-
-
-@dataclass(frozen=True)
-class TlsIdentity:
-    """A leaf certificate (PEM) and its private key (PEM, PKCS #8), masked when shown."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
-
-
-def target_name(federation: str, member: bytes) -> str:
-    """Return the DNS name that a member's node certificate carries, and its dialler expects."""
-    return f"{member.hex()}.node.{federation}"
-
-
-def _pem(authorities: Iterable[bytes]) -> bytes:
-    return "".join(ssl.DER_cert_to_PEM_cert(ca) for ca in authorities).encode()
 
 
 class ServerIdentity:
@@ -60,7 +41,7 @@ class ServerIdentity:
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration(
-            [(self._identity.key, self._identity.certificate)], _pem(self._authorities)
+            [(self._identity.key, self._identity.certificate)], authorities_pem(self._authorities)
         )
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
@@ -80,8 +61,3 @@ class ServerIdentity:
             self._fetch,  # type: ignore[arg-type] # None means no change; the stubs forget it
             require_client_authentication=True,
         )
-
-
-def channel_credentials(authority: bytes, identity: TlsIdentity) -> grpc.ChannelCredentials:
-    """Build a dialler's credentials, which trust one member's authority (X.509 DER) and nobody else."""
-    return grpc.ssl_channel_credentials(_pem([authority]), identity.key, identity.certificate)

@@ -28,8 +28,10 @@ from google.protobuf.message import DecodeError
 
 from tocsin.node.rpc import errors
 from tocsin.node.rpc.authorize import Caller, Gate, NotAllowed, Role
+from tocsin.wire.errors import Malformed
+from tocsin.wire.limits import DEADLINE_S
+from tocsin.wire.status import Status, refuse
 
-DEADLINE_S = 30.0
 ARRIVAL_S = 10.0
 _DRAIN_LOOK_S = 0.02
 CALLS = {Role.CLIENT: 512, Role.NODE: 32}
@@ -144,11 +146,11 @@ class Guard(grpc.aio.ServerInterceptor):
         except TimeoutError:
             raise errors.Stalled(f"the request did not arrive within {self._arrival_s:g} s") from None
         if raw is grpc.aio.EOF:
-            raise errors.MalformedRequest("the call carries no request")
+            raise Malformed("the call carries no request", None)
         try:
             return parse(raw)
         except DecodeError:
-            raise errors.MalformedRequest("the request is not a message of this method's type") from None
+            raise Malformed("the request is not a message of this method's type", None) from None
 
     @contextmanager
     def _ending(self) -> Iterator[None]:
@@ -185,7 +187,7 @@ class Guard(grpc.aio.ServerInterceptor):
             raise
         except NotAllowed as error:
             self._refused(error.reason, f"{method}: {error}")
-            await _abort(context, errors.status_of(error))
+            await _abort(context, refuse(error.reason, str(error)))
         except Exception as error:
             status = errors.known_status(error)
             if status is None:
@@ -238,6 +240,6 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
         raise errors.DeadlinePassed("the call took longer than its deadline allows") from None
 
 
-async def _abort(context: _Raw, status: errors.Status) -> NoReturn:
+async def _abort(context: _Raw, status: Status) -> NoReturn:
     await context.abort(status.code, status.message, status.trailing_metadata())
     raise RuntimeError("abort returned")

@@ -2,7 +2,7 @@
 
 1. One channel per member, kept open. It is made anew when the charter gives that member other endpoints or another
    authority, or this node another certificate; calls under way end on the old one.
-2. Only the one member's authority is trusted and its DNS name expected, so whoever answers is that member's node.
+2. How a member's node is dialled, and that whoever answers is that node, is `tocsin.wire.tls`.
 3. Every call has a deadline and goes through the member's circuit breaker.
 4. Answers are bounded in size and parsed; what cannot be parsed is MALFORMED. Every failure is a `PeerError`.
 """
@@ -19,11 +19,7 @@ import grpc
 
 from tocsin.charter.document import Charter, Member, NotAMember
 from tocsin.node.ports import PeerError
-from tocsin.node.rpc import convert
 from tocsin.node.rpc.circuit import Circuit
-from tocsin.node.rpc.credentials import TlsIdentity, channel_credentials, target_name
-from tocsin.node.rpc.errors import WireError, refusal_of
-from tocsin.node.service.errors import ServiceError
 from tocsin.tlog.merkle import Hash
 from tocsin.v1 import (
     evaluation_pb2,
@@ -33,20 +29,18 @@ from tocsin.v1 import (
     membership_pb2,
     membership_pb2_grpc,
 )
+from tocsin.wire.codec import evaluation, log, membership
+from tocsin.wire.errors import Malformed
+from tocsin.wire.limits import PEER_ANSWER_BYTES
+from tocsin.wire.reasons import Conclusion
+from tocsin.wire.status import read_refusal
+from tocsin.wire.tls import TlsIdentity, channel_credentials, channel_options
 from tocsin.wire.values import BudgetLeft, MemberId, PartialRequest, SignedPartial, Stored
 
 EVALUATE_S = 5.0
 READ_S = 15.0
-ANSWER_BYTES = 4 * 1024 * 1024
-_SILENCE = frozenset({"UNREACHABLE", "DEADLINE"})
-_OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.max_receive_message_length", ANSWER_BYTES),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 1_000),  # the circuit breaker is what spares a dead peer
-    ("grpc.enable_http_proxy", 0),
-)
+# What leaves a peer unheard: the pipe, or its own deadline.
+_SILENCE = frozenset({Conclusion.UNREACHABLE, Conclusion.DEADLINE})
 _T = TypeVar("_T")
 
 
@@ -99,7 +93,7 @@ class GrpcPeers:
 
     async def evaluate(self, member: MemberId, request: PartialRequest) -> SignedPartial:
         """Ask one seat for its part."""
-        message = convert.wire_partial_request(request)
+        message = evaluation.build_partial_request(request)
         link = self._link(member)
         answer: evaluation_pb2.EvaluatePartialResponse = await self._ask(
             member, link.evaluation.EvaluatePartial, message, self._evaluate_s
@@ -107,7 +101,7 @@ class GrpcPeers:
         loop = asyncio.get_running_loop()
         return await self._parsed(
             member,
-            loop.run_in_executor(self._executor, convert.parse_signed_partial, answer.partial, "partial"),
+            loop.run_in_executor(self._executor, evaluation.parse_signed_partial, answer.partial, "partial"),
         )
 
     async def budgets(self, member: MemberId) -> list[BudgetLeft]:
@@ -117,7 +111,7 @@ class GrpcPeers:
         answer: evaluation_pb2.GetBudgetResponse = await self._ask(
             member, link.evaluation.GetBudget, request, self._evaluate_s
         )
-        return self._parse(member, lambda: convert.parse_budgets(answer))
+        return self._parse(member, lambda: evaluation.parse_budgets(answer))
 
     async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
         """The newest signed note of every log that node holds."""
@@ -126,36 +120,36 @@ class GrpcPeers:
         answer: log_pb2.ListCheckpointsResponse = await self._ask(
             member, link.log.ListCheckpoints, request, self._read_s
         )
-        return self._parse(member, lambda: convert.parse_checkpoints(answer))
+        return self._parse(member, lambda: {head.writer: head.note for head in log.parse_checkpoints(answer)})
 
     async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:
         """Up to `limit` entries of a log from `start` on."""
         link = self._link(member)
-        request = log_pb2.ListEntriesRequest(writer=writer, start=start, limit=limit)
+        request = log.build_page(writer, start, limit)
         answer: log_pb2.ListEntriesResponse = await self._ask(
             member, link.log.ListEntries, request, self._read_s
         )
-        return self._parse(member, lambda: convert.parse_entries(answer, start, limit))
+        return self._parse(member, lambda: log.parse_entries(answer, start, limit))
 
     async def consistency(
         self, member: MemberId, writer: MemberId, old_size: int, new_size: int
     ) -> list[Hash]:
         """RFC 6962 consistency proof as that node computes it."""
         link = self._link(member)
-        request = log_pb2.GetConsistencyProofRequest(writer=writer, old_size=old_size, new_size=new_size)
+        request = log.build_consistency_request(writer, old_size, new_size)
         answer: log_pb2.GetConsistencyProofResponse = await self._ask(
             member, link.log.GetConsistencyProof, request, self._read_s
         )
-        return self._parse(member, lambda: convert.parse_hashes(answer.hashes, "hashes"))
+        return self._parse(member, lambda: log.parse_consistency(answer))
 
     async def charters(self, member: MemberId, first_version: int) -> list[bytes]:
         """Signed charter envelopes from a version on."""
         link = self._link(member)
-        request = membership_pb2.ListChartersRequest(first_version=first_version)
+        request = membership.build_first_version(first_version)
         answer: membership_pb2.ListChartersResponse = await self._ask(
             member, link.membership.ListCharters, request, self._read_s
         )
-        return list(answer.charters)
+        return self._parse(member, lambda: membership.parse_charters(answer))
 
     async def close(self) -> None:
         """Close every channel."""
@@ -197,26 +191,33 @@ class GrpcPeers:
             circuit.abandoned()
             raise
         except grpc.RpcError as error:
-            refusal = refusal_of(error)
-            if refusal.reason in _SILENCE:
-                circuit.failed()
-            else:
-                circuit.succeeded()
-            raise PeerError(member, refusal.reason, refusal.message) from None
+            raise self._refused(member, circuit, error) from None
         circuit.succeeded()
         return answer
+
+    def _refused(self, member: MemberId, circuit: Circuit, error: grpc.RpcError) -> PeerError:
+        try:
+            refusal = read_refusal(error)
+        except Malformed as malformed:
+            circuit.succeeded()
+            return PeerError(member, Conclusion.MALFORMED, malformed.message)
+        if refusal.reason in _SILENCE:
+            circuit.failed()
+        else:
+            circuit.succeeded()
+        return PeerError(member, refusal.reason, refusal.message)
 
     async def _parsed(self, member: MemberId, parsing: Awaitable[_T]) -> _T:
         try:
             return await parsing
-        except (WireError, ServiceError) as error:
-            raise PeerError(member, "MALFORMED", error.message) from None
+        except Malformed as error:
+            raise PeerError(member, Conclusion.MALFORMED, error.message) from None
 
     def _parse(self, member: MemberId, parse: Callable[[], _T]) -> _T:
         try:
             return parse()
-        except (WireError, ServiceError) as error:
-            raise PeerError(member, "MALFORMED", error.message) from None
+        except Malformed as error:
+            raise PeerError(member, Conclusion.MALFORMED, error.message) from None
 
 
 def _connect(federation: str, member: Member, identity: TlsIdentity) -> _Link:
@@ -224,7 +225,7 @@ def _connect(federation: str, member: Member, identity: TlsIdentity) -> _Link:
     channel = grpc.aio.secure_channel(
         _target(endpoints),
         channel_credentials(member.ca, identity),
-        options=(*_OPTIONS, ("grpc.ssl_target_name_override", target_name(federation, member.id))),
+        options=channel_options(federation, member.id, answer_bytes=PEER_ANSWER_BYTES),
     )
     return _Link(
         endpoints=endpoints,

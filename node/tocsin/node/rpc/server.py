@@ -23,6 +23,7 @@ from tocsin.v1 import (
     membership_pb2_grpc,
     publishing_pb2_grpc,
 )
+from tocsin.wire.limits import MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from tocsin.node.rpc.servicers import (
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         PublishingServicer,
     )
 
-MESSAGE_BYTES = 1024 * 1024
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", 100),

@@ -11,11 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from tocsin.node.rpc import convert
 from tocsin.node.rpc.guard import current_caller
 from tocsin.node.service.errors import (
     EvaluationsUsedUp,
-    InvalidElement,
     InvalidQuorum,
     StaleCharter,
     UnknownKeyClass,
@@ -40,6 +38,9 @@ from tocsin.v1 import (
     publishing_pb2,
     publishing_pb2_grpc,
 )
+from tocsin.wire.codec import evaluation, fields, log, lookup, membership, publishing
+from tocsin.wire.errors import Malformed
+from tocsin.wire.reasons import Reason
 
 _Context = Any  # unused here: the guard has asked the context everything
 _M = TypeVar("_M")
@@ -58,48 +59,46 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
     async def Evaluate(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.EvaluateRequest, context: _Context
     ) -> evaluation_pb2.EvaluateResponse:
-        """Client to its own node."""
-        batch = await self._decoded(convert.EvaluationRequest, request)
+        """From a client of this member."""
+        batch = await self._decoded(evaluation.parse_evaluate, request)
         partials = await self._relaying.evaluate(
             batch.key_class, batch.epoch, batch.committee_hash, batch.blinded, batch.complaints
         )
-        return evaluation_pb2.EvaluateResponse(partials=map(convert.wire_signed_partial, partials))
+        return evaluation.build_partials(partials)
 
     async def EvaluatePartial(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.EvaluatePartialRequest, context: _Context
     ) -> evaluation_pb2.EvaluatePartialResponse:
         """Node to evaluator."""
-        asked = await self._decoded(convert.parse_partial_request, request)
+        asked = await self._decoded(evaluation.parse_partial_request, request)
         try:
             signed = await self._evaluating.evaluate(current_caller().member, asked)
         except _CALLERS_FAULT:
             # Decoded for nothing, as a malformed batch is.
             self._evaluating.refused(current_caller().member)
             raise
-        return evaluation_pb2.EvaluatePartialResponse(partial=convert.wire_signed_partial(signed))
+        return evaluation_pb2.EvaluatePartialResponse(partial=evaluation.build_signed_partial(signed))
 
     async def ListBudgets(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.ListBudgetsRequest, context: _Context
     ) -> evaluation_pb2.ListBudgetsResponse:
-        """Client to its own node."""
-        answer = await self._relaying.budgets()
-        return evaluation_pb2.ListBudgetsResponse(
-            budgets=map(convert.wire_budget, answer.budgets), unreachable=answer.unreachable
-        )
+        """From a client of this member."""
+        return evaluation.build_all_budgets(await self._relaying.budgets())
 
     async def GetBudget(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.GetBudgetRequest, context: _Context
     ) -> evaluation_pb2.GetBudgetResponse:
         """Node to evaluator."""
         budgets = await self._evaluating.budgets(current_caller().member)
-        return evaluation_pb2.GetBudgetResponse(budgets=map(convert.wire_budget, budgets))
+        return evaluation.build_budgets(budgets)
 
     async def _decoded(self, parse: Callable[[_M], _T], request: _M) -> _T:
         self._evaluating.check_decoding(current_caller().member)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._curve, parse, request)
-        except InvalidElement:
-            self._evaluating.malformed(current_caller().member)
+        except Malformed as error:
+            if error.reason is Reason.INVALID_ELEMENT:
+                self._evaluating.malformed(current_caller().member)
             raise
 
 
@@ -113,77 +112,64 @@ class PublishingServicer(publishing_pb2_grpc.PublishingServiceServicer):
         self, request: publishing_pb2.SubmitRequest, context: _Context
     ) -> publishing_pb2.SubmitResponse:
         """Durable when it returns."""
-        key, entries = convert.parse_submission(request)
+        key, entries = publishing.parse_submission(request)
         done = await self._publishing.submit(key, entries)
-        return publishing_pb2.SubmitResponse(accepted=done.count, repeated_request=done.repeated)
+        return publishing.build_submitted(done)
 
     async def Retract(  # noqa: N802 - the wire's name
         self, request: publishing_pb2.RetractRequest, context: _Context
     ) -> publishing_pb2.RetractResponse:
         """Durable when it returns."""
-        key, tags = convert.parse_retraction(request)
+        key, tags = publishing.parse_retraction(request)
         done = await self._publishing.retract(key, tags)
-        return publishing_pb2.RetractResponse(covered=done.count, repeated_request=done.repeated)
+        return publishing.build_retracted(done)
 
     async def GetSubmission(  # noqa: N802 - the wire's name
         self, request: publishing_pb2.GetSubmissionRequest, context: _Context
     ) -> publishing_pb2.GetSubmissionResponse:
         """What became of a submission."""
-        found = await self._publishing.submission(convert.parse_key(request.idempotency_key))
-        return publishing_pb2.GetSubmissionResponse(sequenced=found.sequenced, indices=found.indices)
+        key = fields.parse_idempotency_key(request.idempotency_key)
+        return publishing.build_submission_status(await self._publishing.submission(key))
 
 
 class LogServicer(log_pb2_grpc.LogServiceServicer):
     """tocsin.v1.LogService."""
 
-    def __init__(self, snapshot: LogReader, looking_up: LookingUp) -> None:
-        self._log_reader = snapshot
+    def __init__(self, log_reader: LogReader, looking_up: LookingUp) -> None:
+        self._log_reader = log_reader
         self._looking_up = looking_up
 
     async def ListCheckpoints(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListCheckpointsRequest, context: _Context
     ) -> log_pb2.ListCheckpointsResponse:
         """The newest checkpoint of every log here."""
-        return log_pb2.ListCheckpointsResponse(
-            checkpoints=map(convert.wire_checkpoint, await self._log_reader.checkpoints())
-        )
+        return log.build_checkpoints(await self._log_reader.checkpoints())
 
     async def ListEntries(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListEntriesRequest, context: _Context
     ) -> log_pb2.ListEntriesResponse:
         """Entries from an index on."""
-        entries = await self._log_reader.entries(
-            convert.parse_member(request.writer, "writer"),
-            convert.parse_index(request.start, "start"),
-            request.limit,
-        )
-        return log_pb2.ListEntriesResponse(entries=map(convert.wire_entry, entries))
+        writer, start, limit = log.parse_page(request)
+        return log.build_entries(await self._log_reader.entries(writer, start, limit))
 
     async def GetConsistencyProof(  # noqa: N802 - the wire's name
         self, request: log_pb2.GetConsistencyProofRequest, context: _Context
     ) -> log_pb2.GetConsistencyProofResponse:
         """RFC 6962 consistency proof."""
-        hashes = await self._log_reader.consistency(
-            convert.parse_member(request.writer, "writer"),
-            convert.parse_index(request.old_size, "old_size"),
-            convert.parse_index(request.new_size, "new_size"),
-        )
-        return log_pb2.GetConsistencyProofResponse(hashes=hashes)
+        writer, old_size, new_size = log.parse_consistency_request(request)
+        return log.build_consistency(await self._log_reader.consistency(writer, old_size, new_size))
 
     async def GetProvenEntries(  # noqa: N802 - the wire's name
         self, request: log_pb2.GetProvenEntriesRequest, context: _Context
     ) -> log_pb2.GetProvenEntriesResponse:
         """Entries with inclusion proofs."""
-        return convert.wire_proven(await self._looking_up.proven_entries(convert.parse_locations(request)))
+        return log.build_proven(await self._looking_up.proven_entries(log.parse_locations(request)))
 
     async def ListForks(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListForksRequest, context: _Context
     ) -> log_pb2.ListForksResponse:
         """Proofs that an origin signed two histories."""
-        forks = await self._log_reader.forks()
-        return log_pb2.ListForksResponse(
-            forks=[log_pb2.Fork(writer=fork.writer, proof=fork.proof) for fork in forks]
-        )
+        return log.build_forks(await self._log_reader.forks())
 
 
 class LookupServicer(lookup_pb2_grpc.LookupServiceServicer):
@@ -196,14 +182,15 @@ class LookupServicer(lookup_pb2_grpc.LookupServiceServicer):
         self, request: lookup_pb2.LookUpRequest, context: _Context
     ) -> lookup_pb2.LookUpResponse:
         """Live entries under tags."""
-        return convert.wire_hits(await self._looking_up.look_up(convert.parse_look_up(request)))
+        return lookup.build_hits(await self._looking_up.look_up(lookup.parse_look_up(request)))
 
     async def WatchTags(  # noqa: N802 - the wire's name
         self, request: lookup_pb2.WatchTagsRequest, context: _Context
     ) -> AsyncIterator[lookup_pb2.WatchTagsResponse]:
         """New sealed entries as they are applied."""
-        async for news in self._looking_up.watch(convert.parse_cursor(request), request.newest_period):
-            yield convert.wire_news(news)
+        cursor, newest_period = lookup.parse_watch(request)
+        async for new_tags in self._looking_up.watch(cursor, newest_period):
+            yield lookup.build_new_tags(new_tags)
 
 
 class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
@@ -218,11 +205,11 @@ class MembershipServicer(membership_pb2_grpc.MembershipServiceServicer):
         self, request: membership_pb2.ListChartersRequest, context: _Context
     ) -> membership_pb2.ListChartersResponse:
         """Signed charters from a version on."""
-        version = convert.parse_index(request.first_version, "first_version")
-        return membership_pb2.ListChartersResponse(charters=await self._membership.charters(version))
+        version = membership.parse_first_version(request)
+        return membership.build_charters(await self._membership.charters(version))
 
     async def GetStatus(  # noqa: N802 - the wire's name
         self, request: membership_pb2.GetStatusRequest, context: _Context
     ) -> membership_pb2.GetStatusResponse:
-        """How this node stands with itself and with every other member."""
-        return convert.wire_status(await self._status.status(self._software_version))
+        """What this node knows of its own log and of every other."""
+        return membership.build_status(await self._status.status(self._software_version))

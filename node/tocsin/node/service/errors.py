@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tocsin.node.errors import NodeError
+from tocsin.wire.reasons import Reason
 
 
 class ServiceError(NodeError):
     """The root: a request that was refused, or that cannot be served now."""
 
-    reason: ClassVar[str]
+    reason: ClassVar[Reason]
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -24,163 +25,157 @@ class ServiceError(NodeError):
         self.field = field
 
 
-class InvalidElement(ServiceError):
-    """An element that is not 32 canonical bytes, or the identity."""
-
-    reason = "INVALID_ELEMENT"
-
-
 class TooManyElements(ServiceError):
     """More elements than one batch may hold, or none."""
 
-    reason = "TOO_MANY_ELEMENTS"
+    reason = Reason.TOO_MANY_ELEMENTS
 
 
 class InvalidQuorum(ServiceError):
     """Seats that are no quorum of the committee with the asked evaluator in it."""
 
-    reason = "INVALID_QUORUM"
+    reason = Reason.INVALID_QUORUM
 
 
 class UnknownKeyClass(ServiceError):
     """A key class that the charter does not name."""
 
-    reason = "UNKNOWN_CLASS"
+    reason = Reason.UNKNOWN_CLASS
 
 
 class UnknownKeyEpoch(ServiceError):
     """A key epoch that is not live."""
 
-    reason = "UNKNOWN_EPOCH"
+    reason = Reason.UNKNOWN_EPOCH
 
 
 class StaleCharter(ServiceError):
     """The committee that was named is not the one of this node's charter."""
 
-    reason = "STALE_CHARTER"
+    reason = Reason.STALE_CHARTER
 
 
 class CharterExpired(ServiceError):
     """The newest charter has expired: nothing is evaluated or published until a newer one is adopted."""
 
-    reason = "CHARTER_EXPIRED"
+    reason = Reason.CHARTER_EXPIRED
 
 
 class EvaluationsUsedUp(ServiceError):
     """The caller's budget does not cover the batch."""
 
-    reason = "BUDGET_EXHAUSTED"
+    reason = Reason.BUDGET_EXHAUSTED
 
 
 class RepeatedTooOften(ServiceError):
     """Too many repeated or malformed batches in a short time."""
 
-    reason = "REPEATED_TOO_OFTEN"
+    reason = Reason.REPEATED_TOO_OFTEN
 
 
 class QuorumUnavailable(ServiceError):
     """Fewer than t evaluators answered."""
 
-    reason = "QUORUM_UNAVAILABLE"
+    reason = Reason.QUORUM_UNAVAILABLE
 
 
 class CannotStore(ServiceError):
     """The store did not take it; asking again later is safe."""
 
-    reason = "STORE_UNAVAILABLE"
+    reason = Reason.STORE_UNAVAILABLE
 
 
 class DiskFull(ServiceError):
     """The disk is full; reads go on."""
 
-    reason = "STORE_FULL"
+    reason = Reason.STORE_FULL
 
 
 class NotReady(ServiceError):
     """The node must not do this in its present state; the message names the state and the way out."""
 
-    reason = "NOT_READY"
+    reason = Reason.NOT_READY
 
 
 class InvalidEntry(ServiceError):
     """An entry whose header or body breaks a rule."""
 
-    reason = "INVALID_ENTRY"
+    reason = Reason.INVALID_ENTRY
 
 
 class TooManyEntries(ServiceError):
     """More entries or tags than one request may hold, or none."""
 
-    reason = "TOO_MANY_ENTRIES"
+    reason = Reason.TOO_MANY_ENTRIES
 
 
 class InvalidIdempotencyKey(ServiceError):
     """An idempotency key that is not 16 bytes."""
 
-    reason = "INVALID_IDEMPOTENCY_KEY"
+    reason = Reason.INVALID_IDEMPOTENCY_KEY
 
 
 class KeyReused(ServiceError):
     """The idempotency key was used before with other content."""
 
-    reason = "IDEMPOTENCY_CONFLICT"
+    reason = Reason.IDEMPOTENCY_CONFLICT
 
 
 class ExpiredEntry(ServiceError):
     """An entry that has expired already, or that would outlive its class's retention."""
 
-    reason = "EXPIRED_ENTRY"
+    reason = Reason.EXPIRED_ENTRY
 
 
 class UnknownSubmission(ServiceError):
     """No submission has that idempotency key."""
 
-    reason = "UNKNOWN_SUBMISSION"
+    reason = Reason.UNKNOWN_SUBMISSION
 
 
 class UnknownLog(ServiceError):
     """The node holds no log of that member."""
 
-    reason = "UNKNOWN_LOG"
+    reason = Reason.UNKNOWN_LOG
 
 
 class OutOfRange(ServiceError):
     """An index or size beyond the newest checkpoint."""
 
-    reason = "OUT_OF_RANGE"
+    reason = Reason.OUT_OF_RANGE
 
 
 class LogQuarantined(ServiceError):
     """The log's origin signed two histories."""
 
-    reason = "QUARANTINED"
+    reason = Reason.QUARANTINED
 
 
 class TooManyTags(ServiceError):
     """More tags than one request may hold, or a length that is no multiple of 16."""
 
-    reason = "TOO_MANY_TAGS"
+    reason = Reason.TOO_MANY_TAGS
 
 
 class TooManyLocations(ServiceError):
     """More entries asked with proofs than one request may name, or none."""
 
-    reason = "TOO_MANY_LOCATIONS"
+    reason = Reason.TOO_MANY_LOCATIONS
 
 
 class InvalidCursor(ServiceError):
     """A position beyond a log's end."""
 
-    reason = "INVALID_CURSOR"
+    reason = Reason.INVALID_CURSOR
 
 
 class UnknownVersion(ServiceError):
     """No charter of that version is here."""
 
-    reason = "UNKNOWN_VERSION"
+    reason = Reason.UNKNOWN_VERSION
 
 
 class NotAMemberOfCharter(ServiceError):
     """The caller is no member of the current charter."""
 
-    reason = "NOT_A_MEMBER"
+    reason = Reason.NOT_A_MEMBER
