@@ -18,6 +18,7 @@ PROTOCOL = [ROOT / "protos" / "SPEC.md", *sorted((ROOT / "protos").glob("PTF*.md
 RULE = re.compile(r"^- \*\*([MP]-\d+\.\d+)\*\* (.*?)(?=^- \*\*|^#|^$)", re.MULTILINE | re.DOTALL)
 CITATION = re.compile(r"\b[MP]-\d+\.\d+\b")
 OUTSIDE = re.compile(r"\b(?:DESIGN|TARGETS|ARCHITECTURE)\b|\b[Ii]ssue (?:#?\d|§)|/work/")
+PRODUCT = ("privacy", "protos/tocsin/wire", "client", "node")
 
 
 def rules() -> dict[str, str]:
@@ -44,6 +45,14 @@ def test_every_rule_is_found() -> None:
     }
     assert rules().keys() == marked
     assert {id[0] for id in marked} == {"M", "P"}
+
+
+def test_every_must_is_cited_where_it_is_enforced() -> None:
+    cited = {
+        id for folder in PRODUCT for _, text in written(f"{folder}/*.py") for id in CITATION.findall(text)
+    }
+    must = {id for id, text in rules().items() if "MUST" in text}
+    assert sorted(must - cited) == []
 
 
 def test_every_citation_is_of_a_rule() -> None:

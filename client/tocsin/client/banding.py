@@ -164,6 +164,7 @@ def find_records(
     for skeleton in skeletons:
         for (writer, epoch, _), group in _groups(skeleton, by_band).items():
             agreeing = len({each.x for each in group.slots})
+            # M-7.12: fewer than τ bands of a record say nothing.
             if agreeing < ptf2.BAND_THRESHOLD:
                 continue
             key = dealt.setdefault(writer, _Writer()).key(group)
@@ -209,6 +210,7 @@ def _by_band(
     found: dict[bytes, list[Opened[tuple[BandSlot, ...]]]] = {}
     for each in opened:
         band, writer = each.candidate.slot.subject.key, each.candidate.writer
+        # M-5.21: x is the number of the band whose F opened the box.
         if all(slot.x in numbers.get(band, ()) for slot in each.content):
             found.setdefault(band, []).append(each)
         else:

@@ -74,7 +74,7 @@ class Standing:
         return ratchet(self.peppers[number], period - number)
 
     def periods(self, since: int, now: int) -> tuple[int, ...]:
-        """Return, newest first, every period of the last 60 days that did not end before `since`."""
+        """Return, newest first, every period of the last 60 days (M-7.4) that did not end before `since`."""
         found: set[int] = set()
         for era in live_peppers(self.chain, now):
             own = era.charter.period

@@ -85,6 +85,7 @@ def label_of(position: int, draft: ReportDraft, type: str, now: int, *, max_hops
     campaign_key = draft.campaign_key
     if campaign_key is not None:
         campaign_key = fixed_bytes("campaign_key", campaign_key, CAMPAIGN_KEY_BYTES, position)
+        # M-5.15: written only for a type that may stand alone.
         if not TYPES[type].alone:
             raise DraftRefused(
                 position,

@@ -83,6 +83,7 @@ class Evaluator:
 
     def _batch(self, standing: Standing, class_key: ClassKey, batch: Sequence[Wanted]) -> list[Output]:
         inputs = [threshold.oprf_input(each.observable.type, each.observable.canonical) for each in batch]
+        # M-2.1: values stay here; what leaves is blinded.
         blindings, blinded = rfc9497.blind(inputs, self._random)
         return rfc9497.finalize(blindings, self._evaluated(standing, class_key, blinded))
 
@@ -109,6 +110,7 @@ class Evaluator:
             again = [each for each in bad if each.evaluator in culprits]
             for each in bad:
                 culprits[each.evaluator] = standing.charter.member(each.evaluator).name
+            # M-4.19: nothing of the batch is used; it is repeated with the partial as a complaint.
             complaints += bad
             if again or len(complaints) > MAX_COMPLAINTS:
                 raise BadPartial(culprits)

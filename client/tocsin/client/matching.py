@@ -179,6 +179,7 @@ def _ask(node: NodeApi, writers: Sequence[bytes], slots: Sequence[tuple[Slot, by
     def tag(place: int, position: int) -> bytes:
         return slots[position][1][place * TAG_BYTES : (place + 1) * TAG_BYTES]
 
+    # M-7.1: the tags of a writer are looked for in that writer's log alone.
     groups = [
         (writer, b"".join(tag(place, position) for position in range(len(slots))))
         for place, writer in enumerate(writers)
@@ -238,7 +239,7 @@ def _open_each(
 
 
 def matches_of(charter: Charter, opened: Iterable[Opened[Report | Dispute]]) -> list[Match]:
-    """Turn opened entries of other members into matches."""
+    """Turn opened entries of other members into matches; an entry takes a draft of its own (M-7.8)."""
     times: dict[bytes, int] = {}
     found = []
     for each in opened:
@@ -323,6 +324,7 @@ def _open(
     def problem(what: str) -> Problem:
         return Problem(member.id, member.name, candidate.index, what)
 
+    # M-5.6, M-7.2: the header's class, epoch and period are those that the tag was made for.
     if (header.key_class, header.epoch, header.period) != (
         slot.info.key_class,
         slot.info.epoch,
@@ -361,8 +363,10 @@ def _read_label(slot: Slot, content: bytes) -> Report | Dispute:
         raise _Unreadable(f"its label cannot be read: {error}") from None
     if isinstance(label, Dispute) is not (slot.purpose is Purpose.DISPUTE):
         raise _Unreadable("its label is of another kind than its tag")
+    # M-5.16: the type is that of the value whose F opened the box.
     if label.type != slot.subject.type:
         raise _Unreadable("its label names another type than the value's")
+    # M-5.15: believed only for a type that may stand alone.
     if isinstance(label, Report) and label.campaign_key is not None and not TYPES[label.type].alone:
         raise _Unreadable("its label carries a campaign key in a type that may not stand alone")
     return label

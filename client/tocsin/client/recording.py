@@ -229,6 +229,7 @@ class Recorder:
             record = make_record(len(skeleton.bands), ptf2.BAND_THRESHOLD, self._random)
             for x, band in enumerate(skeleton.bands, 1):
                 made.setdefault(band, []).insert(0, record.slot(x))
+            # M-5.17: the record says what the report says.
             content = encode_record(label)
             entries.append(
                 seal_content(standing, class_key, record.key, Purpose.RECORD, content, now, self._random)
@@ -263,5 +264,6 @@ class Recorder:
         slots: Sequence[BandSlot],
         now: int,
     ) -> WireEntry:
+        # M-5.22: every slot that still stands under the tag, of more than 8 the newest.
         content = encode_band(BAND, slots[:MAX_SLOTS])
         return seal_content(standing, class_key, subject.output, Purpose.REPORT, content, now, self._random)

@@ -10,7 +10,7 @@ Rules
 4. Renewing seals again, from the stored F, what is live in the member's own log and not yet in the current period: so
    one client does not renew what another retracted. What this client sealed in the current period is not due, though
    the log does not show it before the tick: an old label would come to lie above a new report.
-5. Retracting covers every live index under the value's tags, for every purpose, live period and live epoch.
+5. Retracting covers every live index under the value's tags, for every purpose, live period and live epoch (M-7.10).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def monotonic() -> float:
 
 
 def random_bytes(size: int) -> bytes:
-    """Return `size` bytes from the system's generator."""
+    """Return `size` bytes from the system's cryptographic generator (M-1.7)."""
     return os.urandom(size)
 
 

@@ -104,6 +104,7 @@ class Sampler:
             turn, system = exchange.first_user_turn, exchange.system
             if turn is None and system is None:
                 continue
+            # P-1.2: one place for each conversation, by its id or else by its texts.
             text = exchange.conversation or f"{system or ''}\x1f{turn or ''}"
             # `place_of` written out: a call would be a fifth of the loop.
             place = int.from_bytes(

@@ -19,5 +19,5 @@ class SystemClock:
 
 
 def system_random(count: int) -> bytes:
-    """Return `count` bytes of the operating system's cryptographic random source."""
+    """Return `count` bytes of the operating system's cryptographic random source (M-1.7)."""
     return os.urandom(count)

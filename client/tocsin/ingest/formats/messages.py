@@ -1,7 +1,7 @@
 """The opening of a conversation, in the shapes that providers and tracing libraries write messages in.
 
-1. Messages are read up to the first of a user and no further: what follows is history or answer. Where that one holds
-   no text, as an image does not, those of the user right behind it, before any answer, are the same turn.
+1. Messages are read up to the first of a user and no further (P-1.1): what follows is history or answer. Where that
+   one holds no text, as an image does not, those of the user right behind it, before any answer, are the same turn.
 2. The system prompt is every system and developer message before that turn, joined by a newline.
 3. A message holds text, or parts of which only those of text are read; images, files and tool results are not.
 4. Messages may be JSON text of any of this. Text that is not JSON messages is the user's own, and so is the first text

@@ -202,6 +202,7 @@ class Gate:
         allowed = METHODS.get(method)
         if allowed is None:
             raise UnknownMethod("no such method, or nobody may call it")
+        # M-8.6, in its order: TLS 1.3, the identity, the member, its CA, validity, the role. M-8.3: both sides.
         if _property(auth_context, "ssl_tls_version") != b"TLSv1.3":
             raise OldTls("the connection must be TLS 1.3")
         verified = self._verify(_property(auth_context, "x509_pem_cert"))
@@ -213,6 +214,7 @@ class Gate:
         caller = verified.caller
         if caller.role not in allowed:
             raise WrongRole(f"a {caller.role} may not call {method}")
+        # M-8.7: a client is accepted by its own member's node alone.
         if caller.role is Role.CLIENT and caller.member != self._own_member:
             raise WrongRole("a client may only call its own member's node")
         return caller

@@ -114,6 +114,7 @@ class Guard(grpc.aio.ServerInterceptor):
                         if not inspect.isasyncgenfunction(handler.unary_stream):
                             await handler.unary_stream(request, _Admitting(context, self._gate, method))
                             return
+                        # M-8.6: checked again before each message of a stream.
                         async for response in handler.unary_stream(request, context):
                             self._gate.admit(method, context.auth_context())
                             await context.write(response)
@@ -193,6 +194,7 @@ class Guard(grpc.aio.ServerInterceptor):
             if status is None:
                 incident = self._incident()
                 self._log.error("internal-error", method=method, incident=incident, error=error)
+                # M-10.3: a fault of the node's own.
                 status = errors.internal(incident)
             await _abort(context, status)
 

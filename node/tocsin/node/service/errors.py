@@ -3,7 +3,7 @@
 1. `reason` is the SCREAMING_SNAKE word of the wire's comments; it never changes for one cause.
 2. `message` says what was wrong, where, and how to mend it. It holds no value, tag, element or key.
 3. `field` names the offending part of the request as the wire spells it, for example `blinded_elements[7]`.
-4. An error of this module promises that nothing was charged and nothing was stored.
+4. An error of this module promises that nothing was charged and nothing was stored (M-10.2).
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ REPEATS_PER_SECOND = 8.0
 
 def check_count(count: int) -> None:
     """Refuse a batch of no elements or of too many. Raises `TooManyElements`."""
+    # M-4.4: 1 to 4,096 elements.
     if not 1 <= count <= MAX_ELEMENTS:
         raise TooManyElements(
             f"a batch is 1 to {MAX_ELEMENTS} elements, this one has {count}; split it", "blinded_elements"
@@ -51,6 +52,7 @@ def check_count(count: int) -> None:
 
 def check_committee(key: ClassKey, committee_hash: bytes) -> None:
     """Refuse a request made for another committee. Raises `StaleCharter`."""
+    # M-4.9: STALE_CHARTER, and nothing is charged.
     if committee_hash != key.committee_hash:
         raise StaleCharter(
             f"class {key.key_class}, epoch {key.epoch} has another committee here than the request names; "
@@ -113,7 +115,9 @@ class Evaluating:
         self._membership.caller(caller)
         key = self._membership.live_class(request.key_class, request.epoch, now)
         check_committee(key, request.committee_hash)
+        # M-4.5: whatever is refused from here to the charge costs nothing, and the share is not used.
         share = self._share(key, request)
+        # M-4.12: the caller is the member whose certificate was verified.
         context = charter.context(key, request.seat, caller, request.quorum)
         charged = await self._charge(caller, key, request, now)
         partial = await asyncio.get_running_loop().run_in_executor(
@@ -171,11 +175,13 @@ class Evaluating:
             return charged
 
         try:
+            # M-4.21: durable before anything is multiplied. M-4.24: a charge that does not fit is refused whole.
             charged = await self._gateway.write(write)
         except BudgetExhausted as error:
             raise EvaluationsUsedUp(
                 f"{place}: {error.asked} evaluations asked, {error.left} of {key.budget} left until the epoch ends"
             ) from error
+        # M-4.23: repeated batches have a rate of their own.
         if charged.repeated and not self._repeats.take(caller):
             raise RepeatedTooOften(_TOO_OFTEN)
         return charged

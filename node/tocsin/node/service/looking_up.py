@@ -1,4 +1,4 @@
-"""Which tags exist, and which are new (SPEC.md §7). The node keeps no list of what its client asks.
+"""Which tags exist, and which are new (SPEC.md §7). The node keeps no list of what its client asks (M-7.6).
 
 1. A look-up costs by the tags asked, never by what others have reported. Entries past their time are left out.
    Of a tag that its writer repeats without end only the newest are told, so that the answer stays one that fits.
@@ -155,6 +155,7 @@ class LookingUp:
 
 
 def _new_tags(snapshot: Snapshot, writer: MemberId, start: int, newest_period: int) -> LiveTags:
+    # M-7.5: it stops before the first entry of a newer period.
     return snapshot.new_tags(writer, start, MAX_STREAMED_TAGS, newest_period)
 
 

@@ -190,6 +190,7 @@ class Publishing:
             # What was acknowledged once stays so, though an entry may have expired since.
             if await self._gateway.read(lambda snapshot: snapshot.submission(idempotency_key)) is None:
                 raise
+        # M-6.10: acknowledged means durable; a key has one effect.
         digest = _digest(b"submit", [entry.header.encode() + entry.body_bytes() for entry in entries])
         try:
             return await self._gateway.write(
@@ -359,6 +360,7 @@ class Publishing:
     def _tick(self, transaction: Transaction, charter: Charter, now: int) -> tuple[Ticked, int]:
         """Do one transaction; also tell how much of what was in order it took."""
         seen = transaction.seen_time()
+        # M-6.13: no signature by a clock that is more than 10 minutes behind the store.
         if now < seen - CLOCK_BEHIND_S:
             raise ClockBehind(
                 f"the clock stands {seen - now} s before the newest time in the store; set it right, "
@@ -366,6 +368,7 @@ class Publishing:
             )
         tip = transaction.tip(self._member)
         # What peers said of their own time must not push this log's ahead; only its own last time does.
+        # M-6.13: the time of a checkpoint does not go back.
         time = max(now, tip.time)
         batch, taken = self._plan.lay_out(transaction, tip.size, lambda: self._cover(charter, now))
         appends = bool(batch.stored or batch.done) or not tip.checkpoint
@@ -405,6 +408,7 @@ class Publishing:
     def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
         own = log_signer(charter, self._member, self._signer)
         checkpoint = Checkpoint(own.verifier.name, frontier.size, frontier.root())
+        # M-6.7: the origin cosigns its own checkpoints.
         note = sign_checkpoint(checkpoint, own)
         return add_cosignature(note, cosigner(charter, self._member, self._signer), time)
 
@@ -444,6 +448,7 @@ def _digest(label: bytes, parts: Sequence[bytes]) -> bytes:
 
 def _conflict_with_own(snapshot: Snapshot, member: MemberId, peer: MemberId, shown: Checkpoint) -> str | None:
     tip = snapshot.tip(member)
+    # M-6.12: where peers hold a larger or another tree of this log, nothing is signed.
     if shown.size > tip.size:
         return (
             f"{peer.hex()} holds a checkpoint of {shown.size} entries that this log signed, but this store has "

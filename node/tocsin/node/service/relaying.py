@@ -249,6 +249,7 @@ class Relaying:
 
     def _check_answer(self, batch: _Batch, quorum: tuple[int, ...], seat: int, signed: SignedPartial) -> None:
         member = MemberId(batch.key.committee[seat - 1])
+        # M-4.16: seat, evaluator, quorum, number of elements and signature, before it is relayed unchanged.
         if (signed.seat, signed.evaluator, signed.quorum) != (seat, member, quorum):
             raise PeerError(
                 member, "INVALID_PARTIAL", "it answered for another seat or quorum than was asked"

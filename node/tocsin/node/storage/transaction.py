@@ -111,6 +111,7 @@ class SqlTransaction(SqlSnapshot):
         if charge.amount > left:
             raise BudgetExhausted(left, charge.amount)
         key = {"key_class": charge.key_class, "epoch": charge.epoch, "seat": charge.seat}
+        # M-4.22: kept with its charge until the epoch ends.
         self._connection.execute(_CHARGE, {**key, "identity": charge.batch})
         if used is None:
             self._connection.execute(_COUNT, {**key, "caller": charge.caller, "used": charge.amount})
@@ -157,6 +158,7 @@ class SqlTransaction(SqlSnapshot):
         if earlier is not None:
             return earlier
         distinct = set(tags)
+        # M-6.14: every live entry under the tags, sequenced or waiting.
         covered = sum(len(hit.indices) for hit in self.look_up([(self._member, b"".join(distinct))]))
         covered += sum(
             pending.entry.body is not None and pending.entry.body.tag in distinct
@@ -177,7 +179,7 @@ class SqlTransaction(SqlSnapshot):
         return Acknowledged(covered, repeated=False)
 
     def append(self, step: Append) -> None:
-        """Entries, tree nodes, frontier, checkpoint and erasures of one log. Raises WrongStart."""
+        """Add entries, nodes, frontier, checkpoint and erasures of one log; leaves stay (M-6.5). Raises WrongStart."""
         rows.check_start(step, self.tip(step.member).size)
         nodes_by_leaf = rows.completed_nodes(step)
         self._assign(rows.by_submission(list(step.assigned.items())))
@@ -217,6 +219,7 @@ class SqlTransaction(SqlSnapshot):
 
     def expire(self, week: int) -> int:
         """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""
+        # M-6.18: bodies go, leaves stay.
         due = _BODY.not_after <= week
         places = select(_BODY.log, _BODY.tag, _BODY.leaf_index).where(due)
         self._connection.execute(
