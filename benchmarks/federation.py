@@ -21,7 +21,8 @@ from tocsin.charter.envelope import parse_envelope
 from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass
 from tocsin.localnet.federation import Home, Nodes, found
-from tocsin.wire.tls import TlsIdentity, channel_credentials, target_name
+from tocsin.wire.names import target_name
+from tocsin.wire.tls import TlsIdentity, channel_credentials
 
 PLENTY = dict.fromkeys(KeyClass, 1_000_000_000)
 """A budget that no benchmark uses up."""

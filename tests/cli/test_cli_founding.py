@@ -11,7 +11,7 @@ from tocsin.charter.card import MemberCard, parse_card
 from tocsin.charter.document import Charter
 from tocsin.charter.envelope import SignedCharter
 from tocsin.charter.errors import BadCharterSignature, NotAMember, NotEnoughSignatures
-from tocsin.founding.certificates import LeafRole, issue_leaf, make_authority, node_dns_name, spiffe_id
+from tocsin.founding.certificates import LeafRole, issue_leaf, make_authority, spiffe_id
 from tocsin.founding.charters import draft, install, read_draft, sign, verify_file, write_dealt
 from tocsin.founding.keys import Seats, deal, seats_for
 from tocsin.founding.members import FoundingError, init_member, open_part
@@ -19,6 +19,7 @@ from tocsin.oprf.group import Scalar, decode_scalar
 from tocsin.oprf.shares import verify_share
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import KeyringError, Passphrase
+from tocsin.wire.names import target_name
 
 NOW = 1_790_000_000
 FEDERATION = "fed.example"
@@ -87,7 +88,7 @@ def test_leaves_carry_the_names_that_the_other_side_checks() -> None:
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [
         spiffe_id(FEDERATION, member, LeafRole.NODE)
     ]
-    assert names.get_values_for_type(x509.DNSName) == [node_dns_name(FEDERATION, member)]
+    assert names.get_values_for_type(x509.DNSName) == [target_name(FEDERATION, member)]
     names = client.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == []
     for leaf in (node, client):

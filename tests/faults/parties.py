@@ -46,8 +46,9 @@ from tocsin.v1 import (
     membership_pb2_grpc,
     publishing_pb2_grpc,
 )
+from tocsin.wire.names import target_name
 from tocsin.wire.status import Refusal, read_refusal
-from tocsin.wire.tls import TlsIdentity, channel_credentials, target_name
+from tocsin.wire.tls import TlsIdentity, channel_credentials
 
 T = TypeVar("T")
 

@@ -21,7 +21,8 @@ from tocsin.charter.document import Charter, parse_charter
 from tocsin.charter.envelope import parse_envelope
 from tocsin.founding.members import open_part
 from tocsin.localnet.federation import FEDERATION, Home, found
-from tocsin.wire.tls import TlsIdentity, channel_credentials, target_name
+from tocsin.wire.names import target_name
+from tocsin.wire.tls import TlsIdentity, channel_credentials
 
 COMMAND = [sys.executable, "-c", "from tocsin.cli.node import app; app()", "run", "--config"]
 

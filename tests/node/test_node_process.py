@@ -38,8 +38,8 @@ from tocsin.v1 import (
     publishing_pb2,
     publishing_pb2_grpc,
 )
+from tocsin.wire.names import target_name
 from tocsin.wire.status import read_refusal
-from tocsin.wire.tls import target_name
 
 IDENTITY = bytes(32)
 NOT_CANONICAL = b"\xff" * 32

@@ -1,4 +1,4 @@
-"""What the client needs of its own node, declared where it is used.
+"""What the client needs of its member's node, declared where it is used.
 
 1. Synchronous, called from several threads at once.
 2. Every byte string below was parsed by the adapter: the right length, decoded elements, well-formed entries. What
@@ -76,7 +76,7 @@ class NodeApi(Protocol):
         """Signed envelopes from a version on, ascending, at most 16; none for an unknown version."""
 
     def status(self) -> NodeStatus:
-        """Who the node is and how it stands."""
+        """Which node answers and what it knows of every log."""
 
     def checkpoints(self) -> list[LogCheckpoint]:
         """The newest checkpoint of every log the node holds."""

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tocsin.wire.names import target_name
+
 CA_DAYS = 3650
 LEAF_DAYS = 397
 _SKEW = timedelta(hours=1)
@@ -49,11 +51,6 @@ class Issued:
 def spiffe_id(federation: str, member: bytes, role: LeafRole) -> str:
     """The URI that names a member's node or client in its certificate."""
     return f"spiffe://{federation}/{member.hex()}/{role}"
-
-
-def node_dns_name(federation: str, member: bytes) -> str:
-    """The DNS name that a dialler of a member's node checks; nothing resolves it."""
-    return f"{member.hex()}.node.{federation}"
 
 
 def make_authority(federation: str, member: bytes, now: int) -> Issued:
@@ -94,7 +91,7 @@ def issue_leaf(
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(spiffe_id(federation, member, role))]
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
     if role is LeafRole.NODE:
-        names.append(x509.DNSName(node_dns_name(federation, member)))
+        names.append(x509.DNSName(target_name(federation, member)))
         usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
     issuer_key = serialization.load_der_private_key(authority.private_key, password=None)
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):

@@ -55,7 +55,7 @@ class PendingRetraction:
 
 @dataclass(frozen=True)
 class LogTip:
-    """Where a log stands in this store."""
+    """How far this store holds a log."""
 
     frontier: Frontier
     checkpoint: bytes  # C2SP signed note with every cosignature known; empty for a log with no checkpoint yet

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from tocsin.wire.names import target_name
+
 
 @dataclass(frozen=True)
 class TlsIdentity:
@@ -23,11 +25,6 @@ class TlsIdentity:
 
     certificate: bytes
     key: bytes = field(repr=False)
-
-
-def target_name(federation: str, member: bytes) -> str:
-    """Return the DNS name that a member's node certificate carries, and its dialler expects."""
-    return f"{member.hex()}.node.{federation}"
 
 
 def authorities_pem(authorities: Iterable[bytes]) -> bytes:

@@ -41,7 +41,7 @@ class SignedPartial:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRequest:
-    """A client's batch for its own node, with the partials of an earlier answer to it that were bad."""
+    """A client's batch for its member's node, with the bad partials of an earlier answer to it."""
 
     key_class: int
     epoch: int

@@ -27,9 +27,10 @@ from tocsin.v1 import (
     publishing_pb2_grpc,
 )
 from tocsin.wire.errors import Malformed
+from tocsin.wire.names import target_name
 from tocsin.wire.reasons import Reason
 from tocsin.wire.status import Refusal, read_refusal
-from tocsin.wire.tls import TlsIdentity, channel_credentials, target_name
+from tocsin.wire.tls import TlsIdentity, channel_credentials
 
 A, B, C = make_member(1), make_member(2), make_member(3)
 STRANGER = make_member(9)

@@ -76,7 +76,7 @@ METHODS: Mapping[str, frozenset[Role]] = {
 
 
 class NotAllowed(NodeError):
-    """The root of every refusal of a caller; `reason` travels in ErrorInfo, the message says what to mend."""
+    """The root of every refusal of a caller; `reason` travels in ErrorInfo, the message says what to correct."""
 
     reason: ClassVar[Reason]
 
@@ -209,7 +209,7 @@ class Gate:
         if not verified.not_before <= self._now() <= verified.not_after:
             raise ExpiredCertificate(
                 f"the certificate of member {verified.caller.member.hex()} is not valid now; "
-                "rotate it, or mend the clock"
+                "rotate it, or correct the clock"
             )
         caller = verified.caller
         if caller.role not in allowed:
