@@ -5,69 +5,38 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.cli.session import RESALE, Session, terminal
 from tests.client.fake_node import FakeFederation, FakeNode
-from tests.drafts import report_draft
 from tocsin.cli.main import run
-from tocsin.client import Client
-from tocsin.client.config import ClientConfig
+from tocsin.client import Client, ReportDraft
 from tocsin.client.errors import Unavailable
 from tocsin.sealing.label import AbuseKind
 from tocsin.wire.values import ProvenEntries
 
+__all__ = ["terminal"]
+
 MAIL = ("contact.email", "mallory@example.com")
-
-
-@dataclass
-class Session:
-    """Members' terminals: each runs commands against its own fake node."""
-
-    world: FakeFederation
-    nodes: dict[Path, FakeNode]
-    capture: pytest.CaptureFixture[str]
-
-    def node(self, number: int) -> FakeNode:
-        return self.nodes[self.world.homes[number].client]
-
-    def __call__(self, number: int, *arguments: str) -> tuple[int, str, str]:
-        code = run([*arguments, "--config", str(self.world.homes[number].client)])
-        out, err = self.capture.readouterr()
-        for node in self.nodes.values():
-            node.tick()
-        return code, out, err
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Session:
-    world = FakeFederation(tmp_path)
-    nodes = {home.client: FakeNode(world, home.id) for home in world.homes}
-
-    def connect(path: Path | ClientConfig) -> Client:
-        assert isinstance(path, Path)
-        number = next(at for at, home in enumerate(world.homes) if home.client == path)
-        return world.client(number, nodes[path])
-
-    monkeypatch.setattr(Client, "connect", connect)
-    return Session(world, nodes, capsys)
+DAY = int(datetime(2026, 6, 5, tzinfo=UTC).timestamp())
 
 
 def test_submit_then_query(terminal: Session, tmp_path: Path) -> None:
-    code, out, err = terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    code, out, err = terminal(1, "submit", "contact.email=mallory@example.com", *RESALE)
     assert (code, err) == (0, "")
-    assert out == "1 entry is with the node, 1 evaluation paid, 0 from the vault\n"
+    assert out == "1 value reported; others see them in about 2 s\n"
     file = tmp_path / "values.csv"
     file.write_text("type,value\ncontact.email,bob@example.com\ncontact.email,Mallory@example.com\n")
     code, out, err = terminal(0, "query", str(file))
     assert code == 0
-    assert "1 match: leads for a human review" in out
+    assert "1 value matched: leads for a human review" in out
     assert f"{file}:3" in out
     assert terminal.world.homes[1].name in out
     assert "mallory" not in out.lower() + err.lower()
-    assert "2 values screened, 1 match, 2 evaluations paid, 0 from the vault" in out
+    assert out.startswith("2 values screened, 1 match; 2 evaluations used\n")
     code, out, _ = terminal(0, "query", str(file), "--show-values", "--json")
     found = json.loads(out)
     assert (code, found["evaluated"], found["from_vault"]) == (0, 0, 2)
@@ -77,7 +46,7 @@ def test_submit_then_query(terminal: Session, tmp_path: Path) -> None:
 
 def test_nothing_found_is_exit_code_1(terminal: Session) -> None:
     code, out, _ = terminal(0, "query", "contact.email=bob@example.com")
-    assert (code, out) == (1, "1 value screened, 0 matches, 1 evaluation paid, 0 from the vault\n")
+    assert (code, out) == (1, "1 value screened, 0 matches; 1 evaluation used\n")
 
 
 def test_a_bad_line_is_reported_without_its_value_and_the_rest_goes_on(
@@ -90,9 +59,10 @@ def test_a_bad_line_is_reported_without_its_value_and_the_rest_goes_on(
     file.write_text("\n".join(["type,value", *lines]) + "\n")
     code, out, err = terminal(0, "query", str(file))
     assert code == 2
-    assert "38 values screened" in out
-    assert f"{file}:7: payment.iban: " in err
-    assert f"{file}:10: the line has 3 fields, the header has 2" in err
+    assert out.startswith("2 lines not screened; 38 values screened, 0 matches; ")
+    assert f"1 line skipped: {file}:7: payment.iban: " in err
+    assert "(iban." in err
+    assert f"1 line skipped: {file}:10: the line has 3 fields, the header has 2 (csv.fields)" in err
     assert "SECRETVALUE" not in out + err
 
 
@@ -101,7 +71,7 @@ def test_strict_sends_nothing(terminal: Session, tmp_path: Path) -> None:
     file.write_text(
         '{"type": "contact.email", "value": "bob@example.com"}\n{"type": "contact.email", "value": 7}\n'
     )
-    for command in (("query",), ("submit", "--abuse", "resale"), ("retract",)):
+    for command in (("query",), ("submit", *RESALE), ("retract",)):
         code, out, err = terminal(0, *command, str(file), "--strict")
         assert (code, out) == (2, "")
         assert "nothing was sent" in err
@@ -112,34 +82,40 @@ def test_strict_sends_nothing(terminal: Session, tmp_path: Path) -> None:
 def test_standard_input_and_columns(terminal: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         '{"type":"contact.email","value":"a@example.com","abuse":"account-farming","bad_accounts":37,'
-        '"last_seen":"2026-06-05","tlp":"red"}\n'
-        '{"type":"contact.email","value":"b@example.com","abuse":"nonsense"}\n'
+        '"last_seen":"2026-06-05","first_seen":"2026-06-04","TLP":"red","confidence":75}\n'
+        '{"type":"contact.email","value":"b@example.com","abuse":"nonsense","confidence":1,"first_seen":9}\n'
         '{"type":"contact.email","value":"c@example.com"}\n'
         "not json\n"
     )
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    code, out, err = terminal(1, "submit", "-")
+    code, out, err = terminal(1, "submit", "-", "--yes")
     assert code == 2
-    assert out.startswith("1 entry is"), err
-    assert "standard input:2: abuse: must be one of distillation" in err
-    assert "standard input:3: abuse: say what was done" in err
+    assert out.startswith("3 lines skipped; 1 value reported"), err
+    assert "standard input:2: abuse must be one of distillation" in err
+    assert (
+        "standard input:3: abuse: say what was done (--help lists the words), in a column or with --abuse"
+        in err
+    )
     assert "standard input:4: the line is not JSON" in err
     _, out, _ = terminal(0, "query", "contact.email=a@example.com", "--json")
     (match,) = json.loads(out)["matches"]
-    assert (match["bad_accounts"], match["tlp"]) == ({"min": 32, "max": 63}, "red")
-    assert match["seen"] == {"from": "2026-06-04", "to": "2026-06-10"}
+    assert (match["bad_accounts"], match["tlp"], match["seen"]["from"]) == (
+        {"min": 32, "max": 63},
+        "red",
+        "2026-06-04",
+    )
 
 
 def test_retract_and_renew(terminal: Session) -> None:
-    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
-    assert terminal(1, "renew")[1].startswith("0 entries are renewed")
-    assert terminal(1, "retract", "contact.email=mallory@example.com")[1].startswith("1 entry is retracted")
+    terminal(1, "submit", "contact.email=mallory@example.com", *RESALE)
+    assert terminal(1, "renew")[1].startswith("0 entries renewed")
+    assert terminal(1, "retract", "contact.email=mallory@example.com")[1].startswith("1 entry retracted")
     assert terminal(0, "query", "contact.email=mallory@example.com")[0] == 1
 
 
 def test_watch_prints_a_match_a_line(terminal: Session) -> None:
     terminal(0, "query", "contact.email=mallory@example.com")
-    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    terminal(1, "submit", "contact.email=mallory@example.com", *RESALE)
     code, out, _ = terminal(0, "watch", "--count", "1", "--json")
     assert code == 0
     assert json.loads(out)["writer_name"] == terminal.world.homes[1].name
@@ -155,7 +131,7 @@ def test_ctrl_c_is_exit_code_130(terminal: Session, monkeypatch: pytest.MonkeyPa
 
 
 def test_evidence_is_exported_and_verifies_offline(terminal: Session, tmp_path: Path) -> None:
-    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    terminal(1, "submit", "contact.email=mallory@example.com", *RESALE)
     folder = tmp_path / "evidence"
     code, out, err = terminal(0, "evidence", "export", "--match", f"{terminal.world.homes[1].id.hex()[:8]}:0",
                               "--out", str(folder))  # fmt: skip
@@ -186,8 +162,8 @@ def test_evidence_is_exported_and_verifies_offline(terminal: Session, tmp_path: 
     ("arguments", "message"),
     [
         (["--writer", "nobody", "--index", "0"], "0 members fit"),
-        (["--index", "0"], "say which entry"),
-        (["--match", "abc"], "say which entry"),
+        (["--index", "0"], "name the entry"),
+        (["--match", "abc"], "name the entry"),
         (["--match", "Borealis:600"], "Borealis's log has no entry 600"),
     ],
 )
@@ -199,9 +175,7 @@ def test_evidence_of_what_is_not_there(
 
 
 def test_log_verify(terminal: Session) -> None:
-    terminal(
-        1, "submit", "contact.email=mallory@example.com", "contact.email=b@example.com", "--abuse", "resale"
-    )
+    terminal(1, "submit", "contact.email=mallory@example.com", "contact.email=b@example.com", *RESALE)
     terminal(1, "retract", "contact.email=b@example.com")
     code, out, _ = terminal(0, "log", "verify", "--json")
     assert code == 0
@@ -228,7 +202,7 @@ def other_checkpoint(world: FakeFederation, member: bytes) -> None:
 def test_a_tampered_log_is_exit_code_5(
     terminal: Session, tamper: Callable[[FakeFederation, bytes], None]
 ) -> None:
-    terminal(1, "submit", "contact.email=a@example.com", "contact.email=b@example.com", "--abuse", "resale")
+    terminal(1, "submit", "contact.email=a@example.com", "contact.email=b@example.com", *RESALE)
     member = terminal.world.homes[1].id
     tamper(terminal.world, member)
     code, out, err = terminal(0, "log", "verify", "--member", member.hex())
@@ -237,7 +211,7 @@ def test_a_tampered_log_is_exit_code_5(
 
 
 def test_a_log_that_was_rewritten_is_caught(terminal: Session, tmp_path: Path) -> None:
-    terminal(1, "submit", "contact.email=a@example.com", "contact.email=b@example.com", "--abuse", "resale")
+    terminal(1, "submit", "contact.email=a@example.com", "contact.email=b@example.com", *RESALE)
     member = terminal.world.homes[1].id
     assert terminal(0, "log", "verify", "--member", member.hex())[0] == 0
     log = terminal.world.logs[member]
@@ -265,12 +239,12 @@ def test_status_and_budget(terminal: Session) -> None:
 
 def test_a_node_that_is_down_is_exit_code_3_and_it_is_said_that_nothing_waits(terminal: Session) -> None:
     terminal.node(1).down = True
-    for command in (("submit", "--abuse", "resale"), ("retract",)):
+    for command in (("submit", *RESALE), ("retract",)):
         code, out, err = terminal(1, *command, "contact.email=a@example.com")
         assert (code, out) == (3, "")
         assert err == (
             "tocsin: the node is down\n"
-            "  of this command nothing was kept: run it again when the node can be reached\n"
+            "  nothing of this command was kept: run it again when the node can be reached\n"
         )
     terminal.node(1).down = False
     assert json.loads(terminal(1, "status", "--json")[1])["outbox"] == 0
@@ -284,12 +258,16 @@ def test_what_was_sealed_when_the_node_went_away_waits_and_is_sent(
 
     with monkeypatch.context() as away:
         away.setattr(FakeNode, "submit", gone)
-        code, _, err = terminal(1, "submit", "contact.email=a@example.com", "--abuse", "resale")
-    said = "tocsin: the node went away\n  1 sealed request waits in the outbox, and the next command sends what waits\n"
+        code, _, err = terminal(1, "submit", "contact.email=a@example.com", *RESALE)
+    said = "tocsin: the node went away\n  1 sealed request waits in the outbox; the next command sends it\n"
     assert (code, err) == (3, said)
     terminal.node(1).down = True
     code, _, err = terminal(1, "renew")
-    assert (code, "1 sealed request waits" in err, "nothing was kept" in err) == (3, True, True)
+    assert (code, "1 sealed request waits" in err, "nothing of this command was kept" in err) == (
+        3,
+        True,
+        True,
+    )
     terminal.node(1).down = False
     assert terminal(1, "renew")[0] == 0
     assert json.loads(terminal(1, "status", "--json")[1])["outbox"] == 0
@@ -310,11 +288,11 @@ def test_a_dropped_entry_is_exit_code_5(terminal: Session) -> None:
     terminal.world.publish(member, [tampered(terminal.world)])
     code, _, err = terminal(0, "query", "contact.email=mallory@example.com")
     assert code == 5
-    assert "was dropped: its box does not open" in err
+    assert "skipped entry 1 of Borealis's log: its box does not open" in err
 
 
 def test_a_forged_proof_is_exit_code_5(terminal: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    terminal(1, "submit", "contact.email=mallory@example.com", *RESALE)
     monkeypatch.setattr(FakeNode, "proven_entries", lambda *_: ProvenEntries((), {}))
     code, out, err = terminal(0, "query", "contact.email=mallory@example.com")
     assert (code, out) == (5, "")
@@ -362,9 +340,9 @@ def test_help_imports_no_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_report_draft_in_code_and_on_the_command_line_are_the_same(terminal: Session) -> None:
-    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    terminal(1, "submit", "contact.email=mallory@example.com", *RESALE)
     with terminal.world.client(2, terminal.node(2)) as client:
-        client.submit([report_draft(MAIL, AbuseKind.RESALE)])
+        client.submit([ReportDraft(MAIL, AbuseKind.RESALE, confidence=80, first_seen=DAY, last_seen=DAY)])
     terminal.node(2).tick()
     with terminal.world.client(0) as client:
         one, other = client.query([MAIL]).matches

@@ -55,14 +55,15 @@ def test_each_skeleton_and_why_it_is_refused_is_shown(
     ):
         code, out, _ = told(capsys, *more)
         assert code == 1
-        assert re.search(rf"^ +A +1 .* refused: {re.escape(rule)} \({why}\)", out, re.MULTILINE)
-        assert f"no: A is refused ({rule}) and B is refused ({rule})" in out
+        said = " ".join(out.split())
+        assert re.search(rf" A 1 .* refused: {re.escape(rule)} \({why.split()[0]}", said)
+        assert f"no: A is refused ({rule}) and B is refused ({rule})" in said
         found = json.loads(told(capsys, *more, "--json")[1])
         assert [each["skeletons"][0]["refused"] for each in found["files"]] == [rule, rule]
         assert found["pairs"][0]["refused"] == [rule, rule]
     _, out, _ = told(capsys, a, short)
     assert out.startswith(f"Skeletons: A is {a}, B is {short}\n")
-    assert re.search(r"^ +A +1 +8 of 8 .* 40, 50, 60, .* kept", out, re.MULTILINE)
+    assert re.search(r"^ *A +1 +8 of 8 .* 40, 50, 60, .* kept", out, re.MULTILINE)
     found = json.loads(told(capsys, a, short, "--json")[1])
     assert [each["prompts"] for each in found["files"]] == [8, 4]
     assert found["files"][0]["skeletons"][0]["banded"] == [40, 50, 60, 80, 100]
@@ -163,9 +164,9 @@ def test_fewer_than_four_prompts_are_compared_and_refused(
         code, out, _ = told(capsys, *more)
         assert code == 1
         assert re.search(
-            rf"^ +B +1 +{few} of {few} +\d+ +- +- +refused: template\.support ", out, re.MULTILINE
+            rf"^ *B +1 +{few} of {few} +\d+ +- +- +refused: template\.support ", out, re.MULTILINE
         )
-        assert "(4 prompts of three words or more are needed)" in out
+        assert "(4 prompts" in out
         assert "B is refused (template.support)" in out
     found = json.loads(told(capsys, a, b, "--json")[1])
     assert [each["skeletons"][0]["kept"] != [] for each in found["files"]] == [True, False]
@@ -182,7 +183,7 @@ def test_a_shingle_in_common_is_nothing_to_be_told(
     code, out, _ = told(capsys, a, b)
     assert code == 1
     assert "1 pair of skeletons" in out
-    assert len(re.findall(r" kept +$", out, re.MULTILINE)) == 2
+    assert len(re.findall(r" kept *$", out, re.MULTILINE)) == 2
     assert told(capsys, a, a)[0] == 0
 
 
@@ -190,10 +191,8 @@ def test_equal_is_said_in_the_same_words_of_prompts_and_of_indicators(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = written(tmp_path / "a.txt", PROMPTS), written(tmp_path / "b.txt", [PROMPTS[0].lower()] * 4)
-    assert re.search(
-        r"^ +1 +1 .* 1\.000 +yes, at 40, 50, 60, 80, 100 % ", told(capsys, a, a)[1], re.MULTILINE
-    )
-    assert re.search(r"^ +1 +1 .* 0\.\d+ +no ", told(capsys, a, b)[1], re.MULTILINE)
+    assert re.search(r"^ *1 +1 .* 1\.000 +yes, at 40, 50, 60, ", told(capsys, a, a)[1], re.MULTILINE)
+    assert re.search(r"^ *1 +1 .* 0\.\d+ +no ", told(capsys, a, b)[1], re.MULTILINE)
     made = ingested(capsys, tmp_path / "a.parquet")
     assert re.search(r"1\.000 +yes +\d", told(capsys, made, made)[1])
 
@@ -206,11 +205,11 @@ def test_skeletons_of_indicators_are_known_by_their_rows(
     assert rows != list(range(1, len(rows) + 1))
     code, out, _ = told(capsys, made, made)
     assert code == 0
-    assert re.search(r"^ +A \(row: accounts\) +B \(row: accounts\) ", out, re.MULTILINE)
-    assert re.search(rf"^ +{rows[-1]}: (acct-\d) +{rows[-1]}: \1 ", out, re.MULTILINE)
+    assert re.search(r"^A +B +.*\n\(row: accounts\) +\(row: accounts\) ", out, re.MULTILINE)
+    assert re.search(rf"^ *{rows[-1]}: (acct-\d) +{rows[-1]}: \1 ", out, re.MULTILINE)
     assert {each["left"] for each in json.loads(told(capsys, made, made, "--json")[1])["pairs"]} == set(rows)
     text = written(tmp_path / "a.txt", PROMPTS)
-    assert re.search(r"^ +A \(skeleton\) +B \(skeleton\) ", told(capsys, text, text)[1], re.MULTILINE)
+    assert re.search(r"^A +B +.*\n\(skeleton\) +\(skeleton\) ", told(capsys, text, text)[1], re.MULTILINE)
 
 
 def test_a_json_array_is_no_file_of_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Proofs of forks: shown from the own node, written out, and verified by somebody who has the pin only."""
+"""Proofs of forks: shown by your node, exported, and verified by somebody who has only the pin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli_client_commands import Session, terminal
+from tests.cli.session import RESALE, Session, terminal
 from tocsin.proofs.fork import encode_fork, fork_of
 from tocsin.tlog.checkpoint import log_origin, open_checkpoint
 from tocsin.tlog.merkle import Hash
@@ -20,7 +20,7 @@ __all__ = ["terminal"]
 def forked(terminal: Session, liar: int = 1) -> KeptFork:
     world = terminal.world
     home = world.homes[liar]
-    terminal(liar, "submit", "contact.email=a@example.com", "--abuse", "resale")
+    terminal(liar, "submit", "contact.email=a@example.com", *RESALE)
     origin, key = log_origin(world.charter.federation, home.id), world.charter.member(home.id).log
     one = open_checkpoint(world.logs[home.id].note, origin, key)
     other = open_checkpoint(world.sign(home.id, one.checkpoint.size, Hash(bytes(32))), origin, key)

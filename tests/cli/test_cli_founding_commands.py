@@ -163,7 +163,7 @@ INIT = "member init {folder}/%s --federation %s --name A --endpoint %s"
         (
             "charter draft {folder}/aster/card.json {folder}/borealis/card.json --federation fed.example "
             "--out {folder}/draft.json",
-            "draft.json exists already",
+            "draft.json already exists",
         ),
     ],
 )

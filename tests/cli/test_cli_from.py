@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli_client_commands import Session, terminal
+from tests.cli.session import SURE, Session, terminal
 from tests.cli.test_cli_ingest import ingested
 from tests.ingest import made_logs
 from tocsin.client import Client
@@ -63,10 +63,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ((), "--from needs --abuse: what the accounts did, one of distillation, account-farming,"),
-        (("--abuse", "nonsense"), "an option does not fit: abuse: must be one of distillation,"),
-        (("--abuse", "resale", "--tlp", "pink"), "an option does not fit: tlp: must be one of red,"),
-        (("--abuse", "resale", "--confidence", "300"), "an option does not fit: "),
+        (SURE, "--from: abuse: say what was done (--help lists the words), in a column or with --abuse"),
+        (("--abuse", "resale", "--yes"), "--from: confidence: say how sure you are"),
+        ((*SURE, "--abuse", "nonsense"), "--from: abuse must be one of distillation,"),
+        (("--abuse", "resale", *SURE, "--tlp", "pink"), "--from: tlp must be one of red,"),
+        (("--abuse", "resale", "--yes", "--confidence", "300"), "--from: "),
     ],
 )
 def test_what_is_wrong_for_every_row_is_one_error_before_anything_is_read(
@@ -83,9 +84,12 @@ def test_lines_may_still_say_each_for_itself_what_was_done(terminal: Session, tm
     table, lines = tmp_path / "a.csv", tmp_path / "b.jsonl"
     table.write_text("type,value,abuse\ncontact.email,a@example.com,resale\ncontact.email,b@example.com,\n")
     lines.write_text('{"type": "contact.email", "value": "c@example.com", "abuse": "other"}\n')
-    code, out, err = terminal(1, "submit", str(table), str(lines))
-    assert (code, out.startswith("2 entries are with the node")) == (2, True)
-    assert err == f"tocsin: warning: {table}:3: abuse: say what was done, in a column or with --abuse\n"
+    code, out, err = terminal(1, "submit", str(table), str(lines), *SURE, "--first-seen", "2026-06-05")
+    assert (code, out) == (2, "1 line skipped; 2 values reported; others see them in about 2 s\n")
+    assert err == (
+        f"tocsin: warning: 1 line skipped: {table}:3: abuse: say what was done (--help lists the words), in a column "
+        "or with --abuse (abuse.missing)\n"
+    )
 
 
 def test_what_a_file_of_indicators_gave_is_told_by_type(
@@ -93,11 +97,14 @@ def test_what_a_file_of_indicators_gave_is_told_by_type(
 ) -> None:
     both = named(tmp_path, "lone", "other")
     told = f"5 values read from {indicators}: 1 net.ipv4, 1 net.ipv4-24, 3 net.ja4\n"
-    code, out, _ = terminal(1, "submit", "--from", str(indicators), "--accounts", both, "--abuse", "resale")
-    assert (code, out.splitlines(keepends=True)[0]) == (0, told)
+    code, out, _ = terminal(
+        1, "submit", "--from", str(indicators), "--accounts", both, "--abuse", "resale", *SURE
+    )
+    assert (code, out.splitlines(keepends=True)[1]) == (0, told)
+    assert out.startswith("4 values reported for 2 accounts; others see them in about 2 s\n")
     code, out, _ = terminal(0, "query", "--from", str(indicators))
     assert (code, told in out) == (0, True)
-    assert out.splitlines()[-1].startswith("4 values screened")
+    assert out.startswith("4 values screened")
     read = {"net.ipv4": 1, "net.ipv4-24": 1, JA4: 3}
     for command in ("query", "retract"):
         code, out, _ = terminal(1, command, "--from", str(indicators), "--json")
@@ -111,7 +118,7 @@ def test_a_ja4_alone_is_neither_reported_nor_screened(
 ) -> None:
     lone, both = named(tmp_path, "lone"), tmp_path / "both.txt"
     both.write_text("lone\nother\n")
-    submit = ("submit", "--from", str(indicators), "--abuse", "resale", "--json", "--accounts")
+    submit = ("submit", "--from", str(indicators), "--abuse", "resale", *SURE, "--json", "--accounts")
     code, out, err = terminal(1, *submit, lone)
     assert (code, out) == (2, "")
     assert err == "tocsin: the accounts hold nothing but JA4s, which say next to nothing alone\n"
@@ -137,7 +144,7 @@ def test_a_ja4_that_is_named_by_itself_is_screened(terminal: Session) -> None:
     assert (code, err, out.startswith("1 value screened")) == (1, "", True)
 
 
-@pytest.mark.parametrize("command", [("query",), ("retract",), ("submit", "--abuse", "resale")])
+@pytest.mark.parametrize("command", [("query",), ("retract",), ("submit", "--abuse", "resale", *SURE)])
 def test_accounts_that_are_all_unknown_are_an_error_and_nothing_is_sent(
     terminal: Session,
     tmp_path: Path,
@@ -160,13 +167,22 @@ def test_a_file_that_names_no_accounts_is_told_without_its_content(
 ) -> None:
     named_so = named(tmp_path, "lone", line)
     code, _, err = terminal(1, "query", "--from", str(indicators), "--accounts", named_so)
-    assert (code, "line 2: is no account id" in err, "mallory" in err) == (2, True, False)
+    assert (code, "line 2: is not an account id" in err, "mallory" in err) == (2, True, False)
 
 
 @pytest.mark.parametrize("option", [("--bad-accounts", "50"), ("--first-seen", "2020-01-01")])
 def test_options_that_the_file_says_itself_are_refused(
     terminal: Session, tmp_path: Path, indicators: Path, option: tuple[str, str]
 ) -> None:
-    submit = ("submit", "--from", str(indicators), "--abuse", "resale", "--accounts", named(tmp_path, "lone"))
+    submit = (
+        "submit",
+        "--from",
+        str(indicators),
+        "--abuse",
+        "resale",
+        *SURE,
+        "--accounts",
+        named(tmp_path, "lone"),
+    )
     code, _, err = terminal(1, *submit, *option)
     assert (code, f"{option[0]} does not go with --from" in err) == (2, True)

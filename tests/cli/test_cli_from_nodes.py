@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.session import SURE
 from tests.federation import Federation, running
 from tests.ingest import made_logs
 from tocsin.charter.document import PERIOD_SECONDS
@@ -159,7 +160,7 @@ def test_accounts_with_a_template_rewritten_in_a_tenth_are_found_until_it_is_tak
     copied = terminals.ingest("copied", {"b5": FARMED, "b6": COOKED}, 17)
     others = terminals.ingest("others", {"c1": COOKED, "c2": HIRED}, 18)
     chosen = "--from", mine, "--accounts", terminals.names("a1", "a2")
-    sent = terminals.report("submit", *chosen, "--abuse", "distillation")
+    sent = terminals.report("submit", *chosen, "--abuse", "distillation", *SURE)
     similar = terminals.query(B, theirs)
     assert accounts_of(similar) == {"b1", "b2"}
     # Every exact token differs: it is the bands that tell.
@@ -183,7 +184,7 @@ def test_what_was_renewed_is_found_in_the_next_period_by_its_bands(
     mine = terminals.ingest("mine", {"a4": HIRED}, 19)
     theirs = terminals.ingest("theirs", {"b7": rewritten(HIRED), "b8": rewritten(COOKED)}, 20)
     chosen = "--from", mine, "--accounts", terminals.names("a4")
-    sent = terminals.report("submit", *chosen, "--abuse", "resale")
+    sent = terminals.report("submit", *chosen, "--abuse", "resale", *SURE)
     before = terminals.query(B, theirs)
     assert accounts_of(before) == {"b7"}
     assert terminals.report("renew") == 0

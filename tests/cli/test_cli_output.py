@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tocsin.cli.failures import report
+from tocsin.cli.exit_codes import report
 from tocsin.cli.output import Cell, fail, note, print_json, print_table, progress, say, warn
 from tocsin.client.errors import Unavailable
 
@@ -133,7 +133,7 @@ def test_a_table_that_fits_stays_one(
     rows = ROWS[:1]
     header, rule, *_ = printed(monkeypatch, capsys, 300, rows).splitlines()[2:]
     assert header.split() == list(COLUMNS)
-    width = len(rule.rstrip()) + 1
+    width = len(rule.rstrip())
     assert printed(monkeypatch, capsys, width, rows).splitlines()[3].rstrip() == rule.rstrip()
     assert printed(monkeypatch, capsys, width - 1, rows).splitlines()[2] == "line   values.csv:3"
     assert printed(monkeypatch, capsys, 10, []).splitlines()[1:] == [""]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli_client_commands import Session, terminal
+from tests.cli.session import RESALE, Session, terminal
+from tocsin.cli.inputs import MAX_LINE, BadInput, BadLine, Row, read_inputs
 from tocsin.cli.output import print_table, progress
-from tocsin.cli.reading import MAX_LINE, BadInput, BadLine, Record, read_inputs
 from tocsin.client import Client
 
 __all__ = ["terminal"]
@@ -23,8 +23,8 @@ def standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes, encoding: str) 
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding=encoding))
 
 
-def values(found: list[Record | BadLine]) -> list[str]:
-    return [each.value for each in found if isinstance(each, Record)]
+def values(found: list[Row | BadLine]) -> list[str]:
+    return [each.value for each in found if isinstance(each, Row)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
@@ -102,14 +102,14 @@ def test_an_index_that_cannot_be_is_bad_usage(terminal: Session, tmp_path: Path,
 
 def test_a_pin_of_another_length_is_bad_usage(terminal: Session, tmp_path: Path) -> None:
     code, _, err = terminal(0, "evidence", "verify", str(tmp_path), "--pin", "abcd")
-    assert (code, "--pin is 32 bytes" in err) == (2, True)
+    assert (code, "--pin must be 64 hex digits" in err) == (2, True)
 
 
 def test_a_printed_match_is_out_before_the_cursor_moves(
     terminal: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal(0, "query", "contact.email=mallory@example.com")
-    terminal(1, "submit", "contact.email=mallory@example.com", "--abuse", "resale")
+    terminal(1, "submit", "contact.email=mallory@example.com", *RESALE)
     raw = io.BytesIO()
     buffered = io.TextIOWrapper(io.BufferedWriter(raw, 1 << 16), "utf-8")
     seen: list[bytes] = []

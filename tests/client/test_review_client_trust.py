@@ -14,7 +14,7 @@ from tests.client.test_client_charters import add, next_version, signed
 from tests.client.test_client_flow import report
 from tests.drafts import report_draft
 from tocsin.charter.document import Charter
-from tocsin.cli.failures import exit_code
+from tocsin.cli.exit_codes import exit_code
 from tocsin.client.errors import (
     CharterRefused,
     DraftRefused,

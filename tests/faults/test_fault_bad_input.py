@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.session import RESALE
 from tests.faults.parties import charged, fresh_client, process, start, until
 from tests.federation import Federation
 from tocsin.client.system import pause
@@ -87,7 +88,7 @@ def test_strict_sends_nothing_when_a_line_is_bad(federation: Federation, tmp_pat
     for number, (bad, command) in enumerate(
         (
             (f"contact.email,{SECRET}", ("query",)),
-            (f"no.such-type,{SECRET}", ("submit", "--abuse", "resale")),
+            (f"no.such-type,{SECRET}", ("submit", *RESALE)),
         )
     ):
         vault = tmp_path / f"vault-{number}.db"
@@ -139,7 +140,7 @@ def test_ctrl_c_in_the_middle_of_a_submit_sends_the_same_request_later(
     file = tmp_path / "reports.csv"
     file.write_text("type,value\n" + "\n".join(f"{type},{value}" for type, value in values) + "\n")
     node = process(battered, home)
-    command = _command(home, "submit", str(file), "--abuse", "resale", vault=vault)
+    command = _command(home, "submit", str(file), *RESALE, vault=vault)
 
     # The node stops for good once the sealed request is in the outbox, or has taken it already.
     node.send_signal(signal.SIGSTOP)
@@ -151,7 +152,7 @@ def test_ctrl_c_in_the_middle_of_a_submit_sends_the_same_request_later(
         node.send_signal(signal.SIGCONT)
     assert command.returncode == 130, err
     assert "Traceback" not in err
-    assert _run(home, "submit", str(file), "--abuse", "resale", vault=vault)[0] == 0
+    assert _run(home, "submit", str(file), *RESALE, vault=vault)[0] == 0
     with fresh_client(home, vault) as client:
         assert client.status().outbox == 0
 

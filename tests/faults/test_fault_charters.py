@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.cli.session import RESALE
 from tests.drafts import report_draft
 from tests.faults.parties import (
     Wire,
@@ -151,7 +152,7 @@ def test_an_expired_charter_stops_everything_until_it_is_succeeded(
                 peer.evaluation.EvaluatePartial(ask_seat(key, elements(1)), timeout=10)
             with refused(grpc.StatusCode.FAILED_PRECONDITION, "CHARTER_EXPIRED"):
                 _submit(own, home)
-        told = _command(home, "submit", "--abuse", "resale", "contact.email=expired@example.com")
+        told = _command(home, "submit", *RESALE, "contact.email=expired@example.com")
         assert told.returncode == 2, told.stderr
         assert "version 1 has expired" in told.stderr
         assert "expired@example.com" not in told.stderr
@@ -252,7 +253,7 @@ def test_a_wrong_pepper_is_refused_by_whom_it_was_sealed_to(chartered: Federatio
     submissions = rows(wronged, "SELECT idempotency_key FROM submission ORDER BY 1")
     with chartered.client(2) as client, pytest.raises(WrongPepper, match=f"version {version}"):
         client.submit([report_draft(MAIL, AbuseKind.RESALE)])
-    for command in (("query",), ("submit", "--abuse", "resale")):
+    for command in (("query",), ("submit", *RESALE)):
         told = _command(wronged, *command, "=".join(MAIL))
         assert told.returncode == 2, told.stderr
         assert f"the pepper of charter version {version} does not open" in told.stderr

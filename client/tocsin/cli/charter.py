@@ -25,6 +25,10 @@ def draft(
 ) -> None:
     """Draft version 1 from the members' cards. `tocsin keys deal` completes it.
 
+    Example: tocsin charter draft a/card.json b/card.json --federation f.example --out draft.json
+
+    Exit codes: 0 drafted; 2 bad usage, a bad card, or a file that already exists.
+
     Parameters
     ----------
     cards
@@ -34,7 +38,7 @@ def draft(
     out
         Where to write the draft.
     mode
-        test accepts documentation and test ranges as values; live refuses them.
+        In test mode documentation and test ranges are accepted as values; in live mode they are refused.
     tick_seconds
         How often each node publishes.
     json
@@ -49,7 +53,7 @@ def draft(
     with out.open("xb") as file:
         file.write(charter.encode())
     if json:
-        print_json({"draft": str(out), "members": [each.member.id for each in parsed]})
+        print_json({"draft": str(out), "members": [card.member.id for card in parsed]})
         return
     say(f"drafted {out} for {counted(len(parsed), 'member')}; next: tocsin keys deal {out} --out FOLDER")
 
@@ -57,6 +61,10 @@ def draft(
 @app.command
 def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE, json: Json = False) -> None:
     """Sign a charter for one member, after checking that its pepper opens and is the one committed to.
+
+    Example: tocsin charter sign dealt/charter.json --member a
+
+    Exit codes: 0 signed; 2 bad usage, a bad charter, or keys that do not open.
 
     Parameters
     ----------
@@ -83,7 +91,11 @@ def sign(charter: Path, *, member: Path, unlock: UnlockBy = UnlockBy.KEY_FILE, j
 
 @app.command
 def show(charter: Path, *, json: Json = False) -> None:
-    """Show a charter without judging it; `verify` judges.
+    """Show a charter without verifying it; `verify` does.
+
+    Example: tocsin charter show charter.json
+
+    Exit codes: 0 shown; 2 not a charter.
 
     Parameters
     ----------
@@ -111,29 +123,37 @@ def show(charter: Path, *, json: Json = False) -> None:
         "Members",
         ("name", "id", "endpoints", "signed"),
         [
-            (each.name, each.id.hex(), ", ".join(each.endpoints), "yes" if each.id in signers else "no")
-            for each in document.members
+            (member.name, member.id.hex(), member.endpoints, "yes" if member.id in signers else "no")
+            for member in document.members
         ],
     )
     print_table(
         "Key classes",
-        ("class", "epoch", "threshold", "committee", "budget per seat", "coverage", "retention"),
+        (
+            "class",
+            ("key", "period"),
+            "threshold",
+            "evaluators",
+            ("budget", "of each"),
+            "coverage",
+            ("retention,", "days"),
+        ),
         [
             (
-                f"{each.key_class} {each.name}",
-                str(each.epoch),
-                f"{each.threshold} of {len(each.committee)}",
-                ", ".join(document.member(seat).name for seat in each.committee),
-                f"{each.budget:,}",
-                coverage_text(each),
-                f"{each.retention_days} days",
+                f"{key.key_class} {key.name}",
+                str(key.epoch),
+                f"{key.threshold} of {len(key.committee)}",
+                tuple(document.member(holder).name for holder in key.committee),
+                f"{key.budget:,}",
+                tuple(coverage_text(key).split(", ")),
+                str(key.retention_days),
             )
-            for each in document.classes
+            for key in document.classes
         ],
     )
     say(
-        "coverage: the share of the class's smallest value space that a committee member could search in one epoch by "
-        "spending its whole budget; above 1 % a value of that class can be guessed (see the threat model)"
+        "coverage: the share of the class's smallest value space that one evaluator could search in a key period with "
+        "its\nwhole budget; above 1 % a value of that class can be guessed (see the threat model)"
     )
 
 
@@ -147,7 +167,9 @@ def verify(
 ) -> None:
     """Verify a charter: a founding one against its pin, or a later one against the charter it succeeds.
 
-    Exit code 0 where it holds, 5 where it does not.
+    Example: tocsin charter verify charter.json --pin 5f1c...
+
+    Exit codes: 0 valid; 2 bad usage or not a charter; 5 not valid.
     """
     from tocsin.client import system
     from tocsin.founding.charters import verify_file
@@ -164,6 +186,10 @@ def verify(
 @app.command
 def install(charter: Path, *, member: Path, shares: Path | None = None, json: Json = False) -> None:
     """Put a founding charter, its pin and the member's sealed shares in place for its node and client.
+
+    Example: tocsin charter install dealt/charter.json --member a --shares dealt/shares
+
+    Exit codes: 0 installed; 2 bad usage, or shares are missing; 5 not signed by every member.
 
     Parameters
     ----------

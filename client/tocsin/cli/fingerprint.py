@@ -28,7 +28,19 @@ from tocsin.cli.ingest import (
     warn_bad,
     warn_passed_over,
 )
-from tocsin.cli.output import Json, counted, date, fail, note, print_json, print_table, say, warn
+from tocsin.cli.output import (
+    Cell,
+    Json,
+    counted,
+    date,
+    fail,
+    note,
+    print_json,
+    print_table,
+    say,
+    warn,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from tocsin.indicators.ptf2.common_list import CommonList
@@ -292,9 +304,9 @@ def _print_compared(found: _Compared) -> None:
         for each in file.get("skeletons", ())
     ]
     if rows:
-        columns = ("file", "skeleton", "in prompts", "shingles", "levels kept", "with bands", "verdict")
+        columns = ("file", "skeleton", ("in", "prompts"), "shingles", "levels kept", "with bands", "verdict")
         names = (f"{name} is {file['file']}" for name, file in zip("AB", found.files, strict=True))
-        print_table(f"Skeletons: {', '.join(names)}", columns, rows)
+        print_table(f"Skeletons: {', '.join(names)}", columns, [_fitted(row) for row in rows])
     for file in found.files:
         if file["why_none"] is not None:
             say(f"{file['file']}: no skeleton: {file['why_none']}")
@@ -302,13 +314,13 @@ def _print_compared(found: _Compared) -> None:
     print_table(
         f"{counted(len(pairs), 'pair')} of skeletons",
         (
-            *(f"{name} ({found.named_by})" for name in "AB"),
+            *((name, f"({found.named_by})") for name in "AB"),
             "shingles",
-            "in common",
+            ("in", "common"),
             "Jaccard",
             "equal",
-            f"bands of {BANDS}",
-            "told",
+            ("bands", f"of {BANDS}"),
+            "shared",
         ),
         [
             (
@@ -317,16 +329,16 @@ def _print_compared(found: _Compared) -> None:
                 f"{each.shingles[0]}, {each.shingles[1]}",
                 str(each.shared),
                 f"{each.jaccard:.3f}",
-                _equal(each),
+                wrapped(_equal(each), 20),
                 str(each.bands),
-                _told(each),
+                wrapped(_told(each), 34),
             )
             for each in pairs[:_SHOWN_PAIRS]
         ],
     )
     if len(pairs) > _SHOWN_PAIRS:
         say(f"and {counted(len(pairs) - _SHOWN_PAIRS, 'more pair')}")
-    say(f"told: equal at a level, or {BAND_THRESHOLD} bands or more agree")
+    say(f"shared: equal at a level, or {BAND_THRESHOLD} bands or more agree")
 
 
 def _skeleton_row(name: str, prompts: int, skeleton: dict[str, Any]) -> tuple[str, ...]:
@@ -376,14 +388,23 @@ def _print_explained(each: Explained) -> None:
                 str(level.shingles),
                 str(level.bits),
                 f"{level.common_percent:.0f} %",
-                _verdict(level.refused, level.why)
-                + (", with bands" if level.banded else "")
-                + (f", as that of {level.same_as} %" if level.same_as is not None else ""),
+                wrapped(
+                    _verdict(level.refused, level.why)
+                    + (", with bands" if level.banded else "")
+                    + (f", as that of {level.same_as} %" if level.same_as is not None else ""),
+                    44,
+                ),
             )
             for level in each.levels
         ],
     )
-    say(f"words: {' … '.join(each.words)}\n")
+    say(f"words: {' ... '.join(each.words)}\n")
+
+
+def _fitted(row: Sequence[str]) -> list[Cell]:
+    """Wrap the cells of a skeleton's row that may be long: its levels and its verdict."""
+    *cells, kept, banded, verdict = row
+    return [*cells, wrapped(kept, 14), wrapped(banded, 14), wrapped(verdict, 32)]
 
 
 def _side(number: int, accounts: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from tocsin.cli.extras import how_to_install
 from tocsin.cli.output import Json, counted, fail, note, print_json, print_table, warn
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def need_extra() -> None:
     from importlib.util import find_spec
 
     if missing := [name for name in ("duckdb", "orjson", "zstandard") if find_spec(name) is None]:
-        raise ExtraMissing(f"{', '.join(missing)} is not installed: pip install 'tocsin[detect]'")
+        raise ExtraMissing(f"{', '.join(missing)} is not installed; {how_to_install('detect')}")
 
 
 def common_list(path: Path | None) -> CommonList:

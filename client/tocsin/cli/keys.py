@@ -24,10 +24,14 @@ def deal(
 
     The process that runs this could know every class key. Distributed generation is to follow.
 
+    Example: tocsin keys deal draft.json --out dealt
+
+    Exit codes: 0 dealt; 2 bad usage, or a folder that is not empty.
+
     Parameters
     ----------
     draft
-        What `tocsin charter draft` wrote.
+        The file that `tocsin charter draft` wrote.
     out
         A new folder for charter.json, to be signed by every member, and a folder of shares with one folder
         for each member, named by its id.

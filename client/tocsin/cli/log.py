@@ -24,43 +24,56 @@ def verify(
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> int:
-    """Read the own node's whole copy of logs and verify signature, every leaf, root, and that they only grew.
+    """Read your node's whole copy of the logs, and verify the signature, every leaf, the root and that they only grew.
 
-    Exit codes: 0 all verified, 3 unavailable, 5 a log does not verify or has two histories.
+    Example: tocsin log verify --member Borealis
+
+    Exit codes: 0 all verified; 3 unavailable; 5 a log does not verify or has two histories.
     """
     from tocsin.cli.options import connect
 
     with connect(config) as client:
-        chosen = [find_member(client.charter, each) for each in member or []] or list(client.charter.members)
+        chosen = [find_member(client.charter, named) for named in member or []] or list(
+            client.charter.members
+        )
         reports = []
-        for each in chosen:
-            with progress(f"verifying {each.name}'s log") as advance:
-                reports.append(client.verify_log(each.id, progress=advance))
+        for writer in chosen:
+            with progress(f"verifying {writer.name}'s log") as advance:
+                reports.append(client.verify_log(writer.id, progress=advance))
     if json:
-        print_json([report.to_dict() for report in reports])
+        print_json([log.to_dict() for log in reports])
         return 0
     print_table(
         "Verified logs: signature, every leaf, root, growth",
-        ("member", "entries", "sealed", "bodies kept", "retractions", "charters", "root", "as of"),
+        (
+            "member",
+            "entries",
+            "sealed",
+            ("bodies", "kept"),
+            ("retrac-", "tions"),
+            "charters",
+            "root",
+            "log checked",
+        ),
         [
             (
-                each.writer_name,
-                str(each.size),
-                str(each.sealed),
-                str(each.bodies),
-                str(each.retractions),
-                str(each.charters),
-                each.root.hex()[:16],
-                utc(each.checkpoint_time),
+                log.writer_name,
+                f"{log.size:,}",
+                f"{log.sealed:,}",
+                f"{log.bodies:,}",
+                f"{log.retractions:,}",
+                str(log.charters),
+                log.root.hex()[:16],
+                utc(log.checkpoint_time),
             )
-            for each in reports
+            for log in reports
         ],
     )
     return 0
 
 
-@app.command
-def forks(
+@app.command(name="forks")
+def forks_kept(
     *,
     out: Annotated[
         Path | None,
@@ -69,27 +82,31 @@ def forks(
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> int:
-    """Show the proofs that the own node keeps of members that signed two histories of their log, each verified here.
+    """Show the proofs, kept by your node and verified here, that a member signed two histories of its log.
 
-    What --out writes convinces anybody who has the federation's pin, with `tocsin log verify-fork`.
+    Anyone who has the federation's pin can verify what --out writes, with `tocsin log verify-fork`.
 
-    Exit codes: 0 shown, also where there are none, 3 unavailable, 5 a proof that the own node keeps proves nothing.
+    Example: tocsin log forks --out forks
+
+    Exit codes: 0 shown, or there are none; 3 unavailable; 5 a proof that your node keeps proves nothing.
     """
     from tocsin.cli.options import connect
     from tocsin.client.forks import export_forks
 
     with connect(config) as client:
-        found = client.forks()
-        paths = [] if out is None else export_forks(out, found, client.charter_chain())
+        forks = client.forks()
+        paths = [] if out is None else export_forks(out, forks, client.charter_chain())
     if json:
-        print_json([_fork_json(each) for each in found])
+        print_json([fork.to_dict() for fork in forks])
         return 0
-    if not found:
+    if not forks:
         say("no log is known to have forked")
         return 0
-    print_table("Verified: these members signed two histories", _FORK_COLUMNS, [_fork_row(e) for e in found])
+    print_table(
+        "Verified: these members signed two histories", _FORK_COLUMNS, [_fork_row(fork) for fork in forks]
+    )
     for path in paths:
-        say(f"written: {path}; verify it with: tocsin log verify-fork {path} --pin …")
+        say(f"written: {path}; verify it with: tocsin log verify-fork {path} --pin ...")
     return 0
 
 
@@ -103,7 +120,9 @@ def verify_fork(
 ) -> int:
     """Verify offline, without a node, that a member signed two histories of its log.
 
-    Exit codes: 0 it did, 2 files or the pin are missing, 5 the file does not prove it.
+    Example: tocsin log verify-fork forks/1d7435c5....fork --pin 5f1c...
+
+    Exit codes: 0 it did; 2 files or the pin are missing; 5 the file does not prove it.
     """
     from tocsin.client import system
     from tocsin.client.errors import BadEvidence
@@ -113,13 +132,13 @@ def verify_fork(
     proof = read_evidence_file(file)
     charters = read_charters(file.parent, trusted_pin(pin, config), system.now())
     try:
-        found = prove_fork(proof, charters)
+        fork = prove_fork(proof, charters)
     except BadEvidence as error:
         raise BadEvidence(f"{file}: {error}") from None
     if json:
-        print_json(_fork_json(found))
+        print_json(fork.to_dict())
     else:
-        print_table("Verified: this member signed two histories", _FORK_COLUMNS, [_fork_row(found)])
+        print_table("Verified: this member signed two histories", _FORK_COLUMNS, [_fork_row(fork)])
     return 0
 
 
@@ -127,32 +146,22 @@ _FORK_COLUMNS = ("member", "id", "the two checkpoints show", "sizes")
 
 
 def _fork_row(fork: ProvenFork) -> tuple[str, ...]:
-    return fork.writer_name, fork.writer.hex(), fork.how, " and ".join(str(each) for each in fork.sizes)
-
-
-def _fork_json(fork: ProvenFork) -> dict[str, object]:
-    return {
-        "writer": fork.writer.hex(),
-        "writer_name": fork.writer_name,
-        "how": fork.how,
-        "sizes": list(fork.sizes),
-        "proof": fork.proof.hex(),
-    }
+    return fork.writer_name, fork.writer.hex(), fork.how, " and ".join(map(str, fork.sizes))
 
 
 class NoSuchMember(ValueError):
-    """A name or id that the charter does not have, or that fits several members."""
+    """A name or id that no member of the charter has, or that fits several."""
 
 
 def find_member(charter: Charter, text: str) -> Member:
     """Return the member with a name, an id in hex, or a beginning of one. Raises `NoSuchMember`."""
-    found = [
-        each
-        for each in charter.members
-        if each.name.casefold() == text.casefold()
-        or (len(text) >= 4 and each.id.hex().startswith(text.lower()))
+    fitting = [
+        member
+        for member in charter.members
+        if member.name.casefold() == text.casefold()
+        or (len(text) >= 4 and member.id.hex().startswith(text.lower()))
     ]
-    if len(found) != 1:
-        names = ", ".join(f"{each.name} ({each.id.hex()[:8]})" for each in charter.members)
-        raise NoSuchMember(f"{len(found)} members fit what was given; members are {names}")
-    return found[0]
+    if len(fitting) != 1:
+        names = ", ".join(f"{member.name} ({member.id.hex()[:8]})" for member in charter.members)
+        raise NoSuchMember(f"{len(fitting)} members fit what was given; members are {names}")
+    return fitting[0]

@@ -1,10 +1,9 @@
 """The `tocsin` command.
 
 1. Nothing but cyclopts is imported here: each command's module is loaded when the command runs.
-2. Exit codes: 0 done; 1 nothing matched, or a check failed; 2 bad usage or bad input; 3 node or network unavailable;
-   4 refused by policy or budget; 5 a security failure (a proof, a signature or a label that does not verify); 130
-   interrupted. Where a command gives one another meaning, its help says so.
-3. Results go to standard output; progress, warnings and errors to standard error.
+2. `tocsin.cli.exit_codes` lists the exit codes, and each command's help says when it uses which.
+3. Results go to standard output; progress, warnings and errors to standard error. A terminal or locale that cannot show
+   a character is shown its escape.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -22,15 +22,15 @@ _CLIENT, _NODE, _FOUNDING = "Client", "Node", "Founding and keys"
 
 # (import path, name, help, group), in the order of the help page.
 _COMMANDS = (
-    ("tocsin.cli.query:query", "query", "Screen own values: which did other members report?", _CLIENT),
-    ("tocsin.cli.report:submit", "submit", "Report own values to the federation.", _CLIENT),
-    ("tocsin.cli.report:retract", "retract", "Take back every live report of these values.", _CLIENT),
-    ("tocsin.cli.report:renew", "renew", "Renew own live reports in the current period.", _CLIENT),
-    ("tocsin.cli.watch:watch", "watch", "Print matches as others report, until interrupted.", _CLIENT),
+    ("tocsin.cli.query:query", "query", "Screen your values: which did other members report?", _CLIENT),
+    ("tocsin.cli.submit:submit", "submit", "Report values of your confirmed accounts.", _CLIENT),
+    ("tocsin.cli.submit:retract", "retract", "Take back every live report of these values.", _CLIENT),
+    ("tocsin.cli.submit:renew", "renew", "Renew your live reports in the current period.", _CLIENT),
+    ("tocsin.cli.watch:watch", "watch", "Print matches as others report them, until interrupted.", _CLIENT),
     (
         "tocsin.cli.ingest:ingest",
         "ingest",
-        "Make values to screen and report out of a gateway's logs.",
+        "Extract values to screen and report from a gateway's logs.",
         _CLIENT,
     ),
     (
@@ -40,14 +40,20 @@ _COMMANDS = (
         _CLIENT,
     ),
     ("tocsin.cli.log:app", "log", "Verify the members' logs.", _CLIENT),
-    ("tocsin.cli.evidence:app", "evidence", "Export and verify pieces of evidence.", _CLIENT),
-    ("tocsin.cli.status:status", "status", "Show how client and node stand.", _CLIENT),
+    ("tocsin.cli.evidence:app", "evidence", "Show, export and verify pieces of evidence.", _CLIENT),
+    ("tocsin.cli.status:status", "status", "Show the state of your client and node.", _CLIENT),
     ("tocsin.cli.status:budget", "budget", "Show what is left of the evaluation budgets.", _CLIENT),
+    ("tocsin.cli.types:types", "types", "List the types of values, with an example of each.", _CLIENT),
     ("tocsin.cli.node:app", "node", "Run a node.", _NODE),
     ("tocsin.cli.member:app", "member", "Make a member's keys, certificates and public card.", _FOUNDING),
     ("tocsin.cli.charter:app", "charter", "Draft, sign, show, verify and install charters.", _FOUNDING),
-    ("tocsin.cli.keys:app", "keys", "Class keys of the committee.", _FOUNDING),
-    ("tocsin.cli.demo.command:app", "demo", "Show a whole federation on this machine.", _FOUNDING),
+    ("tocsin.cli.keys:app", "keys", "Deal the class keys of the committee.", _FOUNDING),
+    (
+        "tocsin.cli.demo.command:app",
+        "demo",
+        "Run a whole federation on this machine and show what it finds.",
+        _FOUNDING,
+    ),
 )
 
 
@@ -74,6 +80,7 @@ def build(invoked: str | None = None) -> App:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors are printed once, without a traceback, where they are ours."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    _show_what_can_be_shown()
     try:
         result = build(next(iter(tokens), None))(
             tokens, exit_on_error=False, print_error=True, result_action="return_value"
@@ -85,10 +92,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)  # noqa: T201  nothing heavier may run now
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _drop_output()  # whoever read it has what it wanted
+        _drop_output()  # the reader has what it wanted
         return 0
     except Exception as error:
-        from tocsin.cli.failures import report
+        from tocsin.cli.exit_codes import report
 
         try:
             sys.stdout.flush()
@@ -101,6 +108,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """Run as the `tocsin` program."""
     sys.exit(run())
+
+
+def _show_what_can_be_shown() -> None:
+    # LC_ALL=C or PYTHONIOENCODING=ascii: a member's name in another script must not end a command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _drop_output() -> None:

@@ -25,6 +25,10 @@ def init(
 ) -> None:
     """Make a member in a new folder: identity, CA, node and client, each with its own keys, and a public card.
 
+    Example: tocsin member init a --federation f.example --name Aster --endpoint node.aster.example:7443
+
+    Exit codes: 0 made; 2 bad usage, or a folder that is not empty.
+
     Parameters
     ----------
     folder
@@ -32,7 +36,7 @@ def init(
     federation
         The federation's DNS-valid name, at most 64 characters.
     name
-        What people call the member.
+        The member's name, as people know it.
     endpoint
         host:port at which the other members reach its node.
     unlock
@@ -50,13 +54,13 @@ def init(
         return
     print_table(
         f"Member {name} of {federation}",
-        ("part", "where", "keep it"),
+        ("part", "folder", "where it belongs"),
         [
-            ("member card", str(folder / "card.json"), "public: give it to whoever drafts the charter"),
+            ("member card", str(folder / "card.json"), "public: for whoever drafts the charter"),
             (
                 "identity and CA",
                 str(folder / "identity"),
-                "offline; needed to sign charters and certificates",
+                "offline; signs charters and certificates",
             ),
             ("node", str(folder / "node"), "on the node's machine"),
             ("client", str(folder / "client"), "on the client's machine, never on the node"),
@@ -69,7 +73,12 @@ def init(
 def show(
     card: Annotated[Path, Parameter(help="A card.json, or the folder that holds one.")], *, json: Json = False
 ) -> None:
-    """Verify a member card's own signature and show it."""
+    """Verify a member card's own signature and show it.
+
+    Example: tocsin member show a/card.json
+
+    Exit codes: 0 it verifies; 2 not a card; 5 its signature does not verify.
+    """
     from tocsin.charter.card import parse_card
 
     path = card / "card.json" if card.is_dir() else card

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from tocsin.cli.extras import how_to_install
+
 app = App(name="node", help="Run this member's node.")
 
 
@@ -15,22 +17,22 @@ app = App(name="node", help="Run this member's node.")
 def run(*, config: Annotated[Path, Parameter(name="--config")]) -> int:
     """Run the node until SIGTERM or Ctrl-C; one JSON line on standard output says when it serves.
 
-    Exit codes: 0 stopped on request; 2 bad settings, keys, charter, or a store that is not this node's;
-    3 the address or the database cannot be had; 130 interrupted while starting.
+    Example: tocsin node run --config node/
+
+    Exit codes: 0 stopped on request; 2 bad settings, keys or charter, or a store that is not this node's;
+    3 the address or the database is unavailable; 130 interrupted while starting.
 
     Parameters
     ----------
     config
-        The node's settings, node.toml or the folder that holds it. TOCSIN_NODE_* in the environment comes above it.
+        The node's settings, node.toml or the folder that holds it. TOCSIN_NODE_* variables override it.
     """
-    # The node is an extra of the distribution and slow to import: neither is felt before it is asked for.
+    # The node is an extra and slow to import: other commands must neither need it nor wait for it.
     try:
         from tocsin.node.config import ConfigError, load_config
         from tocsin.node.process import run_node
     except ModuleNotFoundError as error:
-        sys.stderr.write(
-            f"tocsin node: {error.name} is not installed; install the node with: pip install 'tocsin[node]'\n"
-        )
+        sys.stderr.write(f"tocsin node: {error.name} is not installed; {how_to_install('node')}\n")
         return 2
     try:
         settings = load_config(config)

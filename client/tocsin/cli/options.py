@@ -30,24 +30,26 @@ Inputs = Annotated[
     Parameter(
         # So that `-` gets here; what else begins so and is no option is refused when it is read.
         allow_leading_hyphen=True,
-        help="CSV or JSON-lines files with type and value, `-` for standard input, or type=value "
-        "(arguments are visible to other processes).",
+        help="CSV or JSON-lines files with type and value (`tocsin types` lists the types), `-` for standard input, or "
+        "type=value (arguments are visible to other processes).",
     ),
 ]
 
 Indicators = Annotated[
     Path | None,
-    Parameter(name="--from", help="File of indicators that `tocsin ingest` made, in place of inputs."),
+    Parameter(name="--from", help="File of indicators that `tocsin ingest` wrote, instead of inputs."),
 ]
 SomeAccounts = Annotated[
     Path | None, Parameter(help="File of account ids, one a line: only their values of --from.")
 ]
 
-Pin = Annotated[str | None, Parameter(help="Hash of charter version 1 in hex; by default from client.toml.")]
+Pin = Annotated[
+    str | None, Parameter(help="Hash of charter version 1, 64 hex digits; by default from client.toml.")
+]
 
 
 class BadPin(ValueError):
-    """A pin that is not 32 bytes in hex."""
+    """A pin that is not 64 hex digits."""
 
 
 def trusted_pin(pin: str | None, config: Path) -> bytes:
@@ -61,12 +63,12 @@ def trusted_pin(pin: str | None, config: Path) -> bytes:
     except ValueError:
         trusted = b""
     if len(trusted) != 32:
-        raise BadPin("--pin is 32 bytes in hex")
+        raise BadPin("--pin must be 64 hex digits: the hash of charter version 1")
     return trusted
 
 
 def connect(config: Path) -> Client:
-    """Open the client that a command works with."""
+    """Open the client of a command."""
     from tocsin.client import Client
 
     return Client.connect(config)
@@ -74,7 +76,7 @@ def connect(config: Path) -> Client:
 
 @contextmanager
 def sending(config: Path) -> Iterator[Client]:
-    """Open the client of a command that sends; where the node cannot be reached, say what is in the outbox."""
+    """Open the client of a command that sends; if the node cannot be reached, say what is in the outbox."""
     from tocsin.client.errors import Unavailable
 
     with connect(config) as client:
@@ -85,7 +87,7 @@ def sending(config: Path) -> Iterator[Client]:
             waiting = client.outbox
             if waiting:
                 requests = counted(waiting, "sealed request waits", "sealed requests wait")
-                error.add_note(f"{requests} in the outbox, and the next command sends what waits")
+                error.add_note(f"{requests} in the outbox; the next command sends it")
             if waiting == before:
-                error.add_note("of this command nothing was kept: run it again when the node can be reached")
+                error.add_note("nothing of this command was kept: run it again when the node can be reached")
             raise

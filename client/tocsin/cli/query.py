@@ -1,4 +1,4 @@
-"""`tocsin query`: screen own values."""
+"""`tocsin query`: which of your values did others report?"""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from tocsin.cli.matches import MATCH_COLUMNS, match_row
 from tocsin.cli.options import DEFAULT_CONFIG, Config, Indicators, Inputs, SomeAccounts, Strict
-from tocsin.cli.output import Json, counted, day, print_json, print_table, progress, say, utc, warn
+from tocsin.cli.output import Json, ago, counted, print_groups, print_json, progress, say, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from tocsin.client.results import Match
+    from tocsin.cli.inputs import Row
+    from tocsin.cli.rows import Rows
+    from tocsin.client import Client
+    from tocsin.client.results import LogState, Match, QueryResult
+    from tocsin.ingest.holdings import HeldMatches
 
 EXIT_NOTHING, EXIT_INPUT, EXIT_SECURITY = 1, 2, 5
+_FRESH_SECONDS = 900
+"""A log that was not heard for longer than this is named beside the result."""
 
 
 def query(
@@ -28,152 +33,148 @@ def query(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Screen own values: which did other members report?
+    """Screen your values: which of them did other members report?
 
-    Reads type=value, CSV or JSON lines, or with --from what `tocsin ingest` made; then the matched accounts are
-    told, and JA4 is screened beside other values only. A bad line is reported and the others go on. Asking again is
-    free.
+    Reads type=value, CSV or JSON lines, or with --from what `tocsin ingest` wrote. A column `account` and all other
+    columns of your own are printed beside each match. Invalid lines are reported and skipped. Asking again is free.
 
-    Where the budget ends or too few evaluators answer, what could be screened is printed before the error.
+    If the budget runs out or too few evaluators answer, what could be screened is printed before the error.
 
-    Exit codes: 0 something matched, 1 nothing did, 2 some lines were bad, 3 unavailable, 4 budget used up, 5 an entry
-    or answer did not verify.
+    Example: tocsin query accounts.csv
+
+    Exit codes: 0 something matched, whether or not lines were skipped; 1 nothing matched and every line was screened;
+    2 nothing matched and lines were skipped, or bad usage; 3 unavailable; 4 budget used up; 5 an entry or answer did
+    not verify.
     """
-    from tocsin.cli.lines import read_some, stop_if_bad, without_lone_ja4
     from tocsin.cli.options import connect
+    from tocsin.cli.rows import leave_out_lone_ja4, read_rows, stop_if_bad
     from tocsin.client.errors import TocsinError
+    from tocsin.ingest.holdings import by_account
 
-    lines = read_some(inputs, from_, accounts)
-    without_lone_ja4(lines)
+    rows = read_rows(inputs, from_, accounts)
+    leave_out_lone_ja4(rows)
     failure = None
     with connect(config) as client:
-        if strict and stop_if_bad(client, lines):
+        if strict and stop_if_bad(client, rows):
             return EXIT_INPUT
-        with progress("screening", len(lines.records)) as advance:
+        with progress("screening", len(rows.good)) as advance:
             try:
-                pairs = ((record.type, record.value) for record in lines.records)
-                result = client.query(pairs, skip_refused=True, progress=advance)
+                result = client.query(rows.values, skip_refused=True, progress=advance)
             except TocsinError as error:
                 if error.partial is None or not error.partial.queried:
                     raise
                 failure, result = error, error.partial
-    for refusal in result.refused:
-        lines.refuse_value(refusal)
-
-    def where(match: Match) -> list[str]:
-        return [lines.records[position].place for position in match.positions]
-
-    def values(match: Match) -> list[str]:
-        return [lines.records[position].value for position in match.positions] if show_values else []
-
-    def held(match: Match) -> list[str]:
-        return sorted({each for position in match.positions for each in lines.accounts.get(position, ())})
-
+        behind = _not_heard_lately(client) if result.queried else []
+    rows.refuse(result.refused)
     if json:
-        print_json(
-            {
-                "matches": [
-                    match.to_dict()
-                    | {"lines": where(match)}
-                    | ({"accounts": held(match)} if lines.accounts else {})
-                    | ({"values": values(match)} if show_values else {})
-                    for match in result.matches
-                ],
-                "complete": failure is None,
-                "queried": result.queried,
-                "evaluated": result.evaluated,
-                "from_vault": result.from_vault,
-                "problems": [
-                    {"writer": each.writer.hex(), "index": each.index, "what": each.what}
-                    for each in result.problems
-                ],
-            }
-            | lines.json()
-        )
+        print_json(_document(result, rows, behind, show_values=show_values))
     else:
-        shown = closest(result.matches, lambda match: tuple(held(match)) or match.positions)
-        if shown:
-            columns: tuple[str, ...] = ("line", "type", *MATCH_COLUMNS)
-            columns += (("own accounts",) if lines.accounts else ()) + (("value",) if show_values else ())
-            print_table(
-                f"{counted(len(shown), 'match', 'matches')}: leads for a human review",
-                columns,
-                [
-                    (
-                        ", ".join(where(match)),
-                        match.type,
-                        *match_row(match),
-                        *[", ".join(held(match))] * bool(lines.accounts),
-                        *[", ".join(values(match))] * show_values,
-                    )
-                    for match in shown
-                ],
-            )
-        if same := len(result.matches) - len(shown):
+        say(_headline(result, len(rows.bad), behind))
+        rows.say_read()
+        groups = by_account([row.accounts for row in rows.good], result.matches)
+        if groups:
+            _print_groups(groups, rows.good, show_values=show_values)
+        shown = {(match.writer, match.index, match.key) for group in groups for match in group.matches}
+        if more := len({(match.writer, match.index, match.key) for match in result.matches} - shown):
             say(
-                f"{counted(same, 'more match', 'more matches')} of a template shown above, less close (see --json)"
+                f"{counted(more, 'more match', 'more matches')} of a template shown above, less close (see --json)"
             )
-        lines.say_read()
-        say(
-            f"{counted(result.queried, 'value')} screened, {counted(len(shown), 'match', 'matches')}, "
-            f"{counted(result.evaluated, 'evaluation')} paid, "
-            f"{result.from_vault} from the vault"
-        )
-    lines.tell()
+    rows.warn_bad()
     for problem in result.problems:
-        warn(f"entry {problem.index} of {problem.writer_name}'s log was dropped: {problem.what}")
+        warn(f"skipped entry {problem.index} of {problem.writer_name}'s log: {problem.what}")
     if failure is not None:
         raise failure
     if result.problems:
         return EXIT_SECURITY
-    if lines.bad:
-        return EXIT_INPUT
-    return 0 if result.matches else EXIT_NOTHING
+    if result.matches:
+        return 0
+    return EXIT_INPUT if rows.bad else EXIT_NOTHING
 
 
-def closest(matches: Sequence[Match], of: Callable[[Match], tuple[object, ...]]) -> list[Match]:
-    """Leave one match of those in which a writer says the same of a template: an equal one, else most bands.
-
-    A template is reported at several levels, each by itself and by bands; `of` says what a match is about.
-    """
-    from tocsin.indicators.ptf2.template import TEMPLATE
-
-    best: dict[tuple[object, ...], Match] = {}
-    for number, match in enumerate(matches):
-        about = (of(match), match.writer, match.label) if match.type == TEMPLATE else (number,)
-        known = best.get(about)
-        if known is None or (known.bands and (not match.bands or match.bands > known.bands)):
-            best[about] = match
-    return list(best.values())
-
-
-MATCH_COLUMNS = ("reported by", "what", "role", "bad accounts", "seen", "confidence", "TLP", "entry", "as of")
-
-
-def match_row(match: Match) -> tuple[str, ...]:
-    """Return the cells of a match under `MATCH_COLUMNS`; one by bands says that it is similar, not equal."""
-    from tocsin.sealing.label import Report, bucket_range
-
-    label = match.label
-    entry = f"{match.writer.hex()[:8]}:{match.index}"
-    if not isinstance(label, Report):
-        reason = f"disputed: {_word(label.reason.name)}"
-        return match.writer_name, reason, "", "", "", "", "", entry, utc(match.checkpoint_time)
-    low, high = bucket_range(label.bad_accounts_bucket)
+def _headline(result: QueryResult, bad: int, behind: list[tuple[LogState, int]]) -> str:
+    """Say in one line what was refused, screened and found, how fresh it is and what it cost."""
+    skipped = f"{counted(bad, 'line')} not screened; " if bad else ""
+    stale = " and ".join(
+        f"{name} was last heard {ago(age)} ago"
+        for name, age in ((log.writer_name, age) for log, age in behind)
+    )
+    if not result.queried:
+        cost = "no budget used"
+    elif not result.evaluated:
+        known = f"all {result.queried:,}" if result.queried > 1 else "it was"
+        cost = f"{known} checked before; no budget used"
+    else:
+        before = f", {counted(result.from_vault, 'answer')} known before" if result.from_vault else ""
+        cost = f"{counted(result.evaluated, 'evaluation')} used{before}"
     return (
-        match.writer_name,
-        _word(label.abuse.name) + (f" (similar: {match.bands} bands)" if match.bands else ""),
-        _word(label.role.name),
-        str(low) if low == high else f"{low}-{high}",
-        f"week of {day(label.first_week)}"
-        if label.first_week == label.last_week
-        else f"weeks of {day(label.first_week)} to {day(label.last_week)}",
-        f"{label.confidence} %",
-        _word(label.tlp.name),
-        entry,
-        utc(match.checkpoint_time),
+        f"{skipped}{counted(result.queried, 'value')} screened, {counted(len(result.matches), 'match', 'matches')}"
+        f"{f', but {stale}' if stale else ''}; {cost}"
     )
 
 
-def _word(name: str) -> str:
-    return name.lower().replace("_", "-")
+def _not_heard_lately(client: Client) -> list[tuple[LogState, int]]:
+    """The logs that the node has not reached lately or does not follow, each with its age in seconds."""
+    from tocsin.client import system
+    from tocsin.client.errors import TocsinError
+
+    try:
+        status = client.status()
+    except TocsinError as error:
+        warn(f"could not ask how current the logs are: {error}")
+        return []
+    now = system.now()
+    return [
+        (log, now - log.last_reached)
+        for log in status.logs
+        if log.writer != status.member and log.last_reached and now - log.last_reached > _FRESH_SECONDS
+    ]
+
+
+def _print_groups(groups: list[HeldMatches], rows: list[Row], *, show_values: bool) -> None:
+    accounts = {group.account for group in groups if group.account is not None}
+    of_accounts = f" in {counted(len(accounts), 'account')}" if accounts else ""
+    print_groups(
+        f"{counted(len(groups), 'value')} matched{of_accounts}: leads for a human review",
+        MATCH_COLUMNS,
+        [
+            (_heading(group, rows, show_values=show_values), [match_row(match) for match in group.matches])
+            for group in groups
+        ],
+    )
+
+
+def _heading(group: HeldMatches, rows: list[Row], *, show_values: bool) -> list[str]:
+    """What is yours: account, type, where it was read, your own columns, and the value if it was asked for."""
+    held = [rows[position] for position in group.positions]
+    pieces = [group.account] if group.account is not None else []
+    pieces += [group.type, *dict.fromkeys(row.place for row in held)]
+    pieces += dict.fromkeys(f"{name}: {text}" for row in held for name, text in own_columns(row).items())
+    return pieces + [row.value for row in held] * show_values
+
+
+def own_columns(row: Row) -> dict[str, str]:
+    """The columns of a row that are the user's own."""
+    from tocsin.cli.inputs import ACCOUNT
+    from tocsin.cli.submit import REPORT_COLUMNS
+
+    return {name: text for name, text in row.columns.items() if name not in (ACCOUNT, *REPORT_COLUMNS)}
+
+
+def _document(
+    result: QueryResult, rows: Rows, behind: list[tuple[LogState, int]], *, show_values: bool
+) -> dict[str, object]:
+    def yours(match: Match) -> dict[str, object]:
+        held = [rows.good[position] for position in match.positions]
+        return {
+            "lines": [row.place for row in held],
+            "accounts": sorted({account for row in held for account in row.accounts}),
+            "columns": [own_columns(row) for row in held],
+        } | ({"values": [row.value for row in held]} if show_values else {})
+
+    document = result.to_dict() | {
+        "matches": [match.to_dict() | yours(match) for match in result.matches],
+        "not_heard_lately": [log.to_dict() for log, _ in behind],
+    }
+    # Each refused line is among `bad_lines`, by its place in the input.
+    del document["refused"]
+    return document | rows.json()

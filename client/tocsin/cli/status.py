@@ -9,75 +9,78 @@ EXIT_FAILED = 1
 
 
 def status(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
-    """Show how client and node stand: charter, outbox, and every log the node follows.
+    """Show the state of your client and node: charter, outbox, and every log that the node follows.
 
-    Exit codes: 0 well, 1 a log is quarantined or cannot be followed, 3 unavailable.
+    Example: tocsin status --json
+
+    Exit codes: 0 well; 1 a log is quarantined or cannot be followed; 3 unavailable.
     """
     from tocsin.cli.options import connect
 
     with connect(config) as client:
-        found = client.status()
-    unwell = [log.writer_name for log in found.logs if log.quarantined or log.problem]
+        state = client.status()
+    unwell = [log.writer_name for log in state.logs if log.quarantined or log.problem]
     if json:
-        print_json(found.to_dict())
+        print_json(state.to_dict())
         return EXIT_FAILED if unwell else 0
     print_table(
-        f"{found.member_name} in {found.federation}",
-        ("what", "value"),
+        f"{state.member_name} in {state.federation}",
+        ("field", "value"),
         [
-            ("member", found.member.hex()),
-            ("charter", f"version {found.charter_version}, until {utc(found.charter_expires)}"),
-            ("node", f"release {found.node_version}, charter version {found.node_charter_version}"),
-            ("waiting for the next tick", str(found.waiting)),
-            ("waiting in the outbox", str(found.outbox)),
-            ("outputs in the vault", str(found.outputs)),
+            ("member", state.member.hex()),
+            ("charter", f"version {state.charter_version}, until {utc(state.charter_expires)}"),
+            ("node", f"release {state.node_version}, charter version {state.node_charter_version}"),
+            ("waiting for the next tick", f"{state.waiting:,}"),
+            ("waiting in the outbox", f"{state.outbox:,}"),
+            ("answers in the vault", f"{state.outputs:,}"),
         ],
     )
     print_table(
-        "Logs at the own node",
-        ("member", "entries", "as of", "last reached", "state"),
+        "Logs at your node",
+        ("member", "entries", "log checked", "last heard", "state"),
         [
             (
                 log.writer_name,
-                str(log.size),
+                f"{log.size:,}",
                 utc(log.checkpoint_time),
                 utc(log.last_reached),
                 "QUARANTINED" if log.quarantined else log.problem or "well",
             )
-            for log in found.logs
+            for log in state.logs
         ],
     )
     return EXIT_FAILED if unwell else 0
 
 
 def budget(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
-    """Show what every evaluator says is left of this member's evaluations, by class and key epoch.
+    """Show how many evaluations each evaluator has left for you, by key class and key period.
 
-    Exit codes: 0 shown, 3 unavailable.
+    Example: tocsin budget
+
+    Exit codes: 0 shown; 3 unavailable.
     """
     from tocsin.cli.options import connect
 
     with connect(config) as client:
-        found = client.budget()
+        budgets = client.budget()
     if json:
-        print_json(found.to_dict())
+        print_json(budgets.to_dict())
         return 0
     print_table(
         "Evaluations left",
-        ("class", "epoch", "seat", "evaluator", "left", "of", "used"),
+        ("class", "key period", "evaluator", "left", "of", "used"),
         [
             (
-                each.key_class_name,
-                str(each.epoch),
-                str(each.seat),
-                each.evaluator_name,
-                f"{each.left:,}",
-                f"{each.limit:,}",
-                f"{100 * (each.limit - each.left) / each.limit:.1f} %" if each.limit else "-",
+                left.key_class_name,
+                str(left.epoch),
+                left.evaluator_name,
+                f"{left.left:,}",
+                f"{left.limit:,}",
+                f"{100 * (left.limit - left.left) / left.limit:.1f} %" if left.limit else "-",
             )
-            for each in found.budgets
+            for left in sorted(budgets.budgets, key=lambda left: (left.key_class, left.epoch, left.seat))
         ],
     )
-    for member in found.unreachable:
+    for member in budgets.unreachable:
         warn(f"{member.name} did not answer in time")
     return 0

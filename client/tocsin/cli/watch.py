@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from tocsin.cli.matches import match_line
 from tocsin.cli.options import DEFAULT_CONFIG, Config
 from tocsin.cli.output import Json, counted, note, print_json_line, say, warn
 
@@ -21,22 +22,23 @@ def watch(
     count: Annotated[int | None, Parameter(help="End after this many matches.")] = None,
     json: Json = False,
 ) -> int:
-    """Print matches of values that were queried or reported before, as others report them, until interrupted.
+    """Print matches of values that you queried or reported before, as others report them, until interrupted.
 
-    Resumes where it was left; a match is printed at least once. With --json each match is one line. The raw value is
-    not known here: `key` is what the vault calls it.
+    Resumes from the last match printed; a match is printed at least once. With --json each match is one line. The vault
+    keeps no values, so a match names its value by `key`, as `Client.key_of` gives it.
 
-    Exit codes: 0 after --count matches, 130 interrupted, 5 an answer did not verify.
+    Example: tocsin watch --json >> matches.jsonl
+
+    Exit codes: 0 after --count matches; 5 an answer did not verify; 130 interrupted.
     """
     from tocsin.cli.options import connect
-    from tocsin.cli.query import match_row
     from tocsin.client.errors import Unavailable
 
     def on_outage(error: TocsinError) -> None:
         warn(f"{error}; trying again until it answers")
 
     def on_problem(problem: Problem) -> None:
-        warn(f"entry {problem.index} of {problem.writer_name}'s log was dropped: {problem.what}")
+        warn(f"skipped entry {problem.index} of {problem.writer_name}'s log: {problem.what}")
 
     with connect(config) as client:
         try:
@@ -48,7 +50,8 @@ def watch(
             if json:
                 print_json_line(match.to_dict())
             else:
-                say("  ".join((match.type, match.key.hex(), *match_row(match))))
+                say(f"{match.type}  {match.key.hex()}\n".rstrip())
+                say(f"  {match_line(match)}")
             # The cursor moves when the next match is asked for: what was printed must not wait in a buffer then.
             sys.stdout.flush()
             if number == count:
