@@ -77,7 +77,7 @@ def test_a_bad_line_in_ten_thousand_is_named_and_the_rest_goes_on(
     assert (code, found["queried"], found["evaluated"]) == (2, LINES - 1, DIFFERENT)
     # The header is the file's first line.
     assert [each["line"] for each in found["bad_lines"]] == [BAD_LINE + 1]
-    assert "contact.email" in found["bad_lines"][0]["rule"]
+    assert "contact.email" in found["bad_lines"][0]["why"]
     assert f":{BAD_LINE + 1}" in err
     assert SECRET not in out + err
 
