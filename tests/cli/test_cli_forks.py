@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_a_fork_is_shown_written_and_verified_offline(terminal: Session, tmp_pat
     file = out / f"{liar.id.hex()}.fork"
     assert sorted(each.name for each in out.iterdir()) == sorted(["charter-1.json", file.name])
     (found,) = json.loads(terminal(0, "log", "forks", "--json")[1])
-    assert (found["writer"], found["proof"]) == (liar.id.hex(), file.read_bytes().hex())
+    assert (found["writer"], found["proof"]) == (liar.id.hex(), base64.b64encode(file.read_bytes()).decode())
     for node in terminal.nodes.values():
         node.down = True
     code, shown, _ = terminal(2, "log", "verify-fork", str(file), "--pin", pin(terminal))
