@@ -129,7 +129,7 @@ def draft(numbers: Iterable[int] = (1, 2, 3), **changes: Any) -> Charter:
         "members": members,
         "classes": (class_key([int.from_bytes(each.id, "big") for each in members][:7]),),
         "tick_seconds": 60,
-        "snapshots": ("email-rules-1",),
+        "snapshots": ("email-rules-2",),
         "policy": Policy(entries_per_day=100_000, max_hops=4),
     }
     return Charter(**{**fields, **changes})

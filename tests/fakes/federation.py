@@ -288,7 +288,7 @@ def founded(
         members=tuple(record_of(number) for number in range(1, members + 1)),
         classes=(key,),
         tick_seconds=60,
-        snapshots=("email-rules-1",),
+        snapshots=("email-rules-2",),
         policy=Policy(entries_per_day=per_day, max_hops=4),
     )
     envelope = sign_charter(charter, range(1, members + 1))

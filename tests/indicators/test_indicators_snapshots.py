@@ -107,14 +107,26 @@ def test_reserved_values_are_accepted_under_test_and_refused_live() -> None:
         assert caught.value.rule == rule
 
 
-def test_email_rules_are_in_their_own_canonical_form() -> None:
-    free_mail = set(table(CURRENT.free_mail)["domains"])
+def test_every_provider_whose_rules_are_known_is_refused_as_an_organisation() -> None:
+    free_mail = table(CURRENT.free_mail)
     seen: set[str] = set()
     for rule in table(CURRENT.email_rules)["rules"]:
         assert rule.get("canonical_domain", rule["domains"][0]) in rule["domains"]
         assert not seen & set(rule["domains"])
         seen |= set(rule["domains"])
-    assert seen <= free_mail
+        assert set(rule.get("brands", ())) <= set(free_mail["brands"])
+    assert seen - {*free_mail["shared"], *free_mail["relays"]} == set()
+
+
+def test_no_mail_domain_is_listed_twice_or_written_otherwise_than_compared() -> None:
+    free_mail = table(CURRENT.free_mail)
+    names = [
+        name
+        for section in ("shared", "disposable", "relays", "tenant_suffixes")
+        for name in free_mail[section]
+    ]
+    assert len(names) == len(set(names)) > 14_000
+    assert all(name == name.lower() and name.isascii() and "." in name for name in names)
 
 
 def test_luhn() -> None:

@@ -7,51 +7,70 @@ E-mail
 3. The provider table then removes what that provider ignores, so that one mailbox has one form.
 4. Neither the address nor its canonical form may hold a card number.
 Telephone
-5. International form with its plus; spaces, dots, dashes, slashes, brackets and a bracketed trunk `(0)` are
-   removed and what is left is the canonical E.164 form: no library decides about bytes.
-6. phonenumbers must call exactly this number valid. Ranges that regulators keep for fiction count as tests.
+5. International form with its plus, or a `tel:` URI of one (RFC 3966) without parameters; spaces, dots, dashes,
+   slashes and brackets are removed and what is left is the E.164 form: no library decides about bytes.
+6. A bracketed zero right after the country code, as in `+44 (0)20`, is dialled inside the country only and is dropped,
+   but for countries whose numbers keep it: there `+39 (0)6` is +3906, and a number that fits neither way is refused.
+7. Where a country lengthened its numbers, the old form becomes the new one if nothing else can be meant.
+8. phonenumbers must call exactly this number valid. Ranges that regulators keep for fiction count as tests.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tocsin.indicators.cards import refuse_card_number
 from tocsin.indicators.domain import canonical_domain
 from tocsin.indicators.refusal import Mode, Refused
-from tocsin.indicators.snapshot_files import Snapshots, table
+from tocsin.indicators.snapshot_files import Snapshots, is_public_suffix, table
 from tocsin.indicators.text import fold
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
 EMAIL = "contact.email"
 PHONE = "contact.phone"
 
 _PHONE_FORM = re.compile(r"\+[0-9 ().\-/\u00a0\u2010-\u2013]+")
 _PHONE_FILLING = re.compile(r"[^+0-9]")
+_TRUNK_ZERO = re.compile(r"(\+[1-9][0-9 .\-/\u00a0\u2010-\u2013]*)\(0\)(.*)")
+
+# Old form, new form. Mexico dropped the 1 of mobiles in August 2019; Benin put 01 before every number in November 2024.
+_RENUMBERED = ((re.compile(r"\+521([0-9]{10})"), "+52"), (re.compile(r"\+229([0-9]{8})"), "+22901"))
 
 
 @cache
-def _provider_rules(name: str) -> dict[str, Any]:
-    return {domain: rule for rule in table(name)["rules"] for domain in rule["domains"]}
-
-
-@cache
-def _subdomain_providers(name: str) -> tuple[str, ...]:
-    return tuple(
-        domain for rule in table(name)["rules"] if rule.get("subdomains") for domain in rule["domains"]
+def _rules(name: str) -> tuple[dict[str, Mapping[str, Any]], dict[str, Mapping[str, Any]]]:
+    """Provider rules by domain and by brand (a label that one provider uses under many public suffixes)."""
+    rules = table(name)["rules"]
+    return (
+        {domain: rule for rule in rules for domain in rule["domains"]},
+        {brand: rule for rule in rules for brand in rule.get("brands", ())},
     )
 
 
+def _rule_of(domain: str, snapshots: Snapshots) -> Mapping[str, Any] | None:
+    by_domain, by_brand = _rules(snapshots.email_rules)
+    if (rule := by_domain.get(domain)) is not None:
+        return rule
+    brand, _, suffix = domain.partition(".")
+    rule = by_brand.get(brand)
+    if rule is None or domain in rule.get("not", ()) or not is_public_suffix(suffix, snapshots):
+        return None
+    return rule
+
+
 def _mailbox(local: str, domain: str, snapshots: Snapshots) -> tuple[str, str]:
-    for provider in _subdomain_providers(snapshots.email_rules):
+    mailbox, _, provider = domain.partition(".")
+    rule = _rule_of(provider, snapshots)
+    if rule is not None and rule.get("subdomains"):
         # anything@mailbox.provider is delivered to mailbox@provider.
-        if domain.endswith("." + provider):
-            mailbox = domain.removesuffix("." + provider)
-            if "." not in mailbox:
-                local, domain = mailbox, provider
-            break
-    rule = _provider_rules(snapshots.email_rules).get(domain)
+        local, domain = mailbox, provider
+    else:
+        rule = _rule_of(domain, snapshots)
     if rule is None:
         return local, domain
     if separator := rule.get("separator"):
@@ -102,29 +121,80 @@ def _fictional(name: str) -> re.Pattern[str]:
 
 
 def canonical_phone(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
-    """E.164 in ASCII with its plus, rules 5 and 6. Raises Refused (rules `phone.*`)."""
+    """E.164 in ASCII with its plus, rules 5 to 8. Raises Refused (rules `phone.*`)."""
+    if text[:4].lower() == "tel:":
+        text = text[4:]
     if not _PHONE_FORM.fullmatch(text):
         raise Refused(
             PHONE, "phone.form", "write the number in international form, + country code number, no extension"
         )
-    number = _PHONE_FILLING.sub("", text.replace("(0)", ""))
+    number = _without_trunk_zero(text) if "(0)" in text else _PHONE_FILLING.sub("", text)
     if not 8 <= len(number) <= 16:
         raise Refused(PHONE, "phone.length", "an E.164 number has 7 to 15 digits")
+    for old, prefix in _RENUMBERED:
+        if parts := old.fullmatch(number):
+            number = prefix + parts[1]
     if _fictional(snapshots.reserved).fullmatch(number):
         if mode is Mode.LIVE:
             raise Refused(
                 PHONE, "phone.test", "numbers kept for fiction are accepted only where the charter says test"
             )
         return number.encode("ascii")
+    parsed = _parsed(number)
+    if parsed is None or not _is_valid(parsed):
+        raise Refused(PHONE, "phone.invalid", "no numbering plan assigns this number; check its digits")
+    if _e164(parsed) != number:
+        raise Refused(PHONE, "phone.trunk", "leave out the national trunk prefix after the country code")
+    return number.encode("ascii")
 
+
+def _without_trunk_zero(text: str) -> str:
+    """Settle the `(0)` of rule 6. Raises Refused (`phone.form`, `phone.trunk`)."""
+    parts = _TRUNK_ZERO.fullmatch(text)
+    before, after = (_PHONE_FILLING.sub("", part) for part in parts.groups()) if parts else ("", "")
+    kept, dropped = _parsed(f"{before}0{after}"), _parsed(before + after)
+    either = kept or dropped
+    code = either.country_code if either else None
+    if not parts or before != f"+{code}" or "(0)" in parts[2]:
+        raise Refused(PHONE, "phone.form", "a bracketed (0) may stand only between country code and number")
+    if kept is not None and kept.italian_leading_zero and _is_valid(kept):
+        return f"{before}0{after}"
+    if _keeps_the_zero(before):
+        raise Refused(
+            PHONE,
+            "phone.trunk",
+            "this country dials a 0 as part of the number or not at all; write it without brackets",
+        )
+    return before + after
+
+
+@cache
+def _keeps_the_zero(code: str) -> bool:
+    """Whether numbers of a country code (with its plus) begin with a zero, by the metadata's own examples."""
+    import phonenumbers
+
+    kinds = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
+    regions = phonenumbers.region_codes_for_country_code(int(code))
+    examples = [phonenumbers.example_number_for_type(region, kind) for region in regions for kind in kinds]
+    return any(example is not None and example.italian_leading_zero for example in examples)
+
+
+def _parsed(number: str) -> PhoneNumber | None:
     import phonenumbers
 
     try:
-        parsed = phonenumbers.parse(number, None)
+        return phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:
-        parsed = None
-    if parsed is None or not phonenumbers.is_valid_number(parsed):
-        raise Refused(PHONE, "phone.invalid", "no numbering plan assigns this number; check its digits")
-    if phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != number:
-        raise Refused(PHONE, "phone.trunk", "leave out the national trunk prefix after the country code")
-    return number.encode("ascii")
+        return None
+
+
+def _is_valid(number: PhoneNumber) -> bool:
+    import phonenumbers
+
+    return phonenumbers.is_valid_number(number)
+
+
+def _e164(number: PhoneNumber) -> str:
+    import phonenumbers
+
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

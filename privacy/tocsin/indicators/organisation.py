@@ -4,7 +4,10 @@
 2. Cut to the label below its public suffix, by the shipped list with its private section, so that the
    tenants of one hosting service stay apart. A public suffix alone, or under an unknown one, is refused.
 3. Names for documentation and tests are cut to two labels, where the charter says test.
-4. Free-mail providers are refused (M-9.8): their domain joins strangers.
+4. Hosting services that name their tenants below a domain of theirs (`contoso.onmicrosoft.com`) and are missing from
+   that list are suffixes too.
+5. Domains at which strangers have mailboxes are refused: free and carriers' mail, national domains of such a brand,
+   relays, throw-away mail.
 """
 
 from __future__ import annotations
@@ -28,13 +31,38 @@ def canonical_organisation(text: str, mode: Mode, snapshots: Snapshots) -> bytes
     refuse_card_number(DOMAIN, domain)
     if is_test_domain(domain, snapshots):
         return ".".join(domain.split(".")[-2:]).encode("ascii")
-    if is_under(domain, name_set(snapshots.free_mail, "domains")):
+    _refuse_shared(domain, snapshots)
+    registrable = public_suffixes(snapshots.public_suffix).privatesuffix(domain)
+    tenants = name_set(snapshots.free_mail, "tenant_suffixes")
+    labels = domain.split(".")
+    for start in range(len(labels)):
+        if ".".join(labels[start:]) in tenants:
+            registrable = ".".join(labels[start - 1 :]) if start else None
+            break
+    if registrable is None:
+        raise Refused(
+            DOMAIN,
+            "domain.suffix",
+            "strangers register names below this one; give the organisation's own name",
+        )
+    return registrable.encode("ascii")
+
+
+def _refuse_shared(domain: str, snapshots: Snapshots) -> None:
+    """Raise Refused where rule 5 applies."""
+    if is_under(domain, name_set(snapshots.free_mail, "relays")):
+        raise Refused(
+            DOMAIN, "domain.relay", "a relay hides everybody's mailbox behind this name; give contact.email"
+        )
+    if is_under(domain, name_set(snapshots.free_mail, "disposable")):
+        raise Refused(
+            DOMAIN, "domain.disposable", "anybody may use a throw-away mailbox there; give contact.email"
+        )
+    registrable = public_suffixes(snapshots.public_suffix).privatesuffix(domain) or domain
+    brand = registrable.partition(".")[0]
+    if is_under(domain, name_set(snapshots.free_mail, "shared")) or brand in name_set(
+        snapshots.free_mail, "brands"
+    ):
         raise Refused(
             DOMAIN, "domain.free-mail", "anybody may hold a mailbox there; give contact.email instead"
         )
-    registrable = public_suffixes(snapshots.public_suffix).privatesuffix(domain)
-    if registrable is None:
-        raise Refused(
-            DOMAIN, "domain.suffix", "this is a public suffix or below none; give a registered name"
-        )
-    return registrable.encode("ascii")

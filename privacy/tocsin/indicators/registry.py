@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -145,7 +146,11 @@ _FORMS: Mapping[str, Callable[[str, Mode, Snapshots], bytes]] = {
     template.BAND: template.canonical_band,
 }
 
-_BLANK = " \t\r\n"
+_BLANK = " \t\r\n\u00a0\u202f"
+# Two joiners are letters' company in some scripts' names (RFC 5892, appendix A): domain.py judges them.
+_JOINERS = "\u200c\u200d"
+_JOINED_TYPES = frozenset({contact.EMAIL, organisation.DOMAIN})
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
 _MAX_TEXT = 1_024
 _LONGER_TEXT: Mapping[str, int] = {
     client_tools.TOOLS: client_tools.MAX_TEXT,
@@ -184,6 +189,13 @@ def _canonical(type: str, value: str, mode: Mode, snapshots: Snapshots) -> bytes
         return Refused(type, "value.empty", "the value is empty")
     if len(text) > _LONGER_TEXT.get(type, _MAX_TEXT):
         return Refused(type, "value.length", "the value is longer than any of its type")
+    if type not in _LONGER_TEXT:
+        for invisible in _INVISIBLE.findall(text):
+            if type not in _JOINED_TYPES or invisible not in _JOINERS:
+                name = f"U+{ord(invisible):04X}"
+                return Refused(
+                    type, "value.invisible", f"it holds the invisible character {name}; remove that"
+                )
     try:
         return form(text, mode, snapshots)
     except Refused as refusal:

@@ -42,9 +42,9 @@ class Snapshots:
 CURRENT = Snapshots(
     unicode="unicode-14.0.0",
     public_suffix="public-suffix-2026-10-22",
-    email_rules="email-rules-1",
-    free_mail="free-mail-1",
-    reserved="reserved-1",
+    email_rules="email-rules-2",
+    free_mail="free-mail-2",
+    reserved="reserved-2",
     special_purpose_ip="special-purpose-ip-1",
     common_tools="common-tools-1",
     confusables="confusables-18.0.0",
@@ -100,3 +100,8 @@ def public_suffixes(name: str) -> PublicSuffixList:
 
     packed = (files("tocsin.indicators") / "snapshots" / f"{name}.dat.gz").read_bytes()
     return PublicSuffixList(gzip.decompress(packed).decode("utf-8"), accept_unknown=False)
+
+
+def is_public_suffix(domain: str, snapshots: Snapshots) -> bool:
+    """Whether registries or hosting services register names directly below `domain` (A-labels)."""
+    return public_suffixes(snapshots.public_suffix).is_public(domain)
