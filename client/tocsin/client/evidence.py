@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tocsin.charter.chain import verify_step
+from tocsin.charter.chain import verify_chain
 from tocsin.charter.document import Charter
-from tocsin.charter.envelope import charter_hash, parse_envelope
+from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
 from tocsin.charter.errors import BadCharter
 from tocsin.client.errors import (
     BadEvidence,
@@ -39,6 +39,7 @@ from tocsin.proofs.entry import (
     verify_member_published,
 )
 from tocsin.proofs.errors import ProofError
+from tocsin.proofs.verify import Finding, verify_proof
 from tocsin.tlog.checkpoint import log_origin
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.errors import TlogError
@@ -159,22 +160,51 @@ def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
     )
 
 
+def verify_proof_file(path: Path, pin: bytes, now: int) -> Finding:
+    """Say what a proof of any kind proves, offline. The charters lie beside it, and the entry beside a tlog-proof.
+
+    `pin` is the hash of charter version 1, `now` unix seconds. Raises `BadEvidence`, and `FolderUnusable` where a file
+    is missing.
+    """
+    charters = read_charters(path.parent, pin, now)
+    entry = path.with_name("entry")
+    entry_file = read_evidence_file(entry) if path.name == "proof" and entry.exists() else None
+    try:
+        return verify_proof(read_evidence_file(path), charters, entry_file)
+    except ProofError as error:
+        raise BadEvidence(f"{path}: does not prove what it claims: {error}") from None
+
+
+def finding_dict(finding: Finding) -> dict[str, object]:
+    """Return what a proof shows, JSON-ready: ids in hex, times in ISO 8601."""
+    return {
+        "kind": finding.kind.value,
+        "accuses": finding.accuses,
+        "statement": finding.statement,
+        "members": [{"id": member.id.hex(), "name": member.name} for member in finding.members],
+        "times": [iso_time(time) for time in finding.times],
+        **finding.details,
+    }
+
+
 def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
     """Return the charters of a folder of evidence from version 1 on, verified from the pin.
 
     Raises `BadEvidence`, and `FolderUnusable` where the first is missing.
     """
-    charters: list[Charter] = []
+    envelopes: list[SignedCharter] = []
     for version in range(1, _MAX_CHARTERS):
         path = folder / f"charter-{version}.json"
-        if charters and not path.exists():
+        if envelopes and not path.exists():
             break
         try:
-            signed = parse_envelope(read_evidence_file(path))
-            charters.append(verify_step(charters[-1] if charters else None, signed, pin, now))
+            envelopes.append(parse_envelope(read_evidence_file(path)))
         except BadCharter as error:
             raise BadEvidence(f"{path}: {error}") from None
-    return charters
+    try:
+        return list(verify_chain(envelopes, pin, now))
+    except BadCharter as error:
+        raise BadEvidence(f"{folder}: its charters do not follow from the pin: {error}") from None
 
 
 def read_evidence_file(path: Path) -> bytes:

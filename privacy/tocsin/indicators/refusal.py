@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from tocsin.primitives.errors import CoreError
+
 
 class Mode(Enum):
     """Which world the charter says its values come from."""
@@ -20,7 +22,11 @@ class Mode(Enum):
     """Documentation and test ranges are accepted beside real values."""
 
 
-class Refused(ValueError):
+class IndicatorError(CoreError):
+    """The root of everything that this package refuses. `culprit()` is None: values and tables are one's own."""
+
+
+class Refused(IndicatorError):
     """A value that has no canonical form under its type.
 
     `type` is the type's registered name, `rule` a stable identifier such as `iban.checksum` for programs, and

@@ -291,11 +291,6 @@ def scalar_mul(a: Scalar, b: Scalar) -> Scalar:
     return _scalar_operation(_sodium().scalar_mul, a, b)
 
 
-def scalar_negate(a: Scalar) -> Scalar:
-    """Return −a modulo the order."""
-    return _scalar_operation(_sodium().scalar_sub, Scalar(_ZERO), a)
-
-
 def scalar_invert(a: Scalar) -> Scalar:
     """Return 1/a modulo the order. Raises `BadScalar` for zero."""
     return scalar_invert_each([a])[0]

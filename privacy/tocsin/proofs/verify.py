@@ -85,7 +85,7 @@ def _entry(entry_file: bytes, data: bytes, charter: Charter) -> Finding:
         {
             "index": proof.index,
             "tree_size": signed.checkpoint.size,
-            "kind": header.kind.name.lower(),
+            "entry_kind": header.kind.name.lower(),
             "key_class": header.key_class,
             "epoch": header.epoch,
             "period": header.period,

@@ -17,8 +17,8 @@ from tocsin.node.service.following.rule import (
     Held,
     LogFault,
     Path,
-    RolledBack,
     TooFast,
+    TreeRolledBack,
     Unproven,
 )
 from tocsin.proofs.fork import verify_fork
@@ -86,7 +86,7 @@ def test_an_honest_log_is_cosigned_or_rolled_back_and_never_convicted(old: int, 
     tree = Tree()
     path = path_of(tree, tree, old, new)
     if new < old:
-        with pytest.raises(RolledBack) as caught:
+        with pytest.raises(TreeRolledBack) as caught:
             rule.decide(ORIGIN, held(tree.head(old)), tree.head(new), path, NOW, NOW)
         assert caught.value.culprit() == ORIGIN
     else:
@@ -126,7 +126,7 @@ def test_times_may_neither_run_ahead_nor_back() -> None:
     assert rule.decide(ORIGIN, held(tree.head(3)), tree.head(5), path, NOW + 600, NOW) == Cosign(2)
     with pytest.raises(FromTheFuture, match="601 s ahead"):
         rule.decide(ORIGIN, held(tree.head(3)), tree.head(5), path, NOW + 601, NOW)
-    with pytest.raises(RolledBack, match="1 s before"):
+    with pytest.raises(TreeRolledBack, match="1 s before"):
         rule.decide(ORIGIN, held(tree.head(3)), tree.head(5), path, NOW - 1, NOW)
 
 
@@ -136,7 +136,7 @@ def test_under_a_new_log_key_the_tree_held_decides() -> None:
     assert rule.decide(ORIGIN, before, tree.head(3), None, NOW, NOW) == Cosign(0)
     with pytest.raises(LogFault, match="another history"):
         rule.decide(ORIGIN, before, other.head(3), None, NOW, NOW)
-    with pytest.raises(RolledBack):
+    with pytest.raises(TreeRolledBack):
         rule.decide(ORIGIN, before, tree.head(2), None, NOW, NOW)
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from tocsin.indicators.refusal import IndicatorError
+
 MAX_SAMPLE = 128
 KEY_BYTES = 32
 
@@ -24,7 +26,7 @@ _MAGIC = b"ptf2 account\x01"
 _HEAD = struct.Struct(">HH")
 
 
-class BadSample(ValueError):
+class BadSample(IndicatorError):
     """Bytes that are no encoded sample, or samples of different k."""
 
 

@@ -18,6 +18,8 @@ from hashlib import sha256
 from importlib.resources import files
 from math import log2
 
+from tocsin.indicators.refusal import IndicatorError
+
 ENTRY_BYTES = 7
 MIN_ABSENT_BITS = 15
 """What is not on a list counts for at least this much: a list is never all there is."""
@@ -28,7 +30,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _TRUNCATE = 8 * (8 - _KEY)
 
 
-class BadCommonList(ValueError):
+class BadCommonList(IndicatorError):
     """Bytes that are no list of common shingles; the message says what is wrong with them."""
 
 

@@ -43,7 +43,7 @@ class Forked(LogFault):
     """The origin signed two histories."""
 
 
-class RolledBack(LogFault):
+class TreeRolledBack(LogFault):
     """The origin shows a smaller or an older tree than it showed before."""
 
 
@@ -159,7 +159,7 @@ def decide(
     """Decide on the checkpoint that an origin shows of its own log.
 
     `shown` is signed by the origin's log key, `time` is when the origin vouched for it, `path` is the proof that `need`
-    asks for. Raises `FromTheFuture`, `RolledBack`, `Unproven` or `LogFault`.
+    asks for. Raises `FromTheFuture`, `TreeRolledBack`, `Unproven` or `LogFault`.
     """
     size = shown.checkpoint.size
     # M-6.15: a cosignature of the origin more than 10 minutes ahead.
@@ -174,9 +174,9 @@ def decide(
         raise LogFault(origin, f"its new log key signs another history of the {held.size} entries held here")
     # M-6.15: a smaller tree, or one that is larger and older.
     if size < held.size:
-        raise RolledBack(origin, f"it shows {size} entries after it showed {held.size}")
+        raise TreeRolledBack(origin, f"it shows {size} entries after it showed {held.size}")
     if size > held.size and time < held.time:
-        raise RolledBack(
+        raise TreeRolledBack(
             origin, f"its larger checkpoint is dated {held.time - time} s before the smaller one"
         )
     return Cosign(size - held.size)
