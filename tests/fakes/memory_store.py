@@ -143,10 +143,6 @@ class MemorySnapshot:
         """The signed envelope of a version."""
         return self._state.charters.get(version)
 
-    def newest_charter(self) -> bytes | None:
-        """The signed envelope of the newest version."""
-        return self._state.charters[max(self._state.charters)] if self._state.charters else None
-
     def forks(self) -> list[tuple[MemberId, bytes]]:
         """Proofs that an origin signed two histories."""
         return list(self._state.forks)

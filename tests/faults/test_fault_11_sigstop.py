@@ -52,7 +52,7 @@ def _state(pid: int) -> str:
 
 def _passed_over(federation: Federation, since: int) -> list[str]:
     records = logged(federation.homes[3])[since:]
-    return [each["reason"] for each in records if each["event"] == "evaluator passed over"]
+    return [each["reason"] for each in records if each["event"] == "evaluator-skipped"]
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_mistakes_in_the_file_are_named(config: Path, tmp_path: Path) -> None:
     for old, new, words in (
         ("federation = ", "fedration = ", ["unknown key 'fedration'", str(config)]),
         ("federation = ", "federation ", ["not valid TOML", "line "]),
-        ("listen = ", 'listen = "127.0.0.1:70000"\n#', ["'listen'", "port 70000"]),
+        ("listen = ", 'listen = "127.0.0.1:70000"\n#', ["'listen'", "must be 0 to 65535, got 70000"]),
         ("listen = ", 'listen = "7443"\n#', ["'listen'", "host:port"]),
         ("member = ", 'member = "12"\n#', ["'member'"]),
         ("member = ", "#", ["'member'", "required"]),
@@ -214,7 +214,7 @@ def test_certificates_that_will_not_do_are_refused(config: Path, folder: Path, f
     certificate.write_bytes(issue_leaf(stranger, FEDERATION, own, LeafRole.NODE, NOW).pem)
     assert "did not issue it" in refused()
     certificate.write_bytes(b"nothing")
-    assert "no PEM certificate" in refused()
+    assert "not a PEM certificate" in refused()
     certificate.write_bytes(_reissued(folder, own, NOW))
     assert "does not belong to the TLS key" in refused()
     certificate.write_bytes(right)

@@ -5,7 +5,7 @@
 3. No secret is a setting: keys are in the keyring, which an unlock key file (mode 0600) or a passphrase opens. The
    passphrase comes from the file named in TOCSIN_PASSPHRASE_FILE or from a prompt, never from an argument. A password
    inside a database address is masked wherever settings are shown.
-4. Every mistake is a `ConfigError` of one line: which file, which key, what is wrong, how to mend it.
+4. Every mistake is a `ConfigError` of one line: which file, which key, what is wrong, how to fix it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class NodeConfig(BaseSettings):
         if parsed is None:
             raise ValueError('must be "host:port", for example "127.0.0.1:7443" or "[::1]:7443"')
         if int(parsed[2]) > 65_535:
-            raise ValueError(f"port {parsed[2]} does not exist: ports are 0 to 65535")
+            raise ValueError(f"port must be 0 to 65535, got {parsed[2]}")
         return value
 
     @classmethod

@@ -3,7 +3,7 @@
 1. A file that holds a secret is readable by its owner only, or it is refused; the message gives the command.
 2. The keyring holds the seeds `log`, `cosigner` and `node`, the HPKE key `node_hpke` and the TLS key `tls`. Where the
    charter names public keys they must be these keys' own, so that a node never signs what nobody can verify.
-3. The certificate is this member's node's, by its own authority in the charter, valid now, and matches the TLS key.
+3. The certificate is this member's node's, issued by its authority in the charter, valid now, and matches the TLS key.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class NodeKeys:
         try:
             return serialization.load_der_private_key(self.secrets["tls"], password=None)
         except (ValueError, TypeError):
-            raise ConfigError("the keyring's secret `tls` is no PKCS #8 private key") from None
+            raise ConfigError(
+                "the keyring's secret `tls` is not a PKCS #8 private key; issue the node's certificate again"
+            ) from None
 
 
 class NodeSigner:
@@ -179,7 +181,7 @@ def load_identity(config: NodeConfig, keys: NodeKeys, charter: Charter, now: int
     try:
         leaf = x509.load_pem_x509_certificate(pem)
     except ValueError:
-        raise ConfigError(f"{path}: is no PEM certificate") from None
+        raise ConfigError(f"{path}: not a PEM certificate") from None
     try:
         subject = verify_leaf(leaf, charter)
     except NotAllowed as error:
@@ -198,7 +200,7 @@ def load_identity(config: NodeConfig, keys: NodeKeys, charter: Charter, now: int
         )
     if now < leaf.not_valid_before_utc.timestamp():
         raise ConfigError(
-            f"{path}: is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC; set the clock right"
+            f"{path}: is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC; correct the system clock"
         )
     return TlsIdentity(
         certificate=leaf.public_bytes(serialization.Encoding.PEM),

@@ -191,9 +191,6 @@ class Snapshot(Protocol):
     def charter(self, version: int) -> bytes | None:
         """The signed envelope of a version."""
 
-    def newest_charter(self) -> bytes | None:
-        """The signed envelope of the newest version."""
-
     def forks(self) -> list[tuple[MemberId, bytes]]:
         """Proofs that an origin signed two histories."""
 

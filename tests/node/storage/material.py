@@ -91,7 +91,7 @@ def contents(snapshot: Snapshot) -> dict[str, object]:
         "retractions": [(one.submission, one.tags) for one in snapshot.pending_retractions()],
         "waiting": snapshot.waiting(),
         "submissions": [snapshot.submission(key(number)) for number in range(40)],
-        "charter": snapshot.newest_charter(),
+        "charters": [snapshot.charter(version) for version in range(1, 10)],
         "forks": snapshot.forks(),
         "audit": snapshot.audit(100),
         "seen": snapshot.seen_time(),

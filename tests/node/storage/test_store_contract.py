@@ -58,7 +58,6 @@ def test_a_new_store_is_empty(store: Store) -> None:
         assert snapshot.new_tags(m.PEER, 0, 10, 9) == LiveTags((), b"", 0)
         assert snapshot.pending(10) == []
         assert snapshot.submission(m.key(1)) is None
-        assert snapshot.newest_charter() is None
         assert snapshot.seen_time() == 0
     store.healthy()
 
@@ -340,7 +339,6 @@ def test_charters_audit_and_seen_time(store: Store) -> None:
             b"two, more signatures",
             None,
         )
-        assert snapshot.newest_charter() == b"two, more signatures"
         assert snapshot.audit(1) == [(110, "fork", "log", b"")]
         assert snapshot.audit(9)[1] == (120, "bad-partial", "seat 2", b"evidence")
         assert snapshot.seen_time() == 120

@@ -1,4 +1,4 @@
-"""Whether the node should be given work: grpc.health.v1, kept true by looking.
+"""Whether the node should be given work: grpc.health.v1, kept true by checks.
 
 1. SERVING means: the store takes writes, the charter has not expired, and the node may sign its log.
 2. A node that is not ready still answers what it can; readiness is advice to whoever routes calls to it.
@@ -20,7 +20,7 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Health:
-    """Watches the node's checks and tells the health service; belongs to the event loop's thread.
+    """Watches the node's checks and keeps the health service up to date; belongs to the event loop's thread.
 
     `checks` are named, may block, and raise what is wrong.
     """
@@ -38,19 +38,19 @@ class Health:
         return self._problem
 
     async def start(self) -> None:
-        """Look once, and tell."""
-        self._problem = await self._look()
-        await self._tell()
+        """Run every check once and publish the result."""
+        self._problem = await self._check()
+        await self._publish()
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Run the checks again and again until cancelled."""
         while True:
             await asyncio.sleep(PERIOD_S)
-            problem = await self._look()
+            problem = await self._check()
             if problem != self._problem and not self._stopped:
                 self._problem = problem
                 self._log.warning("readiness-changed", ready=problem is None, problem=problem)
-                await self._tell()
+                await self._publish()
 
     async def stop(self) -> None:
         """Say NOT_SERVING from now on."""
@@ -58,10 +58,10 @@ class Health:
         self._problem = "stopping"
         await self.servicer.enter_graceful_shutdown()
 
-    async def _tell(self) -> None:
+    async def _publish(self) -> None:
         await self.servicer.set("", _SERVING if self._problem is None else _NOT_SERVING)
 
-    async def _look(self) -> str | None:
+    async def _check(self) -> str | None:
         for name, check in self._checks.items():
             try:
                 await asyncio.to_thread(check)

@@ -1,6 +1,6 @@
 """The node's own log: one JSON object a line on standard error.
 
-1. An event is a short fixed name in kebab-case; everything that varies is a field.
+1. An event is a fixed name of `events.EVENTS`; everything that varies is a field.
 2. No value of a user, tag, token, element, key or label is ever a field. A slip is caught here: bytes are written
    as their length, except the 16 of a member id under one of the names in `ID_FIELDS`, and any object that is not
    a plain number, text or container of these as the name of its type.
@@ -33,9 +33,9 @@ def _plain(name: str, value: object) -> object:
     if type(value) is str:
         return value if len(value) <= _TEXT_LIMIT else value[:_TEXT_LIMIT] + "…"
     if isinstance(value, Mapping):
-        return {str(key): _plain(str(key), item) for key, item in value.items()}
+        return {str(key): _plain(str(key), inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(name, item) for item in value]
+        return [_plain(name, element) for element in value]
     return f"({type(value).__name__})"
 
 

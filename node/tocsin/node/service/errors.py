@@ -1,7 +1,7 @@
-"""What a service answers instead of doing what it was asked: one class per machine-readable reason.
+"""Refusals of the services: one class for each machine-readable reason (M-10.1, M-10.2).
 
 1. `reason` is the SCREAMING_SNAKE word of the wire's comments; it never changes for one cause.
-2. `message` says what was wrong, where, and how to mend it. It holds no value, tag, element or key.
+2. `message` says what is wrong, where, and how to fix it. It holds no value, tag, element or key.
 3. `field` names the offending part of the request as the wire spells it, for example `blinded_elements[7]`.
 4. An error of this module promises that nothing was charged and nothing was stored (M-10.2).
 """
@@ -32,7 +32,7 @@ class TooManyElements(ServiceError):
 
 
 class InvalidQuorum(ServiceError):
-    """Seats that are no quorum of the committee with the asked evaluator in it."""
+    """Seats that are not a quorum of the committee that includes the evaluator asked."""
 
     reason = Reason.INVALID_QUORUM
 
@@ -152,7 +152,7 @@ class LogQuarantined(ServiceError):
 
 
 class TooManyTags(ServiceError):
-    """More tags than one request may hold, or a length that is no multiple of 16."""
+    """More tags than one request may hold, or a length that is not a multiple of 16."""
 
     reason = Reason.TOO_MANY_TAGS
 
@@ -170,12 +170,12 @@ class InvalidCursor(ServiceError):
 
 
 class UnknownVersion(ServiceError):
-    """No charter of that version is here."""
+    """This node has no charter of that version."""
 
     reason = Reason.UNKNOWN_VERSION
 
 
 class NotAMemberOfCharter(ServiceError):
-    """The caller is no member of the current charter."""
+    """The caller is not a member of the charter in force."""
 
     reason = Reason.NOT_A_MEMBER

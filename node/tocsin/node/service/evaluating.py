@@ -1,14 +1,16 @@
-"""The evaluator: decode, charge, multiply, prove, sign (SPEC.md §4).
+"""The evaluator: decode, charge, multiply, prove, sign.
 
-1. Elements arrive decoded; a batch is 1 to 4,096 of them. A batch that is refused costs nothing.
-2. The request names the committee it was made for. Another one than this node's charter has is STALE_CHARTER.
-3. The quorum is exactly t distinct seats of 1..c, ascending, with the asked seat, which must be this node's own.
-4. The charge and its audit record are one transaction, made durable before anything is multiplied. If the store
-   cannot take it, nothing is evaluated.
-5. A batch that was charged before costs nothing again, under any quorum; how often is limited by a rate of its
-   own, which malformed batches share. What is decoded for nothing (malformed, or refused) has another besides: who
-   has used that up is refused before anything is decoded.
-6. What is signed covers the context, both element lists, the proof, the budget left and the time.
+1. Elements arrive decoded (M-4.3); a batch is 1 to 4,096 of them (M-4.4). A batch that is refused costs nothing and
+   does not touch the share (M-4.5).
+2. The request names the committee it was made for; another than this node's charter has is STALE_CHARTER (M-4.9).
+3. The quorum is exactly t distinct seats of 1..c, ascending, with the seat asked, which must be this node's own
+   (M-4.8).
+4. The charge and its audit event are one transaction, made durable before anything is multiplied. If the store cannot
+   take it, nothing is evaluated (M-4.21).
+5. A batch that was charged before costs nothing again, under any quorum (M-4.22). How often is limited by a rate of its
+   own, which malformed batches share (M-4.23). What is decoded for nothing (malformed, or refused) has another besides:
+   who has used that up is refused before anything is decoded.
+6. The signature covers the context, both element lists, the proof, the budget left and the time (M-4.15).
 """
 
 from __future__ import annotations
@@ -179,7 +181,7 @@ class Evaluating:
             charged = await self._gateway.write(write)
         except BudgetExhausted as error:
             raise EvaluationsUsedUp(
-                f"{place}: {error.asked} evaluations asked, {error.left} of {key.budget} left until the epoch ends"
+                f"{place}: {error.asked} evaluations requested, {error.left} of {key.budget} left until the epoch ends"
             ) from error
         # M-4.23: repeated batches have a rate of their own.
         if charged.repeated and not self._repeats.take(caller):
@@ -206,4 +208,6 @@ class Evaluating:
         )
 
 
-_TOO_OFTEN = "too many repeated or malformed batches; wait some seconds, and do not repeat what was answered"
+_TOO_OFTEN = (
+    "too many repeated or malformed batches; wait a few seconds, and do not repeat batches that were answered"
+)

@@ -1,9 +1,9 @@
 """Group commit: every write of the node goes through one thread, many of them in one transaction.
 
 1. A write is a function of the open transaction. It runs in a savepoint: if it raises, it alone is undone.
-2. Its future is resolved after the commit, so a result that somebody holds is durable.
+2. Its future is resolved after the commit, so a result that is returned is durable.
 3. The first write that waits opens a transaction. Others that wait already join it, until none waits, 10 ms
-   have passed, or 1,000 have joined. Nobody is waited for.
+   have passed, or 1,000 have joined. No write is waited for.
 4. If the store itself fails (`StoreUnavailable`, `StoreFull`, or anything at the commit), every write of that
    transaction fails with the same error, and nothing of it happened. The next one starts afresh.
 5. A write must not change anything but the transaction: it may be undone after it returned.
@@ -69,7 +69,7 @@ class GroupCommitWriter:
     def _put(self, job: _Job) -> None:
         with self._gate:
             if self._closed:
-                raise WriterClosed("the node is stopping and takes no more writes")
+                raise WriterClosed("the node is stopping and takes no more writes; try again shortly")
             self._queue.put(job)
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class GroupCommitWriter:
 
     def _together(self, first: _Job) -> bool:
         """Run one transaction; say whether the end of the queue was met in it."""
-        done: list[tuple[Future[Any], Any]] = []
+        results: list[tuple[Future[Any], Any]] = []
         joined: list[Future[Any]] = []
         last = False
         try:
@@ -96,7 +96,7 @@ class GroupCommitWriter:
                 deadline = self._clock.monotonic() + WINDOW_S
                 job: _Job | None = first
                 while job is not None:
-                    self._one(transaction, job, joined, done)
+                    self._one(transaction, job, joined, results)
                     if job.alone or len(joined) >= MOST_TOGETHER or self._clock.monotonic() >= deadline:
                         break
                     try:
@@ -114,7 +114,7 @@ class GroupCommitWriter:
                 if not future.done():
                     future.set_exception(error)
             return last
-        for future, result in done:
+        for future, result in results:
             future.set_result(result)
         return last
 
@@ -123,7 +123,7 @@ class GroupCommitWriter:
         transaction: Transaction,
         job: _Job,
         joined: list[Future[Any]],
-        done: list[tuple[Future[Any], Any]],
+        results: list[tuple[Future[Any], Any]],
     ) -> None:
         write, future = job.write, job.future
         if not future.set_running_or_notify_cancel():
@@ -137,4 +137,4 @@ class GroupCommitWriter:
         except Exception as error:  # a write's own error belongs to whoever asked for it
             future.set_exception(error)
         else:
-            done.append((future, result))
+            results.append((future, result))

@@ -1,6 +1,6 @@
-"""Reading the logs this node holds, for other members' nodes and the own client (SPEC.md §6).
+"""Reads the logs that this node holds, for other members' nodes and its own client.
 
-1. Entries and proofs are of the newest checkpoint at most: what is not signed is not shown.
+1. Entries and proofs are of the newest checkpoint at most: what is not signed is never shown.
 2. A quarantined log is still shown, marked: other members need its checkpoint, entries and proofs to convict its
    origin themselves. Entries with proofs of inclusion, which matches rest on, are refused (`known_tip`).
 """
@@ -17,7 +17,7 @@ from tocsin.wire.values import KeptFork, LogCheckpoint, MemberId, Stored
 
 
 def held_tip(snapshot: Snapshot, writer: MemberId) -> LogTip:
-    """Return where a log stands that this node holds. Raises `UnknownLog`."""
+    """Return the tip of a log that this node holds. Raises `UnknownLog`."""
     tip = snapshot.tip(writer)
     if not tip.checkpoint:
         raise UnknownLog(f"this node holds no log of {writer.hex()}", "writer")
@@ -25,7 +25,7 @@ def held_tip(snapshot: Snapshot, writer: MemberId) -> LogTip:
 
 
 def known_tip(snapshot: Snapshot, writer: MemberId) -> LogTip:
-    """Return where a log stands if matches may rest on it. Raises `UnknownLog`, `LogQuarantined`."""
+    """Return the tip of a log that matches may rest on (M-6.20). Raises `UnknownLog`, `LogQuarantined`."""
     tip = held_tip(snapshot, writer)
     if tip.quarantined:
         raise LogQuarantined(

@@ -1,10 +1,11 @@
-"""Which tags exist, and which are new (SPEC.md §7). The node keeps no list of what its client asks (M-7.6).
+"""Which tags exist, and which are new. The node keeps nothing of what its client asks (M-7.6).
 
 1. A look-up costs by the tags asked, never by what others have reported. Entries past their time are left out.
-   Of a tag that its writer repeats without end only the newest are told, so that the answer stays one that fits.
-2. A quarantined log has no matches: look-ups find nothing in it, streams pass it over, its entries are not served.
-3. A stream reads every followed log from its cursor, tells when nothing more waits, and sleeps until a commit. It stops
-   before the first entry of a period newer than the client can open. Its cursor lives in the stream alone.
+   Of a tag that its writer repeats without end only the newest are returned, so that the answer stays bounded
+   (M-7.3).
+2. A quarantined log has no matches: look-ups find nothing in it, streams skip it, its entries are not served (M-6.20).
+3. A stream reads every followed log from its cursor, says when nothing more waits, and sleeps until a commit. It stops
+   before the first entry of a period newer than the client named (M-7.5). Its cursor lives in the stream alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tocsin.wire.values import MemberId, NewTags, ProvenEntries, ProvenEntry, Ta
 
 
 class LookingUp:
-    """What the own client asks about everybody's logs. `expired_week` tells how far bodies are erased already."""
+    """What this member's client asks about every log. `expired_week` returns the week up to which bodies are erased."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class LookingUp:
         if any(len(tags) % TAG_BYTES for _, tags in groups):
             raise TooManyTags(f"tags are {TAG_BYTES} bytes each", "tags")
         if sum(len(tags) for _, tags in groups) > MAX_TAGS * TAG_BYTES:
-            raise TooManyTags(f"at most {MAX_TAGS} tags are looked up at once; ask in parts", "tags")
+            raise TooManyTags(f"at most {MAX_TAGS} tags are looked up in one call; split the request", "tags")
         members = {member.id for member in self._membership.charter.members}
         now = self._clock.now()
 
@@ -82,7 +83,9 @@ class LookingUp:
         Raises `TooManyLocations`, `UnknownLog`, `LogQuarantined` or `OutOfRange`.
         """
         if not 1 <= len(locations) <= MAX_LOCATIONS:
-            raise TooManyLocations(f"1 to {MAX_LOCATIONS} entries are asked at once", "locations")
+            raise TooManyLocations(
+                f"1 to {MAX_LOCATIONS} entries are proven in one call; split the request", "locations"
+            )
 
         def look(snapshot: Snapshot) -> ProvenEntries:
             proven: dict[tuple[MemberId, int], ProvenEntry] = {}
@@ -90,7 +93,7 @@ class LookingUp:
             for writer in dict.fromkeys(writer for writer, _ in locations):
                 tip = known_tip(snapshot, writer)
                 checkpoints[writer] = tip.checkpoint
-                indices = sorted({index for each, index in locations if each == writer})
+                indices = sorted({index for owner, index in locations if owner == writer})
                 if not 0 <= indices[0] <= indices[-1] < tip.size:
                     raise OutOfRange(f"the log of {writer.hex()} has {tip.size} entries", "locations")
                 stored = snapshot.entries_at(writer, indices)
@@ -149,7 +152,8 @@ class LookingUp:
             size = snapshot.tip(writer).size
             if not 0 <= start <= size:
                 raise InvalidCursor(
-                    f"the log of {writer.hex()} has {size} entries here, the cursor stands at {start}",
+                    f"the log of {writer.hex()} has {size} entries here, the cursor is at {start}; "
+                    "start from an earlier one",
                     "cursor",
                 )
 

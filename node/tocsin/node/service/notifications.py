@@ -1,4 +1,4 @@
-"""Tells whoever waits that the logs have changed, without saying how.
+"""Wakes whoever waits for a change of the logs, without saying which.
 
 One counter per node. A waiter names the count it has seen, so a change between two waits is never missed.
 It belongs to the event loop's thread.

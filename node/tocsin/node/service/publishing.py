@@ -1,21 +1,23 @@
-"""The own log: take entries from the own client, sequence them at each tick, sign what peers may see (SPEC.md §6).
+"""This member's log: take entries from its client, sequence them at each tick, sign what peers may see.
 
-1. Acknowledged means durable: entries are committed with their idempotency key before the answer.
-2. A tick puts what is due in one order (sealed entries by tag, then RETRACTs, then CHARTERs), so that neighbours say
-   nothing. It appends in that order, signs and cosigns a checkpoint, marks submissions as sequenced, erases what was
-   retracted or has expired, in one transaction; where many small submissions are due in several, with other writes in
-   between. Nothing signed leaves the node unless its transaction is durable, so there are never two roots for one size.
+1. Acknowledged means durable: entries are committed with their idempotency key before the answer (M-6.10).
+2. A tick puts what waits in one order (sealed entries by tag, then RETRACTs, then CHARTERs), so that neighbours say
+   nothing (M-6.11). It appends in that order, signs and cosigns a checkpoint, marks submissions as sequenced and erases
+   what was retracted or has expired, in one transaction. Many small submissions take several, with other writes in
+   between. Nothing signed leaves the node unless its transaction is durable, so there are never two roots for one size
+   (M-6.12).
 3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those is not
-   sequenced yet and not due in this tick, the retraction waits. A tick that carries out retractions is one transaction.
+   sequenced yet and not part of this tick, the retraction waits. A tick that carries out retractions is one
+   transaction (M-6.14).
 4. The time of a checkpoint never goes back. A clock that is more than 10 minutes behind what the store has seen stops
-   the tick.
-5. With nothing due, the checkpoint's own cosignature is renewed every few ticks: that is how peers know a quiet
+   the tick (M-6.13).
+5. With nothing waiting, the checkpoint's own cosignature is renewed every few ticks: that is how peers tell a quiet
    log from a dead one.
-6. Before its first tick the node asks its peers what they hold of its own log, and it goes on listening. If a peer
+6. Before its first tick the node asks its peers what they hold of its log, and it goes on listening. If a peer
    has a larger or a different tree behind this log's signature, this store is an old copy or another process has
    signed: the node refuses to sign until a person has looked.
 7. What has expired is erased at the turn of its week, also by a node whose ticks fail: that it may not sign is no
-   reason to keep anything longer.
+   reason to keep anything longer (M-6.18).
 """
 
 from __future__ import annotations
@@ -86,11 +88,11 @@ _log = structlog.get_logger(__name__)
 
 
 class ClockBehind(NotReady):
-    """The clock is more than 10 minutes behind what the store has seen; nothing is signed until it is set right."""
+    """The clock is more than 10 minutes behind what the store has seen; nothing is signed until it is corrected."""
 
 
 class OldHistory(NotReady):
-    """Peers hold more, or something else, of this node's own log than its store does."""
+    """Peers hold more, or something else, of this member's log than its store does."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Ticked:
 
 
 class Publishing:
-    """The own log's one writer."""
+    """The one writer of this member's log."""
 
     def __init__(
         self,
@@ -200,7 +202,7 @@ class Publishing:
             raise KeyReused(_REUSED, "idempotency_key") from error
 
     async def retract(self, idempotency_key: bytes, tags: Sequence[bytes]) -> Acknowledged:
-        """Store a retraction of every live own entry under these 16-byte tags; durable when this returns.
+        """Store a retraction of every live entry of this member under these 16-byte tags; durable when this returns.
 
         Raises as `submit` does.
         """
@@ -219,13 +221,15 @@ class Publishing:
     async def submission(self, idempotency_key: bytes) -> SubmissionStatus:
         """Return what became of a submission or retraction. Raises `UnknownSubmission`."""
         _check_key(idempotency_key)
-        found = await self._gateway.read(lambda snapshot: snapshot.submission(idempotency_key))
-        if found is None:
-            raise UnknownSubmission("no submission has this idempotency key", "idempotency_key")
-        return found
+        status = await self._gateway.read(lambda snapshot: snapshot.submission(idempotency_key))
+        if status is None:
+            raise UnknownSubmission(
+                "no submission has this idempotency key; submit it again", "idempotency_key"
+            )
+        return status
 
     async def compare_with_peers(self) -> None:
-        """Compare the own log with what peers hold of it (rule 6); after this the node may sign.
+        """Compare this member's log with what peers hold of it (rule 6); after this the node may sign.
 
         Returns when every peer answered, or when at least one did and `patience_s` have passed. Raises
         `OldHistory` if a peer holds more or something else, `NotReady` if no peer could be asked.
@@ -255,7 +259,7 @@ class Publishing:
         self._compared = True
 
     async def seen_at_peer(self, peer: MemberId, note: bytes) -> None:
-        """Judge a note of the own log that a peer holds (rule 6), and take over the cosignatures it brings.
+        """Judge a note of this member's log that a peer holds (rule 6), and take over the cosignatures it brings.
 
         What this log's key did not sign is ignored.
         """
@@ -263,7 +267,7 @@ class Publishing:
         try:
             shown = open_note(charter, self._member, note).checkpoint
         except TlogError:
-            _log.warning("a peer shows a checkpoint that this log did not sign", peer=peer.hex())
+            _log.warning("unsigned-checkpoint-shown", peer=peer.hex())
             return
         problem = await self._gateway.read(
             lambda snapshot: _conflict_with_own(snapshot, self._member, peer, shown)
@@ -271,7 +275,7 @@ class Publishing:
         if problem is not None and self._old_history is None:
             self._old_history = problem
             now = self._clock.now()
-            _log.error("publishing stopped", problem=problem)
+            _log.error("publishing-stopped", problem=problem)
             await self._gateway.write(
                 lambda transaction: transaction.record("old-history", problem, note, now)
             )
@@ -309,19 +313,19 @@ class Publishing:
         return ticked
 
     async def run(self) -> None:
-        """Tick until cancelled. A tick that fails is told in `problem` and tried again at the next."""
+        """Tick until cancelled. Why a tick failed is kept in `problem`, and the next one tries again."""
         while True:
             full, began = False, self._clock.monotonic()
             try:
                 full = (await self.tick()).full
             except (ServiceError, StoreError, TlogError, NotAMember) as error:
                 if str(error) != self._problem:
-                    _log.warning("tick failed", problem=str(error))
+                    _log.warning("tick-failed", problem=str(error))
                 self._problem = str(error)
                 await self._expire()
             else:
                 self._problem = None
-            # What is due does not wait for the next tick, else a backlog would only grow. Half of the time is left to
+            # What waits does not wait for the next tick, else a backlog would only grow. Half of the time is left to
             # the writes that came meanwhile.
             spent = self._clock.monotonic() - began
             await asyncio.sleep(spent if full else self.tick_seconds())
@@ -358,13 +362,12 @@ class Publishing:
             )
 
     def _tick(self, transaction: Transaction, charter: Charter, now: int) -> tuple[Ticked, int]:
-        """Do one transaction; also tell how much of what was in order it took."""
+        """Do one transaction; also return how much of the plan it took."""
         seen = transaction.seen_time()
         # M-6.13: no signature by a clock that is more than 10 minutes behind the store.
         if now < seen - CLOCK_BEHIND_S:
             raise ClockBehind(
-                f"the clock stands {seen - now} s before the newest time in the store; set it right, "
-                "nothing is signed before"
+                f"system clock is {seen - now} s behind the last recorded time; correct it to resume publishing"
             )
         tip = transaction.tip(self._member)
         # What peers said of their own time must not push this log's ahead; only its own last time does.
@@ -453,21 +456,21 @@ def _conflict_with_own(snapshot: Snapshot, member: MemberId, peer: MemberId, sho
         return (
             f"{peer.hex()} holds a checkpoint of {shown.size} entries that this log signed, but this store has "
             f"{tip.size}: it is an old copy, or another process signed with this log's key. Restore the newest "
-            "copy of the database; nothing is signed before"
+            "copy of the database; nothing is signed until then"
         )
     nodes = snapshot.nodes(member, plan_frontier(shown.size))
     if Frontier.of(shown.size, nodes).root() != shown.root:
         return (
             f"{peer.hex()} holds another history of the first {shown.size} entries of this log, signed by its key: "
             "this store went on from an old copy, or another process signed with this log's key. Nothing is signed "
-            "until the federation has been told and the log key replaced"
+            "until the other members know and the log key is replaced"
         )
     return None
 
 
 def _take_cosignatures(transaction: Transaction, charter: Charter, member: MemberId, note: bytes) -> None:
     tip = transaction.tip(member)
-    cosigners = [cosigner_of(charter, each) for each in charter.members]
+    cosigners = [cosigner_of(charter, record) for record in charter.members]
     try:
         merged = merge_cosignatures(tip.checkpoint, note, cosigners)
     except TlogError:

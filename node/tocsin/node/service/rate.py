@@ -1,4 +1,4 @@
-"""Token buckets: how often a caller may ask for what costs it nothing.
+"""Token buckets: how often a caller may ask for what is free (M-4.23).
 
 A bucket holds at most `capacity` tokens and gains `per_second`. Full buckets are forgotten, so callers that stay
 within their rate leave nothing behind.
@@ -46,8 +46,8 @@ class RateLimit:
         now = self._clock.monotonic()
         if len(self._buckets) > MOST_BUCKETS:
             self._buckets = {
-                each: bucket
-                for each, bucket in self._buckets.items()
+                member: bucket
+                for member, bucket in self._buckets.items()
                 if bucket.tokens + (now - bucket.at) * self._per_second < self._capacity
             }
         bucket = self._buckets.get(caller)

@@ -1,14 +1,14 @@
-"""The own client's evaluations: pick a quorum, fan out, relay t signed partials untouched (SPEC.md §4).
+"""Evaluations for this member's client: pick a quorum, fan out, relay t signed partials unchanged.
 
 1. All partials of an answer are of one quorum S of exactly t seats: λ depends on S, so if one seat of S fails, the
    whole batch is asked again under another S. The evaluators that answered before charge nothing for it.
 2. Order of choice: this node's own seat, then evaluators that have not failed lately, the quickest first.
 3. A partial is relayed only if it names the seat, evaluator and quorum asked, has as many elements as were asked, and
-   carries the evaluator's signature over exactly that. Its proof is the client's to verify.
+   carries the evaluator's signature over exactly that (M-4.16). Its proof is the client's to verify.
 4. A complaint counts if the evaluator's signature covers exactly these elements and that context and the proof
    fails: the evidence is recorded, and the seat is not asked again under this charter and epoch. Any other
-   complaint is recorded as false and ignored.
-5. An evaluator that says the budget is used up is passed over for the batch. If that leaves fewer than t, the answer is
+   complaint is recorded as false and ignored (M-4.20).
+5. An evaluator that says the budget is used up is skipped for the batch. If that leaves fewer than t, the answer is
    BUDGET_EXHAUSTED; if too few answered at all, QUORUM_UNAVAILABLE.
 """
 
@@ -144,7 +144,7 @@ class Relaying:
     async def budgets(self) -> Budgets:
         """Ask every evaluator of the charter what is left for this member."""
         committees = (key.committee for key in self._membership.charter.classes)
-        members = sorted({MemberId(each) for committee in committees for each in committee})
+        members = sorted({MemberId(member) for committee in committees for member in committee})
 
         async def ask(member: MemberId) -> list[BudgetLeft] | None:
             try:
@@ -186,15 +186,15 @@ class Relaying:
             )
         if any(reason == StaleCharter.reason for reason in batch.out.values()):
             raise StaleCharter(
-                f"evaluators of class {key.key_class}, epoch {key.epoch} go by another charter: {_reasons(batch)}"
+                f"evaluators of class {key.key_class}, epoch {key.epoch} work under another charter: {_reasons(batch)}"
             )
         raise QuorumUnavailable(
             f"{key.threshold} evaluators of class {key.key_class}, epoch {key.epoch} are needed, "
-            f"{len(chosen)} can be had: {_reasons(batch)}"
+            f"{len(chosen)} are available: {_reasons(batch)}"
         )
 
     async def _ask(self, batch: _Batch, quorum: tuple[int, ...]) -> list[SignedPartial] | None:
-        """Ask every seat of a quorum at once; None if one failed, which is then out of the batch."""
+        """Ask every seat of a quorum concurrently; None if one failed, which is then out of the batch."""
         tasks = {asyncio.create_task(self._ask_seat(batch, quorum, seat)): seat for seat in quorum}
         try:
             waiting = set(tasks)
@@ -209,10 +209,10 @@ class Relaying:
                         raise error
                     failed = True
                     batch.out[tasks[task]] = error.reason
-                    _log.info("evaluator passed over", seat=tasks[task], reason=error.reason)
+                    _log.info("evaluator-skipped", seat=tasks[task], reason=error.reason)
                 if failed:
                     return None
-            return [task.result() for task, _ in sorted(tasks.items(), key=lambda item: item[1])]
+            return [task.result() for task, _ in sorted(tasks.items(), key=lambda asked: asked[1])]
         finally:
             for task in tasks:
                 task.cancel()
@@ -280,12 +280,12 @@ class Relaying:
             await self._gateway.write(
                 lambda transaction: transaction.record("false-complaint", detail, b"", now)
             )
-            _log.warning("false complaint of the own client", seat=seat, problem=str(error))
+            _log.warning("false-complaint", seat=seat, problem=str(error))
             return
         culprits = self._culprits.setdefault((key.key_class, key.epoch, key.committee_hash), set())
         culprits.add(seat)
         detail = f"{place} evaluator={complaint.evaluator.hex()}"
-        _log.warning("an evaluator signed a partial whose proof fails", evaluator=complaint.evaluator.hex())
+        _log.error("bad-partial", evaluator=complaint.evaluator.hex())
         await self._gateway.write(
             lambda transaction: transaction.record("bad-partial", detail, evidence, now)
         )

@@ -1,4 +1,4 @@
-"""How this node stands with itself and with every other member."""
+"""Reports the state of this member's log and of every other member's, as this node sees them."""
 
 from __future__ import annotations
 

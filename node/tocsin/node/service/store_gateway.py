@@ -1,6 +1,6 @@
-"""The services' way to the store from the event loop: reads in a pool, writes through the one writer.
+"""The services' gateway to the store from the event loop: reads in a pool, writes through the one writer.
 
-A store that fails becomes the refusal that promises that nothing happened; every other error passes unchanged.
+A store that fails becomes a refusal that says what happened; every other error passes unchanged.
 What one transaction finished comes back in one wake-up of the event loop: a wake-up costs as much as a small write.
 """
 
@@ -58,7 +58,9 @@ class StoreGateway:
         try:
             return await self._written(written)
         except StoreFull as error:
-            raise DiskFull("the disk of this node is full and nothing was stored; free some space") from error
+            raise DiskFull(
+                "the disk of this node is full and nothing was stored; free some space, no restart is needed"
+            ) from error
         except StoreUnavailable as error:
             raise CannotStore(f"nothing was stored: {error}; try again later") from error
 
@@ -82,18 +84,18 @@ class StoreGateway:
 
 
 class _Returns:
-    """Futures of an event loop that are due, gathered by other threads until the loop comes to set them."""
+    """Futures of an event loop that other threads have completed, gathered until the loop sets them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._lock = threading.Lock()
-        self._plan: list[asyncio.Future[None]] = []
+        self._completed: list[asyncio.Future[None]] = []
 
-    def add(self, due: asyncio.Future[None]) -> None:
+    def add(self, future: asyncio.Future[None]) -> None:
         """Let the loop set this one; from any thread."""
         with self._lock:
-            self._plan.append(due)
-            woken = len(self._plan) > 1
+            self._completed.append(future)
+            woken = len(self._completed) > 1
         if not woken:
             try:
                 self.loop.call_soon_threadsafe(self._set)
@@ -102,7 +104,7 @@ class _Returns:
 
     def _set(self) -> None:
         with self._lock:
-            due, self._plan = self._plan, []
-        for each in due:
-            if not each.done():
-                each.set_result(None)
+            completed, self._completed = self._completed, []
+        for future in completed:
+            if not future.done():
+                future.set_result(None)

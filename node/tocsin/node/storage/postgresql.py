@@ -110,8 +110,8 @@ class PostgresqlBackend:
     def look_up(self, connection: Connection, log: int, tags: bytes) -> Sequence[tuple[int, int]]:
         """Return (position, index) of every live entry under the concatenated tags."""
         asked = [tags[at : at + 16] for at in range(0, len(tags), 16)]
-        found = connection.exec_driver_sql(_LOOK_UP, {"tags": asked, "log": log})
-        return [(place - 1, index) for place, index in found]
+        places = connection.exec_driver_sql(_LOOK_UP, {"tags": asked, "log": log})
+        return [(place - 1, index) for place, index in places]
 
     def check_room(self, connection: Connection) -> None:
         """Leave it to the write that follows: a client cannot see the server's disk."""

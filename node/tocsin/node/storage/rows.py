@@ -1,8 +1,8 @@
 """What the columns hold that are more than one value, and back.
 
 Rules
-1. Waiting entries are `header ‖ body` one behind the other; the kind in the header says whether a body follows.
-   Waiting retractions are their 16-byte tags one behind the other.
+1. Waiting entries are `header ‖ body` concatenated; the kind in the header says whether a body follows.
+   Waiting retractions are their 16-byte tags concatenated.
 2. Given indices are u64be at their position; a position not sequenced yet is 2^64−1, which no index reaches.
 3. The nodes that leaf `i` completes are those of levels 1 to the number of trailing zero bits of `i + 1`.
 4. Rows read back were parsed when they came in: a column that no rule fits means a damaged database and raises
@@ -56,7 +56,7 @@ class Headers:
 
 
 def pack_entries(entries: Iterable[Entry]) -> bytes:
-    """Lay entries one behind the other (rule 1)."""
+    """Lay entries concatenated (rule 1)."""
     return b"".join([part for entry in entries for part in (entry.header.encode(), entry.body_bytes())])
 
 
@@ -135,21 +135,21 @@ def submission_status(indices: bytes, *, waits: bool) -> SubmissionStatus:
 
 def completed_nodes(step: Append) -> list[bytes]:
     """Return, for each leaf of an append, the nodes it completes (rule 3). Raises `ValueError` if one is missing."""
-    found: list[list[Hash]] = [[] for _ in step.entries]
+    completed: list[list[Hash]] = [[] for _ in step.entries]
     try:
         for level, index, node in step.nodes:
             if level:
                 place = node_place(level, index) - step.start
-                leaf = found[place]
+                leaf = completed[place]
                 if place < 0 or len(leaf) != level - 1:
                     raise IndexError
                 leaf.append(node)
     except IndexError:
         raise ValueError("the nodes of an append are those its leaves complete, level by level") from None
-    for index, nodes in enumerate(found, start=step.start + 1):
+    for index, nodes in enumerate(completed, start=step.start + 1):
         if len(nodes) != (index & -index).bit_length() - 1:
             raise ValueError(f"the append does not bring every node that leaf {index - 1} completes")
-    return [b"".join(nodes) for nodes in found]
+    return [b"".join(nodes) for nodes in completed]
 
 
 def node_place(level: int, index: int) -> int:

@@ -1,8 +1,8 @@
 """One consistent view of a SQL database, as the port's `Snapshot`.
 
 Rules
-1. What a read costs grows with what is asked, never with what is stored.
-2. Bulk comes and goes as rows of Core; nothing here builds an object per row but the model's own.
+1. The cost of a read grows with what is asked for, never with what is stored.
+2. Bulk reads are rows of SQLAlchemy Core; the only objects built per row are the model's own.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class SqlSnapshot:
         """Entries in order of index, without gaps."""
         query = _ENTRIES.where(_LEAF.log == self._log(member), _LEAF.leaf_index >= start)
         headers = rows.Headers()
-        found = self._connection.execute(query.order_by(_LEAF.leaf_index).limit(limit))
-        return [rows.stored(headers, (row[0], row[1], row[2], row[3], row[4])) for row in found]
+        rows_read = self._connection.execute(query.order_by(_LEAF.leaf_index).limit(limit))
+        return [rows.stored(headers, (row[0], row[1], row[2], row[3], row[4])) for row in rows_read]
 
     def entries_at(self, member: MemberId, indices: Sequence[int]) -> dict[int, Stored]:
         """The entries at these indices; absent ones are left out."""
@@ -80,7 +80,7 @@ class SqlSnapshot:
         query = select(_LEAF.leaf_index, _LEAF.header, _LEAF.body_hash, _LEAF.nodes).where(
             _LEAF.log == self._log(member)
         )
-        found: dict[tuple[int, int], Hash] = {}
+        rows_read: dict[tuple[int, int], Hash] = {}
         for chunk in _chunks(wanted):
             for place, header, body_hash, nodes in self._connection.execute(
                 query.where(_LEAF.leaf_index.in_(chunk))
@@ -88,8 +88,8 @@ class SqlSnapshot:
                 for level, index in wanted[place]:
                     node = rows.node_at(level, header, body_hash, nodes)
                     if node is not None:
-                        found[level, index] = node
-        return found
+                        rows_read[level, index] = node
+        return rows_read
 
     def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
         """Live sealed entries under concatenated 16-byte tags, per writer. Cost grows with the tags asked only."""
@@ -101,12 +101,14 @@ class SqlSnapshot:
             tags = rows.split_tags(concatenated)
             # Sorted probes walk the index in its own order: twice as fast where it does not fit into memory.
             order = sorted(range(len(tags)), key=tags.__getitem__)
-            found: dict[int, list[int]] = {}
+            rows_read: dict[int, list[int]] = {}
             for at, index in self._backend.look_up(
                 self._connection, log, b"".join([tags[position] for position in order])
             ):
-                found.setdefault(order[at], []).append(index)
-            hits.extend(TagHit(group, position, tuple(sorted(found[position]))) for position in sorted(found))
+                rows_read.setdefault(order[at], []).append(index)
+            hits.extend(
+                TagHit(group, position, tuple(sorted(rows_read[position]))) for position in sorted(rows_read)
+            )
         return hits
 
     def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> LiveTags:
@@ -114,15 +116,15 @@ class SqlSnapshot:
         query = select(_BODY.leaf_index, _BODY.period, _BODY.tag).where(
             _BODY.log == self._log(member), _BODY.leaf_index >= start
         )
-        found = self._connection.execute(query.order_by(_BODY.leaf_index).limit(limit)).all()
+        rows_read = self._connection.execute(query.order_by(_BODY.leaf_index).limit(limit)).all()
         indices: list[int] = []
         tags: list[bytes] = []
-        for index, period, tag in found:
+        for index, period, tag in rows_read:
             if period > newest_period:
                 return LiveTags(tuple(indices), b"".join(tags), index)
             indices.append(index)
             tags.append(tag)
-        end = indices[-1] + 1 if indices and len(found) == limit else self.tip(member).size
+        end = indices[-1] + 1 if indices and len(rows_read) == limit else self.tip(member).size
         return LiveTags(tuple(indices), b"".join(tags), max(start, end))
 
     def pending(self, limit: int) -> list[Pending]:
@@ -132,13 +134,14 @@ class SqlSnapshot:
 
     def pending_retractions(self) -> list[PendingRetraction]:
         """Acknowledged retractions not carried out yet, in order."""
-        found = self._connection.execute(
+        rows_read = self._connection.execute(
             select(_WAITING.no, _WAITING.idempotency_key, _WAITING.content)
             .where(_WAITING.content.is_not(None), _WAITING.kind == rows.RETRACTION)
             .order_by(_WAITING.no)
         )
         return [
-            PendingRetraction(rows.order(no, 0), key, tuple(rows.split_tags(tags))) for no, key, tags in found
+            PendingRetraction(rows.order(no, 0), key, tuple(rows.split_tags(tags)))
+            for no, key, tags in rows_read
         ]
 
     def waiting(self) -> int:
@@ -163,10 +166,10 @@ class SqlSnapshot:
     def budget_used(self, caller: MemberId) -> Mapping[tuple[int, int, int], int]:
         """Evaluations charged to a caller by (class, epoch, seat)."""
         budget = tables.budget.c
-        found = self._connection.execute(
+        rows_read = self._connection.execute(
             select(budget.key_class, budget.epoch, budget.seat, budget.used).where(budget.caller == caller)
         )
-        return {(key_class, epoch, seat): used for key_class, epoch, seat, used in found}
+        return {(key_class, epoch, seat): used for key_class, epoch, seat, used in rows_read}
 
     def charter(self, version: int) -> bytes | None:
         """The signed envelope of a version."""
@@ -175,28 +178,21 @@ class SqlSnapshot:
             select(charter.envelope).where(charter.version == version)
         ).scalar_one_or_none()
 
-    def newest_charter(self) -> bytes | None:
-        """The signed envelope of the newest version."""
-        charter = tables.charter.c
-        return self._connection.execute(
-            select(charter.envelope).order_by(charter.version.desc()).limit(1)
-        ).scalar_one_or_none()
-
     def forks(self) -> list[tuple[MemberId, bytes]]:
         """Proofs that an origin signed two histories."""
         fork = tables.fork.c
-        found = self._connection.execute(select(fork.member, fork.proof).order_by(fork.no))
-        return [(MemberId(member), proof) for member, proof in found]
+        rows_read = self._connection.execute(select(fork.member, fork.proof).order_by(fork.no))
+        return [(MemberId(member), proof) for member, proof in rows_read]
 
     def audit(self, limit: int) -> list[tuple[int, str, str, bytes]]:
         """The newest audit records first: (unix seconds, kind, detail, evidence)."""
         audit = tables.audit.c
-        found = self._connection.execute(
+        rows_read = self._connection.execute(
             select(audit.time, audit.kind, audit.detail, audit.evidence)
             .order_by(audit.no.desc())
             .limit(limit)
         )
-        return [(time, kind, detail, evidence) for time, kind, detail, evidence in found]
+        return [(time, kind, detail, evidence) for time, kind, detail, evidence in rows_read]
 
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
@@ -205,8 +201,8 @@ class SqlSnapshot:
     def _logs(self) -> dict[bytes, int]:
         if self._known_logs is None:
             log = tables.log.c
-            found = self._connection.execute(select(log.member, log.no).order_by(log.no))
-            self._known_logs = {row.member: row.no for row in found}
+            rows_read = self._connection.execute(select(log.member, log.no).order_by(log.no))
+            self._known_logs = {row.member: row.no for row in rows_read}
         return self._known_logs
 
     def _log(self, member: MemberId) -> int:
@@ -220,8 +216,8 @@ class SqlSnapshot:
             .limit(submissions)
         )
         for numbers in _gathered(waiting.all()):
-            found = self._connection.execute(_PENDING, {"numbers": numbers})
-            for no, key, content, indices in found:
+            rows_read = self._connection.execute(_PENDING, {"numbers": numbers})
+            for no, key, content, indices in rows_read:
                 given = rows.given_indices(indices)
                 for position, entry in enumerate(rows.unpack_entries(content)):
                     if given[position] is None:

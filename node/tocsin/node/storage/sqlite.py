@@ -70,8 +70,8 @@ class SqliteBackend:
 
     def look_up(self, connection: Connection, log: int, tags: bytes) -> Sequence[tuple[int, int]]:
         """Return (position, index) of every live entry under the concatenated tags."""
-        found = connection.exec_driver_sql(_LOOK_UP, (len(tags) // 16, log, tags))
-        return [(position, index) for position, index in found]
+        places = connection.exec_driver_sql(_LOOK_UP, (len(tags) // 16, log, tags))
+        return [(position, index) for position, index in places]
 
     def check_room(self, connection: Connection) -> None:
         """Raise `StoreFull` if the disk, or the size that this database may have, is used up."""

@@ -49,7 +49,7 @@ class Charter(_Table, table=True):
 
 
 class Submission(_Table, table=True):
-    """Acknowledged submissions and retractions, in order of acknowledgement; kept for ever with their digest."""
+    """Acknowledged submissions and retractions, in order of acknowledgement; kept permanently with their digest."""
 
     __tablename__ = "submission"
     no: int | None = Field(default=None, sa_column=Column(_Number, primary_key=True))
@@ -100,7 +100,7 @@ class Body(_Table, table=True):
 
 
 class LiveTag(_Table, table=True):
-    """Where a live tag stands in a log."""
+    """The index of a live tag in a log."""
 
     __tablename__ = "live_tag"
     __table_args__: ClassVar = (_CLUSTERED,)
@@ -142,7 +142,7 @@ class Batch(_Table, table=True):
 
 
 class Audit(_Table, table=True):
-    """What an auditor is told, in the order it happened."""
+    """What an auditor reads: audit events in order."""
 
     __tablename__ = "audit"
     no: int | None = Field(default=None, sa_column=Column(_Number, primary_key=True))

@@ -1,8 +1,8 @@
 """The one write transaction on a SQL database, as the port's `Transaction`.
 
 Rules
-1. Nothing here commits: what a method wrote stands or falls with the transaction, or with the savepoint around it.
-2. `seen_time` only ever grows; it takes the `now` of each write and the time of the own log's checkpoints, never a
+1. Nothing here commits: what a method wrote is committed or undone with the transaction or the savepoint.
+2. `seen_time` only ever grows; it takes the `now` of each write and the time of this member's own checkpoints, never a
    time that another member's node chose.
 3. A database error ends the whole transaction (`backend.py`, rule 3); a savepoint undoes only refusals.
 """
@@ -290,10 +290,10 @@ class SqlTransaction(SqlSnapshot):
         part: list[dict[str, object]] = []
         done: list[dict[str, object]] = []
         for at in range(0, len(keys), 500):
-            found = self._connection.execute(_TO_ASSIGN, {"keys": keys[at : at + 500]}).all()
-            if len(found) != len(keys[at : at + 500]):
+            submissions = self._connection.execute(_TO_ASSIGN, {"keys": keys[at : at + 500]}).all()
+            if len(submissions) != len(keys[at : at + 500]):
                 raise WrongStart("the append assigns indices to a submission that was never acknowledged")
-            for key, kind, unsettled, before in found:
+            for key, kind, unsettled, before in submissions:
                 indices = rows.assign(before, assigned[key])
                 left = rows.given_indices(indices).count(None) if kind == rows.ENTRIES else unsettled
                 row = {"known_key": key, "now_indices": indices, "now_unsettled": left}

@@ -1,1 +1,1 @@
-"""What one tick does to the member's own log."""
+"""What one tick appends to the member's own log."""

@@ -1,7 +1,7 @@
-"""What is due at a tick, in one order, and how much of it one transaction takes.
+"""Plans a tick: the order of what waits, and how much of it one transaction takes (M-6.11).
 
 1. At most `most_per_tick` entries are put in order at once: sealed entries by tag, those of one tag in the order of
-   acknowledgement, then CHARTERs. Cover entries stand among them as themselves.
+   acknowledgement, then CHARTERs. Cover entries are ordered among them.
 2. Nothing but this log's ticks changes what waits, so it is read and ordered before the transaction that appends it,
    and what is left of it is appended by the next ones.
 3. Only small submissions are appended in parts: to assign the indices of a part of a large one rewrites the rest of it.
@@ -25,7 +25,7 @@ _SMALL_SUBMISSION = 4  # entries
 
 
 class TickPlan:
-    """What is due in one log. Used by one tick at a time."""
+    """The plan of one log's ticks. Used by one tick at a time."""
 
     def __init__(self, member: MemberId, most_per_tick: int, most_submissions: int) -> None:
         self._member = member
@@ -41,25 +41,25 @@ class TickPlan:
         return bool(self._ordered)
 
     def order(self, snapshot: Snapshot, cover: Cover) -> None:
-        """Put what is due in order (rules 1 and 2), unless a retraction waits (rule 4)."""
+        """Order what waits (rules 1 and 2), unless a retraction waits (rule 4)."""
         if snapshot.pending_retractions():
             return
         pending = self._read(snapshot)[: self._most_per_tick]
         due: list[Pending | Entry] = [*pending, *cover()]
-        self._ordered = sorted(due, key=lambda each: tick_key(_entry(each)))
-        self._small = len(pending) <= _SMALL_SUBMISSION * len({each.submission for each in pending})
+        self._ordered = sorted(due, key=lambda waiting: tick_key(_entry(waiting)))
+        self._small = len(pending) <= _SMALL_SUBMISSION * len({waiting.submission for waiting in pending})
 
     def lay_out(self, transaction: Transaction, start: int, cover: Cover) -> tuple[Sequenced, int]:
-        """Lay out from index `start` on what one transaction takes, and tell how much of the order that is."""
+        """Lay out what one transaction takes, from index `start` on; also return how much of the order that is."""
         if self._ordered:
             part = self._ordered[: self._part()]
-            pending = [each for each in part if isinstance(each, Pending)]
-            fresh = [each for each in part if isinstance(each, Entry)]
+            pending = [waiting for waiting in part if isinstance(waiting, Pending)]
+            fresh = [entry for entry in part if isinstance(entry, Entry)]
             return sequence(start, pending, fresh, (), {}), len(part)
         pending = self._read(transaction)
         first_waiting = pending[self._most_per_tick].order if self._more else None
         retractions = retractions_due(transaction.pending_retractions(), first_waiting)
-        tags = sorted({tag for each in retractions for tag in each.tags})
+        tags = sorted({tag for retraction in retractions for tag in retraction.tags})
         hits = transaction.look_up([(self._member, b"".join(tags))]) if tags else []
         live = {tags[hit.position]: hit.indices for hit in hits}
         return sequence(start, pending[: self._most_per_tick], cover(), retractions, live), 0
@@ -73,7 +73,7 @@ class TickPlan:
         del self._ordered[:taken]
 
     def forget(self) -> None:
-        """Forget the order: a commit that failed may have taken effect, so what is due has to be read again."""
+        """Forget the order: a commit that failed may have taken effect, so what waits must be read again."""
         self._ordered.clear()
 
     def _read(self, snapshot: Snapshot) -> list[Pending]:
@@ -85,9 +85,9 @@ class TickPlan:
         if not self._small:
             return len(self._ordered)
         seen: set[bytes] = set()
-        for at, each in enumerate(self._ordered):
-            if isinstance(each, Pending):
-                seen.add(each.submission)
+        for at, waiting in enumerate(self._ordered):
+            if isinstance(waiting, Pending):
+                seen.add(waiting.submission)
             if len(seen) > self._most_submissions:
                 return at
         return len(self._ordered)

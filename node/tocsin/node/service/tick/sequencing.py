@@ -1,10 +1,10 @@
-"""What one tick puts into the own log, and where: a pure function of what is due.
+"""What one tick appends to the member's log, and where: a pure function of what waits (M-6.11, M-6.14).
 
 1. SEALED entries first, by tag, those of one tag in the order of acknowledgement; then RETRACTs by the index they
    name; then CHARTERs. Cover entries are SEALED entries like any other.
 2. A retraction covers the live entries under its tags that were acknowledged before it: those in the log already,
    and those of this tick that are older than it. An entry is retracted once.
-3. A retraction is due when no entry older than it is left waiting.
+3. A retraction is carried out when no older entry is left waiting.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class Sequenced:
 def retractions_due(
     retractions: Sequence[PendingRetraction], first_waiting: int | None
 ) -> list[PendingRetraction]:
-    """Return the retractions that are due; `first_waiting` is the order of the oldest entry left for later."""
-    return [each for each in retractions if first_waiting is None or each.order < first_waiting]
+    """Return the retractions to carry out now; `first_waiting` is the order of the oldest entry left for later."""
+    return [
+        retraction for retraction in retractions if first_waiting is None or retraction.order < first_waiting
+    ]
 
 
 def sequence(
@@ -50,15 +52,15 @@ def sequence(
     `pending` are in the order of acknowledgement, `retractions` are due, `live` gives the indices of the log's live
     entries under every tag that these name.
     """
-    entries: list[tuple[Entry, Pending | None]] = [(each.entry, each) for each in pending]
+    entries: list[tuple[Entry, Pending | None]] = [(waiting.entry, waiting) for waiting in pending]
     entries += [(entry, None) for entry in cover]
-    sealed = [item for item in entries if item[0].body is not None]
-    rest = [(entry, _source(each)) for entry, each in entries if entry.body is None]
-    sealed.sort(key=lambda item: tick_key(item[0]))
+    sealed = [placed for placed in entries if placed[0].body is not None]
+    rest = [(entry, _source(waiting)) for entry, waiting in entries if entry.body is None]
+    sealed.sort(key=lambda placed: tick_key(placed[0]))
     fresh: dict[bytes, list[tuple[int, int]]] = {}
-    for index, (entry, each) in enumerate(sealed if retractions else (), start):
-        if each is not None and entry.body is not None:
-            fresh.setdefault(entry.body.tag, []).append((each.order, index))
+    for index, (entry, waiting) in enumerate(sealed if retractions else (), start):
+        if waiting is not None and entry.body is not None:
+            fresh.setdefault(entry.body.tag, []).append((waiting.order, index))
     erased: set[int] = set()
     for retraction in retractions:
         targets = {index for tag in retraction.tags for index in live.get(tag, ())}
@@ -71,16 +73,16 @@ def sequence(
         for position, index in enumerate(sorted(targets - erased)):
             rest.append((Entry(retract_header(index)), (retraction.submission, position)))
         erased |= targets
-    rest.sort(key=lambda item: tick_key(item[0]))
+    rest.sort(key=lambda placed: tick_key(placed[0]))
     stored: list[Stored] = []
     assigned: dict[Source, int] = {}
-    ordered = [(entry, _source(each)) for entry, each in sealed] + rest
+    ordered = [(entry, _source(waiting)) for entry, waiting in sealed] + rest
     for index, (entry, source) in enumerate(ordered, start):
         body_hash = sha256(entry.body.encode()).digest() if entry.body is not None else NO_BODY_HASH
         stored.append(Stored(index, entry, body_hash))
         if source is not None:
             assigned[source] = index
-    return Sequenced(stored, sorted(erased), assigned, [each.submission for each in retractions])
+    return Sequenced(stored, sorted(erased), assigned, [retraction.submission for retraction in retractions])
 
 
 def _source(pending: Pending | None) -> Source | None:

@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs on the connection and in the transaction that `schema.py` hands over."""
+"""Alembic's entry point: runs on the connection and in the transaction that `schema.py` passes."""
 
 from alembic import context
 
