@@ -39,6 +39,12 @@ _COMMANDS = (
         "Explain and compare prompt templates' fingerprints.",
         _CLIENT,
     ),
+    (
+        "tocsin.cli.simulate:simulate",
+        "simulate",
+        "Run a simulated federation through the real detector.",
+        _CLIENT,
+    ),
     ("tocsin.cli.log:app", "log", "Verify the members' logs.", _CLIENT),
     ("tocsin.cli.evidence:app", "evidence", "Show, export and verify pieces of evidence.", _CLIENT),
     ("tocsin.cli.status:status", "status", "Show the state of your client and node.", _CLIENT),

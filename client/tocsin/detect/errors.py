@@ -1,0 +1,36 @@
+"""What can go wrong in detection. Every message says what happened, to what, and what to do next; none quotes a
+value.
+"""
+
+from __future__ import annotations
+
+
+class DetectError(Exception):
+    """Root of the errors of `tocsin.detect`."""
+
+
+class BadHoldings(DetectError, ValueError):
+    """A source of holdings, accounts or verdicts that cannot be read; the message names it."""
+
+
+class BadRules(DetectError, ValueError):
+    """A rule that does not exist, or a threshold outside its range."""
+
+
+class BadPopulation(DetectError, ValueError):
+    """A population's folder that does not have the documented format; the message names the file."""
+
+
+class BadScenario(DetectError, ValueError):
+    """A scenario file with an unknown key or a value out of range."""
+
+
+class ExtraMissing(DetectError, ValueError):
+    """The extra `detect` is not installed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not installed: pip install 'tocsin[detect]'")
+
+
+class NoSuchAccount(DetectError, ValueError):
+    """An account that the run to be explained did not score."""

@@ -1,0 +1,181 @@
+"""What speaks against an account, added up: Ibis expressions that only read.
+
+1. A holding counts if its days overlap those of the value's weight.
+2. Score = for each family of types its best value + 0.3 × the others, at most 14 bits; families add up.
+3. A flag needs 15 bits from two groups at least, from values of which enough bad accounts are known.
+4. One other member's judgement alone adds at most 14 bits to what is left without it, until this member's own verdicts
+   have shown that it can be trusted.
+5. A confirmed account is scored without itself. The kind of abuse with the highest score is the account's.
+6. Sums are whole numbers of tenths of a step until the end, so every engine gives the same score.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tocsin.detect.rules import Rules
+from tocsin.detect.weights import CONFIRMED, Known
+
+if TYPE_CHECKING:
+    from ibis.expr.types import IntegerColumn, Table
+
+
+def evidence(known: Known, weighed: Table, rules: Rules) -> Table:
+    """Return what counts against each account: account, abuse, type, value, family, group, weight, firm, own."""
+    import ibis
+
+    confirmed = (
+        known.judged.filter(known.judged.state == CONFIRMED)
+        .select("account", "abuse")
+        .distinct()
+        .mutate(itself=ibis.literal(1, "int64"), abuse=ibis._.abuse.cast("int64"))
+    )
+    held = known.holdings.inner_join(weighed, ["type", "value"], lname="held_{name}", rname="{name}")
+    counts = held.filter((held.held_first_day <= held.last_day) & (held.held_last_day >= held.first_day))
+    joined = counts.left_join(confirmed, ["account", "abuse"])
+    rows = joined.select(
+        account=counts.account, abuse=counts.abuse, type=counts.type, value=counts.value, family=counts.family,
+        group=counts.group, firm=counts.firm,
+        weight=ibis.ifelse(confirmed.itself.notnull(), counts.weight_self, counts.weight),
+        own=ibis.ifelse(confirmed.itself.notnull(), counts.own - 1, counts.own),
+    )  # fmt: skip
+    # One holding may have several rows, one for each window in which it was seen.
+    return rows.filter(rows.weight >= rules.min_weight).distinct()
+
+
+def totals(found: Table, rules: Rules) -> Table:
+    """Return each account's score by kind of abuse (rules 2 and 3): account, abuse, bits, firm_bits, groups, values.
+
+    Bits are in steps of half a bit.
+    """
+    import ibis
+
+    firm = found.mutate(firm_weight=found.weight * found.firm)
+    of_family = firm.group_by("account", "abuse", "family", "group").aggregate(
+        best=ibis._.weight.max(),
+        all=ibis._.weight.sum(),
+        firm_best=ibis._.firm_weight.max(),
+        firm_all=ibis._.firm_weight.sum(),
+        values=ibis._.count(),
+    )
+    tenths = of_family.mutate(
+        tenths=_family(of_family.best, of_family.all, rules),
+        firm_tenths=_family(of_family.firm_best, of_family.firm_all, rules),
+    )
+    summed = tenths.group_by("account", "abuse").aggregate(
+        tenths=ibis._.tenths.sum().cast("int64"),
+        firm_tenths=ibis._.firm_tenths.sum().cast("int64"),
+        groups=ibis._.group.nunique(),
+        values=ibis._.values.sum().cast("int64"),
+    )
+    return summed.select(
+        "account", "abuse", "groups", "values", bits=summed.tenths // 10, firm_bits=summed.firm_tenths // 10
+    )
+
+
+def _family(best: IntegerColumn, all: IntegerColumn, rules: Rules) -> IntegerColumn:
+    import ibis
+
+    return ibis.least(best * 10 + (all - best) * rules.rest_tenths, rules.max_weight * 10).cast("int64")
+
+
+def least_without_one(found: Table, scored: Table, without: Table, rules: Rules) -> Table:
+    """Return the lowest score left when one judgement is taken away: account, abuse, left (rule 4).
+
+    Only accounts that could be flagged, and only judgements that may not stand alone (`weights_without`).
+    """
+    import ibis
+
+    high = scored.filter(scored.bits >= rules.one_judgement)
+    rows = found.semi_join(high, ["account", "abuse"])
+    pairs = (
+        rows.inner_join(without, ["abuse", "type", "value"], rname="without_{name}")
+        .select("account", "abuse", "root")
+        .distinct()
+    )
+    spread = rows.inner_join(pairs, ["account", "abuse"]).select(
+        *[rows[name] for name in rows.columns], pairs.root
+    )
+    left = spread.left_join(without, ["abuse", "type", "value", "root"]).select(
+        *[spread[name] for name in ("account", "abuse", "root", "family")],
+        weight=ibis.coalesce(without.weight, spread.weight),
+    )
+    of_family = (
+        left.mutate(weight=ibis.ifelse(left.weight >= rules.min_weight, left.weight, 0))
+        .group_by("account", "abuse", "root", "family")
+        .aggregate(best=ibis._.weight.max(), all=ibis._.weight.sum())
+    )
+    of_root = (
+        of_family.mutate(tenths=_family(of_family.best, of_family.all, rules))
+        .group_by("account", "abuse", "root")
+        .aggregate(left=ibis._.tenths.sum().cast("int64") // 10)
+    )
+    return of_root.group_by("account", "abuse").aggregate(left=ibis._.left.min())
+
+
+def scores(scored: Table, left: Table, rules: Rules) -> Table:
+    """Return one row for each account that anything speaks against, of its worst kind of abuse (rule 5).
+
+    Columns: account, abuse, bits (as capped by rule 4), firm_bits, groups, values, flag (1 or 0).
+    """
+    import ibis
+
+    joined = scored.left_join(left, ["account", "abuse"]).select(
+        *[scored[name] for name in scored.columns], left=left.left
+    )
+    most = ibis.coalesce(joined.left + rules.one_judgement, joined.bits)
+    capped = joined.mutate(
+        bits=ibis.least(joined.bits, most).cast("int64"),
+        firm_bits=ibis.least(joined.firm_bits, most).cast("int64"),
+    )
+    judged = capped.mutate(
+        flag=((capped.firm_bits >= rules.flag) & (capped.groups >= rules.groups)).cast("int64")
+    )
+    first = judged.mutate(
+        place=ibis.row_number().over(
+            ibis.window(group_by="account", order_by=[ibis.desc("flag"), ibis.desc("bits"), "abuse"])
+        )
+    )
+    return first.filter(first.place == 0).select(
+        "account", "abuse", "bits", "firm_bits", "groups", "values", "flag"
+    )
+
+
+def rests_on(found: Table, scored: Table, known: Known, rules: Rules) -> Table:
+    """Return whose judgements each candidate rests on: account, judgements (how many), root (if it is one other
+    member's).
+
+    The member's own confirmed accounts are one judgement, with no root.
+    """
+    import ibis
+
+    wanted = scored.filter(scored.bits >= rules.candidate)
+    rows = found.semi_join(wanted, ["account", "abuse"])
+    roots = known.signals.select("type", "value", "abuse", "root").distinct()
+    roots = roots.mutate(abuse=roots.abuse.cast("int64"))
+    foreign = (
+        rows.inner_join(roots, ["abuse", "type", "value"], rname="signal_{name}")
+        .select("account", "root")
+        .distinct()
+    )
+    counts = foreign.group_by("account").aggregate(
+        foreign=foreign.root.nunique(),
+        several=foreign.root.isnull().cast("int64").max(),
+        root=foreign.root.min(),
+    )
+    own = rows.filter(rows.own > 0).select("account").distinct().mutate(own=ibis.literal(1, "int64"))
+    every = wanted.select("account").distinct()
+    joined = every.left_join(counts, "account").select(
+        every.account,
+        foreign=ibis.coalesce(counts.foreign, 0),
+        several=ibis.coalesce(counts.several, 0),
+        root=counts.root,
+    )
+    last = joined.left_join(own, "account").select(
+        *[joined[name] for name in joined.columns], own=ibis.coalesce(own.own, 0)
+    )
+    judgements = last.foreign + last.own + 2 * last.several
+    return last.select(
+        "account", "own", judgements=judgements,
+        root=ibis.ifelse((judgements == 1) & (last.own == 0), last.root, None),
+    )  # fmt: skip
