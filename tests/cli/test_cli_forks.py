@@ -54,6 +54,7 @@ def test_a_fork_is_shown_written_and_verified_offline(terminal: Session, tmp_pat
         node.down = True
     code, shown, _ = terminal(2, "log", "verify-fork", str(file), "--pin", pin(terminal))
     assert (code, liar.id.hex() in shown) == (0, True)
+    assert terminal(2, "evidence", "verify", str(file), "--pin", pin(terminal))[0] == 0
     code, shown, _ = terminal(2, "log", "verify-fork", str(file), "--json")
     assert (code, json.loads(shown)["writer_name"]) == (0, liar.name)
     assert terminal(2, "log", "verify-fork", str(file), "--pin", "00" * 32)[0] == 5

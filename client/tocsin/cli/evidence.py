@@ -169,27 +169,61 @@ def _entry(charter: Charter, match: str | None, writer: str | None, index: int |
 
 @app.command
 def verify(
-    folder: Annotated[Path, Parameter(help="The folder that `tocsin evidence export` wrote.")],
-    *,
+    *paths: Annotated[
+        Path,
+        Parameter(help="The folder that `tocsin evidence export` wrote, or files of proofs of any kind."),
+    ],
     pin: Pin = None,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> int:
-    """Verify a folder of evidence offline, without a node, and print what it proves.
+    """Verify evidence offline, without a node, and print what it proves.
 
-    about.json is not read: it is a convenience and proves nothing.
+    A file may be the proof of a fork, of a bad partial evaluation or of two charters of one version; the charters lie
+    beside it. about.json is not read: it is a convenience and proves nothing.
 
     Example: tocsin evidence verify evidence --pin 5f1c...
 
-    Exit codes: 0 it proves that the member published the entry; 2 files or the pin are missing; 5 it does not.
+    Exit codes: 0 every path proves what it claims; 2 files or the pin are missing; 5 one does not.
     """
     from tocsin.client import system
+
+    if not paths:
+        raise BadArguments("name a folder of evidence, or files of proofs")
+    trusted, now = trusted_pin(pin, config), system.now()
+    for path in paths:
+        if path.is_file():
+            _verify_file(path, trusted, now, json=json)
+        else:
+            _verify_folder(path, trusted, now, json=json)
+    return 0
+
+
+def _verify_file(path: Path, pin: bytes, now: int, *, json: bool) -> None:
+    from tocsin.client.evidence import finding_dict, verify_proof_file
+
+    finding = verify_proof_file(path, pin, now)
+    if json:
+        print_json(finding_dict(finding))
+        return
+    print_table(
+        f"Verified: {finding.statement}",
+        ("field", "value"),
+        [
+            *(("member", f"{member.name} ({member.id.hex()})") for member in finding.members),
+            *(("dated", utc(time)) for time in finding.times),
+            *((name.replace("_", " "), str(value)) for name, value in finding.details.items()),
+        ],
+    )
+
+
+def _verify_folder(folder: Path, pin: bytes, now: int, *, json: bool) -> None:
     from tocsin.client.evidence import verify_evidence
 
-    verified = verify_evidence(folder, trusted_pin(pin, config), system.now())
+    verified = verify_evidence(folder, pin, now)
     if json:
         print_json(verified.to_dict())
-        return 0
+        return
     print_table(
         "Verified: the member published this entry",
         ("field", "value"),
@@ -203,4 +237,3 @@ def verify(
             ("charter version", str(verified.charter_version)),
         ],
     )
-    return 0
