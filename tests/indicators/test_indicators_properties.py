@@ -139,7 +139,8 @@ def test_all_addresses_of_a_64_share_one_form(address: IPv6Address, low: int) ->
 )
 def test_order_and_spacing_of_tools_do_not_count(members: dict[str, int | str], shuffle: object) -> None:
     tools = [
-        {**members, "name": name, "function": 0} for name in ("harvest_b", "harvest_a", "Ω", "get_weather")
+        {"parameters": members, "name": name, "function": 0}
+        for name in ("harvest_b", "harvest_a", "Ω", "get_weather")
     ]
     reordered = [
         dict(sorted(tool.items(), reverse=True)) for tool in sorted(tools, key=lambda t: str(t["name"]))
@@ -155,9 +156,9 @@ def _same(one: Observable | Refused, two: Observable | Refused) -> bool:
 
 def test_large_tools_are_refused_by_size() -> None:
     def tools(length: int) -> str:
-        return json.dumps([{"name": "harvest", "d": "x" * length}])
+        return json.dumps([{"name": "harvest", "description": "x" * length}])
 
-    frame = len('[{"d":"","name":"harvest"}]')
+    frame = len('[{"description":"","name":"harvest"}]')
     assert len(observable("client.tools", tools(65_511 - frame)).canonical) == 65_511
     with pytest.raises(Refused) as caught:
         observable("client.tools", tools(65_512 - frame))

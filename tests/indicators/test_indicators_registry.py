@@ -101,7 +101,7 @@ def test_observables_compare_by_type_and_bytes() -> None:
         ("net.ipv6-64", "2a00:::12345"),
         ("contact.phone", "+1 999 999 99"),
         ("payment.iban", "GB00NWBK60161331926819"),
-        ("client.tools", '[{"name": "secretive", "n": 9007199254740995}]'),
+        ("client.tools", '[{"name": "secretive", "parameters": {"n": 9007199254740995}}]'),
         ("client.tools", '[{"name": "secretive", "name": "again"}]'),
     ],
 )

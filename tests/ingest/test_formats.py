@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tocsin.ingest.exchange import UNDATED, BadExchange, Exchange
-from tocsin.ingest.formats import FORMATS, BadFieldMap, detect_format, field_map
+from tocsin.ingest.formats import FORMATS, BadFieldMap, detect_format, read_field_map
 
 SAMPLES = Path(__file__).parent / "samples"
 SYSTEM, TURN, LATER = "You are a helpful bot", "What is the weather in Paris?", "And tomorrow?"
@@ -234,7 +234,7 @@ def test_openai_batch() -> None:
     assert (exchange.account, exchange.conversation) == ("acct-44", "conv_1")
     assert (exchange.system, exchange.first_user_turn) == ("Be brief.", "Hello again")
     assert "names an account" in refusal("openai-batch", nobody).rule
-    assert "not that of a conversation" in refusal("openai-batch", embedding).rule
+    assert list(FORMATS["openai-batch"](embedding)) == []
 
 
 def test_anthropic_batch() -> None:
@@ -269,7 +269,7 @@ parameters = "request"
 def test_a_field_map(tmp_path: Path) -> None:
     path = tmp_path / "map.toml"
     path.write_text(MAP)
-    convert = pickle.loads(pickle.dumps(field_map(path)))
+    convert = pickle.loads(pickle.dumps(read_field_map(path)))
     request = {"messages": [{"role": "user", "content": "Hi"}], "tools": [{"name": "t"}], "temperature": 1}
     document = {"user": {"id": 7}, "at": 1.5e12, "thread.id": "c", "hops": ["203.0.113.7"]}
     for form in (request, json.dumps(request)):
@@ -299,7 +299,7 @@ def test_a_field_map(tmp_path: Path) -> None:
 def test_a_time_of_another_unit_is_told(tmp_path: Path, unit: str, time: float, looks: str) -> None:
     path = tmp_path / "map.toml"
     path.write_text(f'account = "a"\ntime = "att"\ntime_unit = "{unit}"')
-    convert = field_map(path)
+    convert = read_field_map(path)
     rule = f"att is neither unix seconds nor an ISO 8601 time; it looks like {looks}"
     with pytest.raises(BadExchange, match=rule):
         list(convert({"a": "x", "att": time}))
@@ -321,7 +321,7 @@ def test_a_field_map_that_cannot_be_used(tmp_path: Path, text: str | None, rule:
     if text is not None:
         path.write_text(text)
     with pytest.raises(BadFieldMap, match=rule):
-        field_map(path)
+        read_field_map(path)
 
 
 def test_the_repr_shows_nothing_that_a_user_typed() -> None:
@@ -334,7 +334,8 @@ def test_the_history_is_not_read() -> None:
     for name, format in (("litellm.jsonl", "litellm"), ("openinference.jsonl", "otlp")):
         (exchange,) = exchanges(format, name)
         assert LATER in (SAMPLES / name).read_text()
-        assert all(LATER not in str(getattr(exchange, field)) for field in exchange.__slots__)
+        others = set(exchange.__slots__) - {"last_user_turn"}
+        assert all(LATER not in str(getattr(exchange, field)) for field in others)
 
 
 def test_what_is_nested_without_end_is_no_conversation() -> None:

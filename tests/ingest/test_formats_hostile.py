@@ -164,7 +164,7 @@ def test_texts_among_the_parameters_are_not_kept() -> None:
 @pytest.mark.parametrize("time", ["now", "1.5", None, True, -1, 0, 1e300, float("nan"), float("inf"), [], {}])
 def test_times_that_are_none(time: Any) -> None:
     assert "startTime" in refusal("litellm", documents("litellm.jsonl")[0] | {"startTime": time}).rule
-    mapped = FieldMap({"account": ("a",), "time": ("t",)}, 1.0)
+    mapped = FieldMap({"account": (("a",),), "time": (("t",),)})
     with pytest.raises(BadExchange, match=r"t is neither|there is no t,"):
         list(mapped({"a": "acct-42", "t": time}))
     document = documents("langfuse_observations.json")[0] | {"startTime": time}

@@ -10,7 +10,7 @@ import pytest
 from tests.ingest.test_formats import SYSTEM, TURN, documents, exchanges, refusal
 from tocsin.ingest.exchange import BadExchange
 from tocsin.ingest.formats import FORMATS, detect_format
-from tocsin.ingest.formats.otlp import ACCOUNT, CONVERSATION
+from tocsin.ingest.formats.spans import ACCOUNT, CONVERSATION
 
 Attributes = list[dict[str, Any]]
 

@@ -244,13 +244,13 @@ def common_list(path: Path | None) -> CommonList:
 
 def format_of(name: str, map_file: Path | None) -> str | FieldMap:
     """Return what a reader takes as its format. Raises `BadFormat`, `BadFieldMap`."""
-    from tocsin.ingest.formats import FORMATS, field_map
+    from tocsin.ingest.formats import FORMATS, read_field_map
     from tocsin.ingest.log_reader import AUTO
 
     if map_file is not None:
         if name != AUTO:
             raise BadFormat("give --format or --field-map, not both")
-        return field_map(map_file)
+        return read_field_map(map_file)
     if name != AUTO and name not in FORMATS:
         raise BadFormat(f"--format must be one of {', '.join((AUTO, *FORMATS))}")
     return name

@@ -3,7 +3,9 @@
 1. What a file is, is told by its first bytes, not by its name.
 2. A chunk is at most a MiB, whatever a compressed stream unpacks to: blank lines take many times their size when they
    are split. zstd can make 128 KiB of four bytes, so it is fed a KiB at a time, of which it makes 32 MiB at most.
-3. A stream that is cut off or damaged yields what could be unpacked, to the last byte of gzip and the last block of
+3. The collector's file exporter, with compression, writes frames: four bytes of length, then one zstd frame, which is
+   one line. Its protobuf format is named, not read.
+4. A stream that is cut off or damaged yields what could be unpacked, to the last byte of gzip and the last block of
    zstd, then raises Damaged. Where a block of zstd is damaged, those that end in the KiB before it may be lost.
 """
 
@@ -37,13 +39,23 @@ class Readable(Protocol):
 
 def decoded(file: Readable) -> Iterator[bytes]:
     """Chunks of what `file` holds, unpacked where it is packed. Raises Damaged, OSError."""
-    head = _exactly(file, 4)
+    head = _exactly(file, 8)
     whole = _Rejoined(head, file)
     if head[:2] == GZIP:
         return _gzip(whole)
-    if head == ZSTD:
+    if head[:4] == ZSTD:
         return _zstd(whole)
+    if is_framed(head):
+        return _frames(whole)
     return plain(whole)
+
+
+def is_framed(head: bytes) -> bool:
+    """Say whether a stream begins with a frame of the collector's file exporter (rule 3)."""
+    if len(head) < 8 or head[0] != 0:  # no frame has 16 MiB
+        return False
+    # The first field of an export request in protobuf, of which the rest of the frame is one part.
+    return head[4:8] == ZSTD or (head[4] == 0x0A and head[0] == 0 and head[1] == 0 and head[2:4] != b"\0\0")
 
 
 def _exactly(file: Readable, size: int) -> bytes:
@@ -141,6 +153,35 @@ def _zstd(file: Readable) -> Iterator[bytes]:
     yield from _chunks(gathered)
     if started:
         raise Damaged("the zstd stream is cut off")
+
+
+def _frames(file: Readable) -> Iterator[bytes]:
+    try:
+        import zstandard
+    except ImportError:
+        raise Damaged("zstd needs the extra `detect` to be installed") from None
+    while head := _exactly(file, 4):
+        packed = _exactly(file, int.from_bytes(head, "big")) if len(head) == 4 else b""
+        if len(head) < 4 or len(packed) < int.from_bytes(head, "big"):
+            raise Damaged("the last frame of the file exporter is cut off")
+        if not packed.startswith(ZSTD):
+            raise Damaged(_PROTOBUF)
+        first = True
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(packed) as frame:
+            try:
+                while chunk := frame.read(CHUNK):
+                    if first and chunk[0] == 0x0A:
+                        raise Damaged(_PROTOBUF)
+                    first = False
+                    yield chunk
+            except zstandard.ZstdError:
+                raise Damaged("a zstd frame of the file exporter is damaged") from None
+        yield b"\n"
+
+
+_PROTOBUF = (
+    "is protobuf of the collector's file exporter; set `format: json` there, and convert what there is"
+)
 
 
 def _chunks(gathered: list[bytes]) -> Iterator[bytes]:

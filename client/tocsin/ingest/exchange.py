@@ -43,6 +43,12 @@ class Exchange:
     last_user_turn: str | None = field(default=None, repr=False)
     """The last user turn of the request, where it is another than the first."""
     device: str | None = field(default=None, repr=False)  # a `device.id`, as `vendor:identifier`
+    user_turns: int = 0
+    """How many user turns the request has; 0 where that is not known."""
+    values: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Further values of the account by type, where the log names some: an e-mail address, a payment reference."""
+    unread: str | None = field(default=None, repr=False)
+    """The name of a field that should hold content and was not understood, where there is no user turn."""
 
     @property
     def has_content(self) -> bool:

@@ -81,6 +81,8 @@ class Options:
     strict: bool = False
     mode: Mode = Mode.LIVE
     max_accounts: int = MAX_ACCOUNTS
+    trusted_hops: int | None = None
+    """Which address of a list counts: the n-th from the right (see `addresses`)."""
 
     def __post_init__(self) -> None:
         for name, value, most in (
@@ -90,6 +92,8 @@ class Options:
         ):
             if not 1 <= value <= most:
                 raise BadOptions(f"--{name} must be 1 to {most}")
+        if self.trusted_hops is not None and not 1 <= self.trusted_hops <= 64:
+            raise BadOptions("--trusted-hops must be 1 to 64")
         if not 0 < self.local_percent <= 100:
             raise BadOptions("--local-percent must be more than 0 and at most 100")
 
@@ -284,7 +288,7 @@ def _read(run: _Run, pieces: Sequence[log_reader.Piece], worker: int) -> _Read:
     options = run.options
     sampler = Sampler(run.settings.key, spill, options.k, options.window_days, options.max_accounts)
     for piece in _turns(pieces):
-        exchanges = log_reader.read(piece, options.format, bad, counts)
+        exchanges = log_reader.read(piece, options.format, bad, counts, options.trusted_hops)
         while took := sampler.take(islice(exchanges, _TOLD_EXCHANGES)):
             _shared[0].more(took)
     sampler.flush()

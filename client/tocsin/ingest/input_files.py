@@ -1,12 +1,14 @@
 """The files of a run: named one by one, or found in folders.
 
-1. Of a folder, and of its folders, the files with the endings of logs are read; the others are counted, by ending.
+1. Of a folder, and of its folders, the files with the endings of logs are read; the others are counted, by ending. The
+   folder of manifests that Langfuse's export puts beside its data is skipped.
 2. A file that is named twice, also through a folder or a link, is read once. A pipe has neither size nor beginning.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Sequence
@@ -16,10 +18,16 @@ from pathlib import Path
 from . import decompression
 
 STANDARD_INPUT = "-"
-ENDINGS = (".json", ".jsonl", ".ndjson", ".gz", ".zst", ".parquet")
+ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".gz", ".zst", ".parquet")
 HEAD = 1 << 16
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+_NAME = rb'(?:"[A-Za-z_][\w .:/()-]*"|[A-Za-z_][\w .:/()-]*)'
+_HEADER = re.compile(_NAME + rb"(?:," + _NAME + rb")+")
+_MANIFESTS = "manifests"
+_EXPORTED = ("observations", "traces", "scores")
 
 
 class Unreadable(ValueError):
@@ -71,6 +79,12 @@ def is_document(head: bytes) -> bool:
     return head.startswith(b"[") or head.partition(b"\n")[0].rstrip() == b"{"
 
 
+def is_csv(head: bytes) -> bool:
+    """Say whether a file begins with the header of a CSV file: names, separated by commas."""
+    line = head.removeprefix(BOM).partition(b"\n")[0].strip()
+    return _HEADER.fullmatch(line) is not None
+
+
 def _source(path: str) -> Source:
     try:
         status = os.stat(path)
@@ -91,7 +105,9 @@ def _files(name: str, others: dict[str, str]) -> list[str]:
         raise _unreadable(error.filename, error)
 
     inside: list[str] = []
-    for folder, _, names in os.walk(name, onerror=refuse):
+    for folder, folders, names in os.walk(name, onerror=refuse):
+        if _MANIFESTS in folders and any(each.startswith(_EXPORTED) for each in folders):
+            folders.remove(_MANIFESTS)
         for path in (Path(folder, each) for each in names):
             if not path.is_file():
                 continue
@@ -112,4 +128,4 @@ def _is_lines(path: str) -> bool:
     with open(path, "rb") as file:
         head = file.read(HEAD)
     packed = head.startswith((decompression.GZIP, decompression.ZSTD, decompression.PARQUET, *UTF16))
-    return not packed and not is_document(head)
+    return not (packed or decompression.is_framed(head) or is_document(head) or is_csv(head))

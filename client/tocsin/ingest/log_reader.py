@@ -8,15 +8,18 @@
    place is a line where it can be counted, a byte where a piece begins inside the file. What concerns a whole file
    is reported once.
 4. Text is UTF-8, with or without a byte order mark. UTF-16 is refused once, for the whole file.
-5. A file that is one JSON document, an array or an object over many lines, is read whole up to 16 MiB. It is given up
-   after 10,000 bad items.
+5. A file that is one JSON document, an array or an object over many lines, or several of these, is read whole up to
+   16 MiB. It is given up after 10,000 bad items. A file that begins with a header is CSV: each row is a document.
 6. An account id has at most 1,024 bytes: it is held for each account, and stands in the file of indicators.
 7. An exchange without a time, out of a format that has none, gets the time of the file's last change.
 8. Of a packed file that is cut off or damaged every line is read that could be unpacked whole.
+9. JSON that only a lenient parser takes is read (see `json_text`), envelopes of log systems are opened (see
+   `formats.envelopes`), and addresses are what `addresses` makes of them.
 """
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import stat
@@ -29,10 +32,13 @@ from typing import Any, BinaryIO, cast
 import orjson
 
 from . import decompression, parquet
+from .addresses import client_address
 from .decompression import Damaged
 from .exchange import MAX_ACCOUNT_BYTES, UNDATED, BadExchange, Exchange
-from .formats import FORMATS, detect_format
-from .input_files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_document
+from .formats import FORMATS, FieldMap, detect_format
+from .formats.envelopes import unwrap
+from .input_files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_csv, is_document
+from .json_text import parse_documents
 from .line_splitting import MAX_LINE, TOO_LONG, Line, split
 from .read_report import WHOLE, BadLine, BadLines, Counts
 
@@ -81,23 +87,36 @@ def cut(found: Sequence[Source], wanted: int) -> list[Piece]:
 
 
 def read(
-    piece: Piece, format: str | Convert, on_bad: Callable[[BadLine], None], counts: Counts
+    piece: Piece,
+    format: str | Convert,
+    on_bad: Callable[[BadLine], None],
+    counts: Counts,
+    trusted_hops: int | None = None,
 ) -> Iterator[Exchange]:
     """The exchanges of `piece`, in a format by its name, `auto`, or a field map.
 
-    What cannot be read goes to `on_bad`; nothing is raised for it. Raises KeyError for a format that does not exist.
+    What cannot be read goes to `on_bad`; nothing is raised for it. `trusted_hops` says which address of a list counts
+    (see `addresses`). Raises KeyError for a format that does not exist.
     """
     convert = None if format == AUTO else FORMATS[format] if isinstance(format, str) else format
-    return _Reader(piece, convert, on_bad, counts).exchanges()
+    return _Reader(piece, convert, on_bad, counts, trusted_hops).exchanges()
 
 
 class _Reader:
     """One piece being read."""
 
     def __init__(
-        self, piece: Piece, convert: Convert | None, on_bad: Callable[[BadLine], None], counts: Counts
+        self,
+        piece: Piece,
+        convert: Convert | None,
+        on_bad: Callable[[BadLine], None],
+        counts: Counts,
+        trusted_hops: int | None,
     ) -> None:
         self._piece, self._convert, self._on_bad, self._counts = piece, convert, on_bad, counts
+        self._trusted_hops = trusted_hops
+        # A field map that says where the exchanges are is given the document as it is.
+        self._opened = not (isinstance(convert, FieldMap) and convert.records is not None)
         self._name = "standard input" if piece.path == STANDARD_INPUT else piece.path
         self._changed: float | None = None
 
@@ -156,6 +175,8 @@ class _Reader:
             self._broken("is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
         elif first.startswith(decompression.PARQUET):
             self._broken("is Parquet; name it as a file, not packed or through a pipe")
+        elif is_csv(first[:HEAD]):
+            yield from self._of_csv(itertools.chain([first.removeprefix(BOM)], chunks))
         elif is_document(first[:HEAD]):
             yield from self._of_document(first.removeprefix(BOM), chunks)
         else:
@@ -165,11 +186,12 @@ class _Reader:
     def _of_document(self, first: bytes, chunks: Iterator[bytes]) -> Iterator[Exchange]:
         whole, chunks = _begun(itertools.chain([first], chunks), MAX_DOCUMENT + 1)
         size = len(whole)
-        document = _loads(whole) if size <= MAX_DOCUMENT else None
-        if document is not None:
+        documents = _documents(whole) if size <= MAX_DOCUMENT else None
+        if documents is not None:
             self._counts.bytes += size
             before = self._counts.bad
-            for number, item in enumerate(document if isinstance(document, list) else [document], 1):
+            items = (item for found in documents for item in (found if isinstance(found, list) else [found]))
+            for number, item in enumerate(items, 1):
                 if self._counts.bad - before >= MAX_BAD_ITEMS:
                     raise Damaged(
                         f"is given up before item {number}: {MAX_BAD_ITEMS:,} or more of its items are bad; "
@@ -186,6 +208,21 @@ class _Reader:
         else:
             next(chunks, b"")  # raises, where the stream is cut off
             self._broken("is not JSON, or cut off")
+
+    def _of_csv(self, chunks: Iterator[bytes]) -> Iterator[Exchange]:
+        csv.field_size_limit(MAX_LINE)
+        try:
+            for number, row in enumerate(csv.DictReader(_text_lines(chunks, self._counts)), 1):
+                self._counts.lines += 1
+                yield from self._of_item(
+                    {name: value for name, value in row.items() if name is not None and value != ""},
+                    "row",
+                    number,
+                )
+        except csv.Error as error:
+            self._broken(f"is not CSV: {error}")
+        except UnicodeDecodeError:
+            self._broken("is not UTF-8; convert it")
 
     def _of_rows(self) -> Iterator[Exchange]:
         self._counts.bytes += self._piece.size
@@ -209,23 +246,23 @@ class _Reader:
             if not line or line.isspace():
                 continue
             counts.lines += 1
+            place = number if unit == "line" else at
             try:
-                document = orjson.loads(line)
+                documents = [orjson.loads(line)]
             except ValueError:
-                document = _mended(line)
-                if document is None:
-                    self._bad(f"{unit} {number if unit == 'line' else at}", _why_not(line, ended))
+                found = _documents(line)
+                if found is None:
+                    self._bad(f"{unit} {place}", _why_not(line, ended))
                     continue
-            yield from self._of_item(document, unit, number if unit == "line" else at)
+                documents = found
+            for document in documents:
+                yield from self._of_item(document, unit, place)
 
     def _of_item(self, document: Any, unit: str, number: int) -> Iterator[Exchange]:
         counts = self._counts
         before = counts.exchanges + counts.bad
         try:
-            convert = self._convert
-            if convert is None:
-                convert = self._convert = FORMATS[detect_format(document)]
-            for exchange in convert(document):
+            for exchange in self._converted(document):
                 account = exchange.account
                 if len(account) > _QUARTER and _size(account) > MAX_ACCOUNT_BYTES:
                     self._bad(f"{unit} {number}", f"the account id has more than {MAX_ACCOUNT_BYTES:,} bytes")
@@ -238,15 +275,24 @@ class _Reader:
                     continue
                 if exchange.time == UNDATED:
                     exchange.time = self._undated()
+                if exchange.address is not None:
+                    exchange.address = client_address(exchange.address, self._trusted_hops)
                 counts.exchanges += 1
-                if exchange.first_user_turn is None and exchange.system is None:
+                if exchange.first_user_turn is None and (exchange.unread or exchange.system is None):
                     counts.without_content += 1
+                    counts.unread = counts.unread or exchange.unread
                 yield exchange
         except BadExchange as error:
             counts.unfit += error.count
             self._bad(f"{unit} {number}", error.rule, error.count)
         if counts.exchanges + counts.bad == before:
             counts.without_exchange += 1
+
+    def _converted(self, document: Any) -> Iterator[Exchange]:
+        for opened in unwrap(document) if self._opened else (document,):
+            if self._convert is None:
+                self._convert = FORMATS[detect_format(opened)]
+            yield from self._convert(opened)
 
     def _undated(self) -> float:
         if self._changed is None:
@@ -287,9 +333,21 @@ def _loads(text: bytes) -> Any:
         return None
 
 
-def _mended(line: bytes) -> Any:
-    # Files that were put together keep the marks they began with.
-    return _loads(line[len(BOM) :]) if line.startswith(BOM) else None
+def _documents(text: bytes) -> list[Any] | None:
+    if text is TOO_LONG:
+        return None
+    try:
+        # Files that were put together keep the marks they began with.
+        return parse_documents(text.removeprefix(BOM))
+    except ValueError:
+        return None
+
+
+def _text_lines(chunks: Iterator[bytes], counts: Counts) -> Iterator[str]:
+    # With line ends, since a quoted field may hold some.
+    for _, line, ended in split(chunks):
+        counts.bytes += len(line) + ended
+        yield line.decode() + "\n" * ended
 
 
 def _why_not(line: bytes, ended: bool) -> str:

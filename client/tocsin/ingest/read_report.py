@@ -52,6 +52,8 @@ class Counts:
     bad: int = 0
     unfit: int = 0  # of those that are bad, what is JSON, but not as the format has it
     bytes: int = 0  # unpacked; of Parquet, as the file has them
+    unread: str | None = field(default=None, compare=False)
+    """The first field that should hold content and was not understood, by its name."""
     used: set[str] = field(default_factory=set, compare=False)
     """The paths that gave an exchange."""
     broken: set[str] = field(default_factory=set, compare=False)
@@ -66,6 +68,7 @@ class Counts:
         self.bad += other.bad - len(self.broken & other.broken)
         self.unfit += other.unfit
         self.bytes += other.bytes
+        self.unread = self.unread or other.unread
         self.used |= other.used
         self.broken |= other.broken
 

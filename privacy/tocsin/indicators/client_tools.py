@@ -1,13 +1,17 @@
 """The set of tools that a client offers to the model, as its requests carry it.
 
-1. A JSON array (RFC 8259) of 1 to 256 objects, no name twice in an object, nested at most 32 deep.
-2. A tool's name is `function.name`, else `name`, else `type` (built-in tools have no other). No two share
-   one.
-3. Canonical: tools in ascending order of name by UTF-16 code units, the order RFC 8785 gives to keys, then
-   RFC 8785. Lists inside a tool keep their order, for there it may mean something.
-4. A set in which every name is on the common list (framework defaults, documentation examples) identifies
+1. A JSON array (RFC 8259) of 1 to 256 tools, no name twice in an object, nested at most 32 deep.
+2. One tool is the same in every provider's form: OpenAI's chat completions and responses, Anthropic, Gemini, Bedrock,
+   Cohere, MCP. What counts is its name, its description and the schema of its input. What a client adds for the
+   provider does not: cache marks, `strict`, where a server is reached.
+3. A tool's name is where its form has it. A tool that a provider builds in is named by its `name`, `type` or only
+   member. A server of MCP tools is `mcp/` and its label: the label is all that a request says of its tools.
+4. Canonical: objects of `name`, and of `description` and `schema` where they say something, in ascending order of name
+   by UTF-16 code units, the order RFC 8785 gives to keys; then RFC 8785. Lists in a schema keep their order. Gemini's
+   type names are written in lower case, as JSON Schema has them. No two tools share a name, unless they are the same.
+5. A set in which every name is on the common list (framework defaults, documentation examples) identifies
    nobody.
-5. At most 65,511 bytes, what an evaluation's input leaves for it. No string or number may hold a card
+6. At most 65,511 bytes, what an evaluation's input leaves for it. No string or number may hold a card
    number.
 """
 
@@ -82,17 +86,90 @@ def _refuse_cards(value: Any) -> None:
             _refuse_cards(item)
 
 
-def _name(tool: Any) -> str:
-    if isinstance(tool, dict):
-        function = tool.get("function")
-        for holder, member in ((function, "name"), (tool, "name"), (tool, "type")):
-            if isinstance(holder, dict) and isinstance(holder.get(member), str) and holder[member]:
-                return str(holder[member])
+# Where each provider's form has the schema of a tool's input.
+_SCHEMAS = (
+    "parameters", "input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema",
+    "parameter_definitions", "schema",
+)  # fmt: skip
+_DECLARATIONS = ("functionDeclarations", "function_declarations")
+_SERVERS = ("server_label", "serverLabel", "mcp_server_name")
+_GEMINI_TYPES = frozenset(("STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"))
+
+
+def _one_form(tools: list[Any]) -> dict[str, dict[str, Any]]:
+    """Return the tools by name, each in the canonical form (rules 2 to 4). Raises Refused."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for tool in tools:
+        for form in _forms(tool):
+            known = by_name.setdefault(form["name"], form)
+            if known != form:
+                raise Refused(TOOLS, "tools.duplicate", "two tools have one name; leave one of them out")
+    return by_name
+
+
+def _forms(tool: Any) -> list[dict[str, Any]]:
+    if not isinstance(tool, dict):
+        raise Refused(TOOLS, "tools.name", "every tool is an object with a name")
+    if tool.keys() <= {"cachePoint", "cache_control"}:
+        return []  # a mark between Bedrock's tools, which is none
+    for member in _DECLARATIONS:
+        if isinstance(declared := tool.get(member), list):
+            return [_form(function, tool) for function in declared]
+    for member in ("toolSpec", "function", "custom"):
+        if isinstance(inner := tool.get(member), dict):
+            return [_form(inner, tool)]
+    return [_form(tool, tool)]
+
+
+def _form(tool: Any, outer: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(tool, dict):
+        raise Refused(TOOLS, "tools.name", "every tool is an object with a name")
+    server = next((label for member in _SERVERS if (label := _text(outer, member))), None)
+    if server is not None:
+        return {"name": f"mcp/{server}"}
+    form: dict[str, Any] = {"name": _name(tool, outer)}
+    if description := _text(tool, "description"):
+        form["description"] = description
+    for member in _SCHEMAS:
+        schema = tool.get(member)
+        if isinstance(schema, dict) and isinstance(schema.get("json"), dict):
+            schema = schema["json"]  # Bedrock
+        if isinstance(schema, dict) and schema:
+            form["schema"] = _plain_types(schema)
+            break
+    return form
+
+
+def _name(tool: dict[str, Any], outer: dict[str, Any]) -> str:
+    for holder, member in ((tool, "name"), (outer, "name"), (outer, "type")):
+        if name := _text(holder, member):
+            return name
+    if len(outer) == 1 and isinstance(next(iter(outer.values())), dict):  # Gemini's `{"googleSearch": {}}`
+        return next(iter(outer))
     raise Refused(TOOLS, "tools.name", "every tool is an object with a name")
 
 
+def _text(holder: dict[str, Any], member: str) -> str | None:
+    value = holder.get(member)
+    return value if isinstance(value, str) and value else None
+
+
+def _plain_types(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {
+            # A property that is called `type` holds an object, no name.
+            name: held.lower()
+            if name == "type" and isinstance(held, str) and held in _GEMINI_TYPES
+            else _plain_types(held)
+            for name, held in schema.items()
+        }
+    if isinstance(schema, list):
+        return [_plain_types(held) for held in schema]
+    return schema
+
+
 def canonical_tools(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
-    """RFC 8785 bytes of the sorted array. Raises Refused (rules `tools.*`, `card.number`)."""
+    """RFC 8785 bytes of the sorted array of tools in one form. Raises Refused (rules `tools.*`, `card.number`)."""
     _refuse_deep(text)
     try:
         tools = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -104,9 +181,9 @@ def canonical_tools(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
     if not 1 <= len(tools) <= _MAX_TOOLS:
         raise Refused(TOOLS, "tools.count", f"give 1 to {_MAX_TOOLS} tools")
     _refuse_cards(tools)
-    by_name = {_name(tool): tool for tool in tools}
-    if len(by_name) != len(tools):
-        raise Refused(TOOLS, "tools.duplicate", "two tools have one name; leave one of them out")
+    by_name = _one_form(tools)
+    if not by_name:
+        raise Refused(TOOLS, "tools.count", f"give 1 to {_MAX_TOOLS} tools")
     # M-9.8: tools that half the world has identify nobody.
     if by_name.keys() <= name_set(snapshots.common_tools, "names"):
         raise Refused(TOOLS, "tools.common", "these are tools that a framework or example gives to everybody")

@@ -116,7 +116,9 @@ def _registered() -> Mapping[str, IndicatorType]:
         IndicatorType("net.ja4", KeyClass.DEVICE, 10),  # a thousand TLS stacks cover nearly all traffic
         IndicatorType("device.id", KeyClass.DEVICE, 19),  # the six serial digits of one IMEI type code
         IndicatorType("org.domain", KeyClass.CONTACT, 20),  # a small country's zone is public
-        IndicatorType("client.tools", KeyClass.CONTENT, 40),  # what is common is refused beforehand
+        IndicatorType(
+            "client.tools", KeyClass.CONTENT, 40, version=2
+        ),  # what is common is refused beforehand
         IndicatorType(template.SYSTEM, KeyClass.CONTENT, template.MIN_BITS),
         IndicatorType(template.TEMPLATE, KeyClass.CONTENT, template.MIN_BITS),
         IndicatorType(template.BAND, KeyClass.CONTENT_BAND, 30),  # two shingles

@@ -7,8 +7,21 @@ from types import MappingProxyType
 from typing import Any
 
 from ..exchange import BadExchange, Exchange
-from . import anthropic_batch, langfuse, litellm, openai_batch, otlp
-from .field_map import BadFieldMap, FieldMap, field_map
+from . import (
+    anthropic_batch,
+    azure,
+    bedrock,
+    google,
+    helicone,
+    langfuse,
+    langsmith,
+    litellm,
+    openai_batch,
+    otlp,
+    portkey,
+    span_dumps,
+)
+from .field_map import BadFieldMap, FieldMap, read_field_map, shipped_maps
 
 FORMATS: Mapping[str, Callable[[Any], Iterator[Exchange]]] = MappingProxyType(
     {
@@ -17,12 +30,23 @@ FORMATS: Mapping[str, Callable[[Any], Iterator[Exchange]]] = MappingProxyType(
         # OpenInference is attributes of OTLP spans; the name is there for those who look for it.
         "openinference": otlp.read,
         "langfuse": langfuse.read,
+        "bedrock": bedrock.read,
+        "azure": azure.read,
+        "google": google.read,
+        "langsmith": langsmith.read,
+        "helicone": helicone.read,
+        "portkey": portkey.read,
+        "phoenix": span_dumps.read_phoenix,
+        "jaeger": span_dumps.read_jaeger,
+        "console": span_dumps.read_console,
         "openai-batch": openai_batch.read,
         "anthropic-batch": anthropic_batch.read,
     }
 )
 
-__all__ = ["FORMATS", "BadFieldMap", "FieldMap", "detect_format", "field_map"]
+__all__ = ["FORMATS", "BadFieldMap", "FieldMap", "detect_format", "read_field_map", "shipped_maps"]
+
+_UNKNOWN = "no format that is known; name one, or give a field map"
 
 
 def detect_format(document: Any) -> str:
@@ -31,28 +55,74 @@ def detect_format(document: Any) -> str:
         document = document[0]
     if not isinstance(document, dict):
         raise BadExchange("not a JSON object")
+    found = _of_object(document)
+    if found is None:
+        page = document.get("data")
+        if isinstance(page, list) and page and isinstance(page[0], dict):
+            found = _of_object(page[0])
+    if found is None:
+        raise BadExchange(_UNKNOWN)
+    return found
+
+
+def _of_object(document: dict[str, Any]) -> str | None:
     names = document.keys()
     # First what a client writes whole: it must not be able to pass for another format.
     if "custom_id" in names and "body" in names:
         return "openai-batch"
     if "custom_id" in names and "params" in names:
         return "anthropic-batch"
-    if "resourceSpans" in names or "resourceLogs" in names:
+    if names & {"resourceSpans", "resourceLogs"} or _has(document, "trace", "resourceSpans"):
         return "otlp"
+    if isinstance(batches := document.get("batches"), list) and any("resource" in batch for batch in batches):
+        return "otlp"
+    if document.get("schemaType") == "ModelInvocationLog":
+        return "bedrock"
     if isinstance(document.get("requests"), list):
         return "anthropic-batch"
     if names >= {"startTime", "call_type"} or names >= {"startTime", "model_parameters"}:
         return "litellm"
-    if (names & {"traceId", "trace_id"} and names & {"startTime", "start_time"}) or (
-        names & {"projectId", "project_id"} and "timestamp" in names
+    return _of_service(document) or _of_spans(document) or _of_langfuse(document)
+
+
+def _of_service(document: dict[str, Any]) -> str | None:
+    if azure.is_record(document):
+        return "azure"
+    if google.is_record(document):
+        return "google"
+    if langsmith.is_record(document) or isinstance(document.get("runs"), list):
+        return "langsmith"
+    if helicone.is_record(document):
+        return "helicone"
+    return "portkey" if portkey.is_record(document) else None
+
+
+def _of_spans(document: dict[str, Any]) -> str | None:
+    names = document.keys()
+    if names >= {"traceID", "spans"}:
+        return "jaeger"
+    if "SpanContext" in names or names >= {"context", "attributes", "parent_id", "kind"}:
+        return "console"
+    if names & {"span_kind", "spanKind"} or any(name.startswith("attributes.") for name in names):
+        return "phoenix"
+    return None
+
+
+def _of_langfuse(document: dict[str, Any]) -> str | None:
+    names = document.keys()
+    if (
+        (names & {"traceId", "trace_id"} and names & {"startTime", "start_time"})
+        or (names & {"projectId", "project_id"} and "timestamp" in names)
+        or names >= {"timestamp", "userId", "sessionId"}
+        or names >= {"timestamp", "user_id", "session_id"}
+        or "observations" in names
+        or (isinstance(document.get("data"), list) and isinstance(document.get("meta"), dict))
+        or ("id" in names and isinstance(document.get("traces"), list))
     ):
         return "langfuse"
-    if names >= {"timestamp", "userId", "sessionId"} or names >= {"timestamp", "user_id", "session_id"}:
-        return "langfuse"
-    if "observations" in names or (
-        isinstance(document.get("data"), list) and isinstance(document.get("meta"), dict)
-    ):
-        return "langfuse"
-    if "id" in names and isinstance(document.get("traces"), list):
-        return "langfuse"
-    raise BadExchange("no format that is known; name one, or give a field map")
+    return None
+
+
+def _has(document: dict[str, Any], outer: str, inner: str) -> bool:
+    held = document.get(outer)
+    return isinstance(held, dict) and inner in held

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..accounts import account_among
 from ..exchange import UNDATED, BadExchange, Exchange
-from .messages import each_of, mapping, opening, parameters_of, text, text_of, tools_of
+from .messages import each_of, mapping, parameters_of, request_of, text, tools_of
 
 
 def read(document: Any) -> Iterator[Exchange]:
@@ -31,18 +32,20 @@ def _request(document: Any, profile: str | None) -> Exchange:
     params = mapping(document.get("params")) if type(document) is dict else None
     if not params:
         raise BadExchange("not a batch request with params")
-    account = (
-        text(mapping(params.get("metadata")).get("user_id")) or text(params.get("user_profile_id")) or profile
+    named = account_among(
+        (mapping(params.get("metadata")).get("user_id"), params.get("user_profile_id"), profile),
+        "neither params.metadata.user_id nor user_profile_id names an account",
     )
-    if account is None:
-        raise BadExchange("neither params.metadata.user_id nor user_profile_id names an account")
-    system, turn = opening(params.get("messages"))
+    turns = request_of(params)
     return Exchange(
-        account=account,
-        conversation="",
+        account=named.account,
+        conversation=named.conversation,
         time=UNDATED,
-        system=text_of(params.get("system")) or system,
+        system=turns.system,
         tools=tools_of(params.get("tools")),
-        first_user_turn=turn,
+        first_user_turn=turns.first,
         parameters=parameters_of(params),
+        last_user_turn=turns.last,
+        user_turns=turns.user_turns,
+        device=named.device,
     )

@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
-from .messages import dumps, each_of, mapping, opening, parameters_of, text, time_of, tools_of
+from ..times import time_of
+from .messages import dumps, each_of, loads, mapping, parameters_of, request_of, text, tools_beside
 
 _EXCHANGES = ("GENERATION", "generation")
 
@@ -67,26 +69,41 @@ def _is_exchange(value: Any) -> bool:
 def _exchange(own: Any, trace: Mapping[str, Any]) -> Exchange:
     if type(own) is not dict:
         raise BadExchange("not a JSON object")
-    account = _named(own, "user_id", "userId") or _named(trace, "user_id", "userId")
-    if account is None:
-        if "traceId" in own or "trace_id" in own:
-            raise BadExchange("the observation names no user; export enriched observations, which do")
-        raise BadExchange("the trace names no user")
+    is_observation = "traceId" in own or "trace_id" in own
+    metadata = {**mapping(trace.get("metadata")), **mapping(own.get("metadata"))}
+    named = account_among(
+        (
+            *(holder.get(name) for holder in (own, trace) for name in ("user_id", "userId")),
+            metadata.get("user_id"),
+            metadata.get("userId"),
+            metadata.get("langfuse_user_id"),
+        ),
+        "the observation names no user; export enriched observations, which do"
+        if is_observation
+        else "the trace names no user",
+    )
     time = next((own[name] for name in ("start_time", "startTime", "timestamp") if own.get(name)), None)
     given = own.get("input")
-    system, turn = opening(given)
-    metadata = {**mapping(trace.get("metadata")), **mapping(own.get("metadata"))}
+    turns = request_of(given)
     return Exchange(
-        account=account,
-        conversation=_named(own, "session_id", "sessionId") or _named(trace, "session_id", "sessionId") or "",
+        account=named.account,
+        conversation=_named(own, "session_id", "sessionId")
+        or _named(trace, "session_id", "sessionId")
+        or named.conversation
+        or _named(metadata, "session_id", "chat_id", "langfuse_session_id")
+        or "",
         time=time_of(time, "the start time"),
-        system=system,
+        system=turns.system,
         tools=_tools(own, given),
-        first_user_turn=turn,
+        first_user_turn=turns.first,
         address=_named(metadata, "client_address", "client.address", "ip_address"),
         user_agent=_named(metadata, "user_agent", "user_agent.original"),
         ja4=_named(metadata, "ja4"),
         parameters=parameters_of(mapping(own.get("model_parameters") or own.get("modelParameters"))),
+        last_user_turn=turns.last,
+        user_turns=turns.user_turns,
+        device=named.device,
+        unread="input" if given and turns.first is None else None,
     )
 
 
@@ -96,10 +113,14 @@ def _named(values: Mapping[str, Any], *names: str) -> str | None:
 
 def _tools(own: Mapping[str, Any], given: Any) -> str | None:
     # The Langfuse wrapper of the OpenAI client puts the tools beside the messages.
-    inline = tools_of(mapping(given).get("tools"))
+    inline = tools_beside(mapping(given))
     if inline is not None:
         return inline
-    defined = mapping(own.get("tool_definitions") or own.get("toolDefinitions"))
+    defined = own.get("tool_definitions") or own.get("toolDefinitions")
+    if type(defined) is str:
+        defined = loads(defined)
+    if type(defined) is not dict:
+        return None
     schemas = []
     for name in sorted(defined):
         schema = defined[name]

@@ -1,11 +1,15 @@
-"""LiteLLM `StandardLoggingPayload`, as its callbacks and its object storage loggers write it, one JSON object a line.
+"""LiteLLM: `StandardLoggingPayload`, as its callbacks and object storage loggers write it, and rows of its spend logs.
 
-1. The account is `metadata.user_api_key_user_id`, else the end user. `default_user_id` is the proxy's own master key,
-   shared by everybody who has it, and names nobody.
-2. The conversation is `session_id`, else a `trace_id` that the client chose. Where the client gave neither, LiteLLM
-   fills `trace_id` with a random UUID for each request; that shape is therefore never a conversation.
-3. Embeddings, images, speech, moderation, reranking and searches are no conversations and are passed over.
-4. JA4 is where the edge put it: `metadata.requester_metadata.ja4`, or the header `x-ja4` among the custom headers.
+1. Spend logs are rows of the table `LiteLLM_SpendLogs`, from the database or from `/spend/logs`: `startTime` is ISO
+   8601, the user of the key is `user`, and what was said is in `messages` or `proxy_server_request`, where storing
+   prompts is switched on.
+2. The account is the user of the key, else the end user. `default_user_id` is the proxy's own master key, shared by
+   everybody who has it, and names nobody.
+3. The conversation is `session_id`, else a `trace_id` that the client chose. Where the client gave neither, LiteLLM
+   fills them with a random UUID for each request; that shape is therefore never a conversation in `trace_id`.
+4. Embeddings, images, speech, moderation, reranking, searches, files and batches are no conversations and are skipped,
+   and so is any other call that has LiteLLM's placeholder in place of messages.
+5. JA4 is where the edge put it: `metadata.requester_metadata.ja4`, or the header `x-ja4` among the custom headers.
 """
 
 from __future__ import annotations
@@ -13,53 +17,92 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..exchange import BadExchange, Exchange, checked_time
-from .messages import OTHER_CALLS, mapping, opening, parameters_of, text, text_of, tools_of
+from ..accounts import account_among
+from ..exchange import BadExchange, Exchange
+from ..times import time_of
+from .messages import OTHER_CALLS, mapping, parameters_of, request_of, text, text_of, tools_beside
+from .role_text import NOTHING, Turns
 
-_SHARED = "default_user_id"
+_PLACEHOLDER = "default-message-value"
+_CONVERSATIONS = ("completion", "responses", "messages", "generate_content")
 
 
 def read(document: Any) -> Iterator[Exchange]:
-    """The exchange of one payload. Raises BadExchange."""
+    """The exchange of one payload or row, or those of a page. Raises BadExchange."""
     if type(document) is not dict:
         raise BadExchange("not a JSON object")
     get = document.get
     call = get("call_type")
-    if type(call) is str and call in OTHER_CALLS:
+    messages = get("messages")
+    if type(call) is str and (call in OTHER_CALLS or (_is_placeholder(messages) and not _talks(call))):
         return
     metadata = mapping(get("metadata"))
     parameters = mapping(get("model_parameters"))
-    account = metadata.get("user_api_key_user_id")
-    if type(account) is not str or not account or account == _SHARED:
-        account = (
-            text(get("end_user"))
-            or text(metadata.get("user_api_key_end_user_id"))
-            or text(parameters.get("user"))
-        )
-        if account is None:
-            raise BadExchange("neither metadata.user_api_key_user_id nor end_user names an account")
-    time = checked_time(get("startTime"), "startTime is not a number of unix seconds")
-    system, turn = opening(get("messages"))
-    if system is None:
-        # Anthropic's `system` and the Responses API's `instructions` stand beside the messages.
-        system = text_of(parameters.get("system")) or text_of(parameters.get("instructions"))
-    yield Exchange(
-        account,
-        _conversation(document),
-        time,
-        system,
-        tools_of(parameters.get("tools")) or tools_of(parameters.get("functions")),
-        turn,
-        text(metadata.get("requester_ip_address")) or text(get("requester_ip_address")),
-        text(metadata.get("user_agent")) or text(get("user_agent")),
-        _ja4(metadata),
-        parameters_of(parameters),
+    request = mapping(get("proxy_server_request"))
+    request = mapping(request.get("body")) or request
+    named = account_among(
+        (
+            metadata.get("user_api_key_user_id"),
+            get("user"),
+            get("end_user"),
+            metadata.get("user_api_key_end_user_id"),
+            parameters.get("user"),
+            mapping(request.get("metadata")).get("user_id"),
+            request.get("user"),
+        ),
+        "neither metadata.user_api_key_user_id nor end_user names an account",
     )
+    turns = _turns(messages, parameters, request)
+    yield Exchange(
+        account=named.account,
+        conversation=named.conversation or _conversation(document),
+        time=time_of(get("startTime"), "startTime"),
+        system=turns.system,
+        tools=tools_beside(parameters) or tools_beside(request),
+        first_user_turn=turns.first,
+        address=text(metadata.get("requester_ip_address")) or text(get("requester_ip_address")),
+        user_agent=text(metadata.get("user_agent")) or text(get("user_agent")),
+        ja4=_ja4(metadata),
+        parameters=parameters_of(parameters),
+        last_user_turn=turns.last,
+        device=named.device,
+        user_turns=turns.user_turns,
+        unread=None
+        if turns.first
+        else "messages"
+        if messages
+        else "proxy_server_request"
+        if request
+        else None,
+    )
+
+
+def _turns(messages: Any, parameters: Mapping[str, Any], request: Mapping[str, Any]) -> Turns:
+    turns = request_of(messages) if messages else NOTHING
+    if turns.first is None and request:
+        nested = request_of(request)
+        turns = nested if nested.first else turns._replace(system=turns.system or nested.system)
+    if turns.system is None:
+        # Anthropic's `system`, the Responses API's `instructions` and Gemini's stand beside the messages.
+        for name in ("system", "instructions", "systemInstruction", "system_instruction"):
+            if name in parameters and (system := text_of(parameters[name])):
+                return turns._replace(system=system)
+    return turns
+
+
+def _is_placeholder(messages: Any) -> bool:
+    if type(messages) is list and len(messages) == 1 and type(messages[0]) is dict:
+        return bool(messages[0].get("content") == _PLACEHOLDER)
+    return bool(messages == _PLACEHOLDER)
+
+
+def _talks(call: str) -> bool:
+    return call.removeprefix("a").removeprefix("_").endswith(_CONVERSATIONS)
 
 
 def _conversation(document: Mapping[str, Any]) -> str:
     session = document.get("session_id")
-    if type(session) is str and session:
+    if type(session) is str and session and session != document.get("request_id"):
         return session
     trace = document.get("trace_id")
     if type(trace) is not str or trace in (document.get("id"), document.get("litellm_call_id")):
@@ -74,8 +117,8 @@ def _is_random_uuid(value: str) -> bool:
 def _ja4(metadata: Mapping[str, Any]) -> str | None:
     given = metadata.get("requester_metadata")
     if given:
-        found = text(mapping(given).get("ja4"))
-        if found:
-            return found
+        ja4 = text(mapping(given).get("ja4"))
+        if ja4:
+            return ja4
     headers = metadata.get("requester_custom_headers")
     return text(mapping(headers).get("x-ja4")) if headers else None

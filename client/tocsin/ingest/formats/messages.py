@@ -1,43 +1,46 @@
-"""The opening of a conversation, in the shapes that providers and tracing libraries write messages in.
+"""The opening and the last turn of a request, in the shapes that providers and tracing libraries write requests in.
 
-1. Messages are read up to the first of a user and no further (P-1.1): what follows is history or answer. Where that
-   one holds no text, as an image does not, those of the user right behind it, before any answer, are the same turn.
-2. The system prompt is every system and developer message before that turn, joined by a newline.
-3. A message holds text, or parts of which only those of text are read; images, files and tool results are not.
-4. Messages may be JSON text of any of this. Text that is not JSON messages is the user's own, and so is the first text
-   of a list of texts, which is how completions have their prompts.
-5. What a library writes in place of content it was told to hide counts as no content.
-6. Of sampling parameters, numbers are kept, and of texts `reasoning_effort`, if it is short.
+1. The first user turn is the first message of a user that holds text. Images and tool results do not; where the first
+   holds none, those of the user right behind it, before any answer, are the same turn. The last is looked for from the
+   end in the same way. The resent history between them is not read (P-1.1).
+2. The system prompt is what the request says beside its messages; else every system and developer message before the
+   first turn, joined by a newline.
+3. A message holds text, or parts of which only those of text are read. Parts and messages may be JSON text.
+4. Messages are known by `role`, by LangChain's `type`, class or pair of role and text, by Pydantic AI's `part_kind`, or
+   under Gemini's `contents`, where no role means the user. What has none of these is no message.
+5. A text in the place of messages is read as `role_text` says. JSON that is not understood holds no turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import orjson
 
-from ..exchange import BadExchange, Exchange, checked_time
+from ..exchange import BadExchange, Exchange
+from ..json_text import parse_json
+from .role_text import (
+    NOTHING,
+    SYSTEM_ROLES,
+    USER_ROLES,
+    Turns,
+    shown,
+    turns_of_prompt,
+    turns_of_unknown,
+)
 
 _Item = TypeVar("_Item")
 
 _MAX_DEPTH = 8
 
-_SYSTEM = frozenset(("system", "developer"))
-_USER = frozenset(("user", "human"))
-# LiteLLM since 1.0, LiteLLM's proxy, OpenInference's hide_inputs.
-_HIDDEN = frozenset(
-    (
-        "redacted-by-litellm",
-        "redacted by litellm. 'litellm.turn_off_message_logging=True'",
-        "__REDACTED__",
-    )
-)
 # LiteLLM's names of calls that are no conversation; the asynchronous ones begin with an `a`.
 _OTHER_CALLS = (
-    "embedding", "image_edit", "image_generation", "moderation", "rerank", "search", "speech", "transcription",
-    "vector_store_search",
+    "embedding", "image_edit", "image_generation", "image_variation", "moderation", "rerank", "search", "speech",
+    "transcription", "vector_store_search", "vector_store_create", "create_file", "file_retrieve", "file_content",
+    "file_list", "file_delete", "create_batch", "retrieve_batch", "list_batches", "cancel_batch", "ocr",
+    "call_mcp_tool", "list_mcp_tools", "create_video", "video_generation", "vector_store_file_create",
+    "create_container", "realtime",
 )  # fmt: skip
 OTHER_CALLS = frozenset((*_OTHER_CALLS, *(f"a{name}" for name in _OTHER_CALLS)))
 _MAX_EFFORT = 16
@@ -47,6 +50,24 @@ _PARAMETERS = frozenset(
         "reasoning_effort", "seed", "temperature", "top_k", "top_p",
     )
 )  # fmt: skip
+_CAMEL = {
+    "maxTokens": "max_tokens", "maxOutputTokens": "max_output_tokens", "topP": "top_p", "topK": "top_k",
+    "frequencyPenalty": "frequency_penalty", "presencePenalty": "presence_penalty",
+}  # fmt: skip
+
+# Where the messages are in a request, and what it may be wrapped in.
+_MESSAGES = ("messages", "contents", "input", "prompt", "prompts", "inputText", "message")
+_WRAPPERS = ("request", "body", "kwargs", "inputs", "params", "llm_request", "llmRequest")
+_SYSTEMS = (
+    "system", "instructions", "systemInstruction", "system_instruction", "preamble", "system_prompt",
+)  # fmt: skip
+_CLASSES = {
+    "human": "user", "humanmessage": "user", "humanmessagechunk": "user", "system": "system",
+    "systemmessage": "system", "developer": "developer", "user": "user", "usermessage": "user",
+    "ai": "assistant", "aimessage": "assistant", "aimessagechunk": "assistant", "assistant": "assistant",
+    "tool": "tool", "toolmessage": "tool", "function": "tool", "functionmessage": "tool",
+}  # fmt: skip
+_PART_KINDS = {"system-prompt": "system", "user-prompt": "user"}
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -65,98 +86,352 @@ def text(value: Any) -> str | None:
     return value if type(value) is str and value else None
 
 
+def first_text(values: Mapping[str, Any], *names: str) -> str | None:
+    """The first of the named values that is text, or a whole number as it is written."""
+    for name in names:
+        value = values.get(name)
+        if type(value) is str and value:
+            return value
+        if type(value) is int:
+            return str(value)
+    return None
+
+
 def loads(value: str) -> Any:
     """What JSON text holds; None where it is not JSON."""
     try:
-        return orjson.loads(value)
+        return parse_json(value)
     except ValueError:
         return None
 
 
 def text_of(content: Any) -> str | None:
-    """Text of a message's content: text, or its parts of text joined by a newline."""
+    """Text of a message's content: text, or its parts of text joined by a newline; also as JSON text."""
     if type(content) is str:
-        return content if content and content not in _HIDDEN else None
+        if content[:1] in ("[", "{") and (parts := _parts_in(content)) is not None:
+            return text_of(parts)
+        return shown(content)
+    if type(content) is dict:
+        content = content["parts"] if type(content.get("parts")) is list else [content]
     if type(content) is not list:
         return None
-    found = []
-    for part in content:
-        piece = part
-        if type(part) is dict:
-            piece = (part.get("text") or part.get("content")) if _is_text(part.get("type")) else None
-        if type(piece) is str and piece and piece not in _HIDDEN:
-            found.append(piece)
+    found = [piece for part in content if (piece := _text_of_part(part))]
     return "\n".join(found) or None
 
 
-def _is_text(kind: Any) -> bool:
-    return kind in (None, "text", "input_text")
+def _text_of_part(part: Any) -> str | None:
+    if type(part) is str:
+        return shown(part)
+    if type(part) is not dict:
+        return None
+    kind = part.get("type", part.get("message_content.type"))
+    if kind is None and type(part.get("message_content")) is dict:  # OpenInference, as Phoenix nests it
+        return _text_of_part(part["message_content"])
+    if kind is None and type(guarded := part.get("guardContent")) is dict:  # Bedrock, for its guardrail
+        return _text_of_part(guarded.get("text"))
+    if kind not in (None, "text", "input_text"):
+        return None
+    if part.get("thought") is True:  # Gemini's own reasoning, sent back to it
+        return None
+    said = part.get("text") or part.get("content") or part.get("message_content.text")
+    return shown(said) if type(said) is str and said else None
 
 
-def opening(messages: Any, depth: int = 0) -> tuple[str | None, str | None]:
-    """The system prompt and the first user turn of `messages` (rules 1 to 4), which may be wrapped a few times."""
-    if depth > _MAX_DEPTH:
-        return None, None
-    if type(messages) is str:
-        if messages[:1] in ("[", "{"):
-            loaded = loads(messages)
-            if _looks_like_messages(loaded):
-                return opening(loaded, depth + 1)
-        return None, text_of(messages)
-    if type(messages) is dict:
-        if "role" in messages:
-            return opening([messages], depth + 1)
-        for key in ("messages", "input", "prompt"):
-            if key in messages:
-                before, turn = opening(messages[key], depth + 1)
-                return before or text_of(messages.get("system")), turn
-        return None, None
-    if type(messages) is not list:
-        return None, None
+def _parts_in(content: str) -> list[Any] | None:
+    """The parts of a message that are JSON text; None where the text is the user's own."""
+    loaded = loads(content)
+    parts = [loaded] if type(loaded) is dict else loaded
+    if type(parts) is not list or not parts or not all(type(part) is dict for part in parts):
+        return None
+    known = all(
+        part.get("type") in ("text", "input_text", "image", "image_url", "input_image", "tool_result", "document")
+        or part.keys() & {"toolResult", "toolUse", "image", "cachePoint", "guardContent", "message_content.type"}
+        or (part.keys() == {"text"} and type(part["text"]) is str)
+        for part in parts
+    )  # fmt: skip
+    return parts if known else None
+
+
+def request_of(value: Any, depth: int = 0) -> Turns:
+    """The system prompt and the user turns of a request or its messages (rules 1 to 5)."""
+    if type(value) is list:
+        return _of_list(value, depth)
+    if type(value) is dict:
+        return _of_object(value, depth) if depth <= _MAX_DEPTH else NOTHING
+    return _of_text(value, depth) if type(value) is str and value else NOTHING
+
+
+def prompt_of(value: Any) -> Turns:
+    """The turns of what is known to be the whole prompt: text is the user's, but for its role labels."""
+    if type(value) is str:
+        return turns_of_prompt(value)
+    return request_of(value)
+
+
+def _of_text(value: str, depth: int) -> Turns:
+    if value[:1] in "[{\"" or value[:1].isspace():  # fmt: skip
+        stripped = value.strip()
+        if stripped[:1] in ("[", "{", '"'):
+            loaded = loads(stripped)
+            if loaded is not None:
+                return request_of(loaded, depth + 1) if depth <= _MAX_DEPTH else NOTHING
+    return turns_of_unknown(value)
+
+
+def _of_object(value: Mapping[str, Any], depth: int) -> Turns:
+    if _role(value) is not None:
+        return _of_list([value], depth + 1)
+    if type(value.get("kwargs")) is dict and type(value.get("id")) is list:  # a prompt value of LangChain
+        return request_of(value["kwargs"], depth + 1)
+    for key in _MESSAGES:
+        if key not in value:
+            continue
+        found = _messages_of(key, value, depth)
+        if found is not NOTHING:
+            return found._replace(system=_system_beside(value) or found.system)
+    if system := _system_beside(value):
+        return Turns(system)
+    for key in _WRAPPERS:
+        if key in value and (found := request_of(value[key], depth + 1)) is not NOTHING:
+            return found
+    if _is_text_part(value):
+        return turns_of_unknown(said) if (said := text_of([value])) else NOTHING
+    return NOTHING
+
+
+def _messages_of(key: str, value: Mapping[str, Any], depth: int) -> Turns:
+    given = value[key]
+    match key:
+        case "contents":
+            return _of_contents(given)
+        case "input" | "inputText":
+            return (
+                turns_of_prompt(given)
+                if type(given) is str and given[:1] not in ("[", "{")
+                else request_of(given, depth + 1)
+            )
+        case "message":
+            # Cohere's message stands beside the history; a message by itself has a role.
+            if type(given) is str and ("chat_history" in value or "preamble" in value or "model" in value):
+                return turns_of_prompt(given)
+            return request_of(given, depth + 1) if type(given) is dict else NOTHING
+        case "prompt" if type(given) is dict and "variables" in given and not value.get("input"):
+            return _of_variables(given["variables"])
+        case "prompt" | "prompts" if type(given) is str and given[:1] not in ("[", "{"):
+            return turns_of_prompt(given)
+    return request_of(given, depth + 1)  # fmt: skip
+
+
+def _of_variables(variables: Any) -> Turns:
+    """A reusable prompt (OpenAI): its text is kept at the provider, what the request fills in is the turn."""
+    said = [found for given in mapping(variables).values() if (found := text_of(given))]
+    return Turns(None, "\n".join(said), None, 1) if said else NOTHING
+
+
+def _of_contents(contents: Any) -> Turns:
+    """Gemini's `contents`: text, one content, or a list of either; no role means the user."""
+    given = contents if type(contents) is list else [contents]
+    messages: list[Any] = []
+    for content in given:
+        if type(content) is str:
+            messages.append({"role": "user", "content": content})
+        elif type(content) is dict:
+            parts = content.get("parts")
+            if parts is None and type(content.get("text")) is str:
+                parts = [content]
+            messages.append({"role": content.get("role") or "user", "content": parts})
+    return _of_list(messages, 1)
+
+
+def _system_beside(value: Mapping[str, Any]) -> str | None:
+    for key in _SYSTEMS:
+        if key in value and (found := text_of(value[key])):
+            return found
+    config = value.get("config")
+    if type(config) is dict:
+        for key in ("system_instruction", "systemInstruction"):
+            if found := text_of(config.get(key)):
+                return found
+    return None
+
+
+def _of_list(messages: list[Any], depth: int) -> Turns:
+    if messages and type(messages[0]) is list and depth <= _MAX_DEPTH:
+        if (pairs := _as_pairs(messages)) is not None:
+            return _of_list(pairs, depth + 1)
+        return request_of(messages[0], depth + 1)
+    if messages and type(messages[0]) is str:
+        # The prompts of completions; the first is the exchange.
+        return turns_of_prompt(messages[0])
     system: str | None = None
     began = False
-    for message in messages:
-        if type(message) is str and message:
-            return system, text_of(message)
+    for place, message in enumerate(messages):
         if type(message) is not dict:
             continue
-        role = message.get("role")
-        if type(role) is not str:
+        role = _role(message)
+        if role is None:
             if began:  # an answer's call of a tool has no role
                 break
+            if inner := _inner(message):
+                return (
+                    _of_list([*inner, *messages[place + 1 :]], depth + 1) if depth <= _MAX_DEPTH else NOTHING
+                )
             continue
-        if role in _USER:
+        if role in USER_ROLES:
             began = True
-            turn = text_of(message.get("content") or message.get("parts"))
-            if turn:
-                return system, turn
+            found = _user_turn(_content(message), depth)
+            if found.first:
+                last, more = _last(messages, place, found, depth)
+                return Turns(system or found.system, found.first, last, found.user_turns + more)
+            system = system or found.system
         elif began:
             break
-        elif role in _SYSTEM:
-            said = text_of(message.get("content") or message.get("parts"))
+        elif role in SYSTEM_ROLES:
+            said = text_of(_content(message))
             if said:
                 system = said if system is None else f"{system}\n{said}"
-    return system, None
+    if (
+        system is None
+        and not began
+        and messages
+        and all(type(part) is dict and _is_text_part(part) for part in messages)
+    ):
+        said = text_of(messages)
+        return turns_of_unknown(said) if said else NOTHING
+    return Turns(system) if system else NOTHING  # fmt: skip
 
 
-def _looks_like_messages(value: Any) -> bool:
-    if type(value) is dict:
-        return "role" in value or "messages" in value
-    return type(value) is list and bool(value) and type(value[0]) is dict and "role" in value[0]
+def _last(messages: list[Any], first: int, found: Turns, depth: int) -> tuple[str | None, int]:
+    """The last user turn behind the first one, where it is another, and how many there are behind it."""
+    last: str | None = None
+    more = 0
+    for place in range(len(messages) - 1, first, -1):
+        message = messages[place]
+        if type(message) is not dict or _role(message) not in USER_ROLES:
+            continue
+        content = _content(message)
+        if last is not None and type(content) is str:
+            more += 1
+        elif turn := _user_turn(content, depth):
+            more += turn.user_turns
+            last = last or turn.last or turn.first
+    return (last if last != found.first else None) or found.last, more
+
+
+def _user_turn(content: Any, depth: int) -> Turns:
+    """What a message of the user holds; a request or messages nested in it as JSON text are read as such."""
+    if type(content) is str and content[:1] in ("[", "{") and depth <= _MAX_DEPTH:
+        loaded = loads(content)
+        if _looks_like_request(loaded):
+            return request_of(loaded, depth + 1)
+    said = text_of(content)
+    return Turns(None, said, None, 1) if said else NOTHING
+
+
+def _looks_like_request(value: Any) -> bool:
+    if type(value) is list:
+        return bool(value) and type(value[0]) is dict and _role(value[0]) is not None
+    return type(value) is dict and (
+        type(value.get("messages")) is list
+        or type(value.get("contents")) is list
+        or ("model" in value and ("input" in value or "prompt" in value))
+    )
+
+
+def _role(message: Mapping[str, Any]) -> str | None:
+    role = message.get("role")
+    if type(role) is str:
+        return role
+    if "message.role" in message:  # OpenInference, as Phoenix exports it
+        return text(message["message.role"])
+    if type(kind := message.get("type")) is str:
+        if kind == "constructor" and type(name := message.get("id")) is list and name:
+            return _CLASSES.get(str(name[-1]).lower())
+        if "content" in message or "data" in message:
+            return _CLASSES.get(kind.lower())
+    if type(inner := message.get("message")) is dict:
+        return text(inner.get("role"))
+    if type(kind := message.get("part_kind")) is str:
+        return _PART_KINDS.get(kind, kind)
+    return None
+
+
+def _content(message: Mapping[str, Any]) -> Any:
+    content = message.get("content")
+    if content is None:
+        content = message.get("parts")
+    if content is not None:
+        return content
+    for key in ("kwargs", "data", "message"):
+        if type(inner := message.get(key)) is dict:
+            return _content(inner)
+    if (content := message.get("message.content")) is not None:
+        return content
+    if (content := message.get("message.contents")) is not None:
+        return content
+    contents = message.get("contents")
+    if contents is not None:
+        return contents
+    # Converse and Strands write the text beside the role in a few places.
+    return message.get("text")
+
+
+def _inner(message: Mapping[str, Any]) -> list[Any] | None:
+    """The parts of a request of Pydantic AI, each of which is a message."""
+    parts = message.get("parts")
+    if type(parts) is list and parts and all(type(part) is dict and "part_kind" in part for part in parts):
+        return parts
+    return None
+
+
+def _as_pairs(messages: list[Any]) -> list[Any] | None:
+    """LangChain's pairs of role and text as messages; None where they are none."""
+    if all(
+        type(pair) is list
+        and len(pair) == 2
+        and type(pair[0]) is str
+        and pair[0].lower() in _CLASSES
+        and type(pair[1]) in (str, list)
+        for pair in messages
+    ):
+        return [{"role": _CLASSES[pair[0].lower()], "content": pair[1]} for pair in messages]
+    return None
+
+
+def _is_text_part(part: Mapping[str, Any]) -> bool:
+    return part.get("type") in ("text", "input_text") or part.keys() == {"text"}
 
 
 def tools_of(tools: Any) -> str | None:
     """JSON text of an array of tool schemas, given as an array or as JSON text of one; None where there are none."""
-    if type(tools) is str and tools[:1] == "[":
-        tools = loads(tools)
-    return dumps(tools) if type(tools) is list and tools else None
+    if type(tools) is str:
+        tools = loads(tools) if tools[:1] in ("[", "{") else None
+    if type(tools) is dict:
+        tools = tools.get("tools") or tools.get("functionDeclarations")  # Bedrock's toolConfig
+    if type(tools) is not list or not tools:
+        return None
+    if any(type(tool) is str for tool in tools):
+        tools = [loads(tool) if type(tool) is str else tool for tool in tools]
+        tools = [tool for tool in tools if type(tool) is dict]
+    return dumps(tools) if tools else None
+
+
+def tools_beside(request: Mapping[str, Any]) -> str | None:
+    """The tools that a request offers, in any provider's form."""
+    config = request.get("config")
+    return (
+        tools_of(request.get("tools"))
+        or tools_of(request.get("functions"))
+        or tools_of(request.get("toolConfig"))
+        or (tools_of(config.get("tools")) if type(config) is dict else None)
+    )
 
 
 def parameters_of(parameters: Mapping[str, Any]) -> str | None:
     """Compact JSON of the sampling parameters among `parameters`; texts a user chooses are not among them."""
     found = {
-        name: parameters[name]
-        for name in _PARAMETERS & parameters.keys()
+        _CAMEL.get(name, name): parameters[name]
+        for name in (_PARAMETERS | _CAMEL.keys()) & parameters.keys()
         if _is_parameter(name, parameters[name])
     }
     return dumps(found) if found else None
@@ -174,18 +449,6 @@ def dumps(value: Any) -> str:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError:
         raise BadExchange("holds a value that JSON has no form for") from None
-
-
-def time_of(value: Any, name: str) -> float:
-    """Unix seconds out of a number of seconds or ISO 8601 text; without a zone it is UTC. Raises BadExchange."""
-    rule = f"{name} is neither unix seconds nor an ISO 8601 time"
-    if type(value) is str:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise BadExchange(rule) from None
-        value = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return checked_time(value, rule)
 
 
 def each_of(items: Iterable[_Item], make: Callable[[_Item], Exchange]) -> Iterator[Exchange]:

@@ -1,9 +1,11 @@
-"""OpenAI batch input files: `custom_id`, `method`, `url` and the `body` of one request a line.
+"""OpenAI and Azure batch input files: `custom_id`, `method`, `url` and the `body` of one request a line.
 
 1. The file carries no account of its own and `custom_id` is the sender's numbering. The account is what the body names:
    `safety_identifier`, `user` or `metadata.user_id`; a body without any is refused.
 2. The file has no times: the exchange is undated, and the reader gives it the time of the file.
-3. Chat completions, responses and completions are conversations; embeddings, moderations and images are not.
+3. Chat completions, responses, messages and completions are conversations, whatever stands before or behind in the URL;
+   other calls, embeddings and images for two, are skipped.
+4. Of a reusable prompt the text is at the provider; what the request fills in is the user's turn.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..accounts import account_among
 from ..exchange import UNDATED, BadExchange, Exchange
-from .messages import mapping, opening, parameters_of, text, text_of, tools_of
+from .messages import mapping, parameters_of, request_of, text, tools_beside
 
-_CONVERSATIONS = ("/chat/completions", "/responses", "/completions")
+_CONVERSATIONS = ("/chat/completions", "/responses", "/completions", "/messages")
 
 
 def read(document: Any) -> Iterator[Exchange]:
@@ -23,26 +26,23 @@ def read(document: Any) -> Iterator[Exchange]:
     if not body:
         raise BadExchange("not a batch request with a body")
     url = document.get("url")
-    if type(url) is str and not url.endswith(_CONVERSATIONS):
-        raise BadExchange("url is not that of a conversation")
-    account = (
-        text(body.get("safety_identifier"))
-        or text(body.get("user"))
-        or text(mapping(body.get("metadata")).get("user_id"))
+    if type(url) is str and not url.partition("?")[0].rstrip("/").endswith(_CONVERSATIONS):
+        return
+    named = account_among(
+        (body.get("safety_identifier"), body.get("user"), mapping(body.get("metadata")).get("user_id")),
+        "none of body.safety_identifier, body.user and body.metadata.user_id names an account",
     )
-    if account is None:
-        raise BadExchange(
-            "none of body.safety_identifier, body.user and body.metadata.user_id names an account"
-        )
-    messages = next((body[name] for name in ("messages", "input", "prompt") if name in body), None)
-    system, turn = opening(messages)
+    turns = request_of(body)
     conversation = body.get("conversation")
     yield Exchange(
-        account=account,
-        conversation=text(conversation) or text(mapping(conversation).get("id")) or "",
+        account=named.account,
+        conversation=named.conversation or text(conversation) or text(mapping(conversation).get("id")) or "",
         time=UNDATED,
-        system=text_of(body.get("instructions")) or system,
-        tools=tools_of(body.get("tools")) or tools_of(body.get("functions")),
-        first_user_turn=turn,
+        system=turns.system,
+        tools=tools_beside(body),
+        first_user_turn=turns.first,
         parameters=parameters_of(body),
+        last_user_turn=turns.last,
+        user_turns=turns.user_turns,
+        device=named.device,
     )

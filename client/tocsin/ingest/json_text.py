@@ -1,0 +1,79 @@
+"""JSON as gateways write it, not only as RFC 8259 has it.
+
+1. What is no JSON for a strict parser is tried again: lone surrogates become U+FFFD, NaN and infinities become null.
+   One such character anywhere would otherwise lose the whole line, and any user can send one.
+2. A log exporter may put several documents one behind the other, and a time before them (CloudWatch's export to S3).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+_LONE = re.compile("[\ud800-\udfff]")
+_MAX_DEPTH = 512
+_BEFORE = re.compile(r"\s*\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)\s+(?=[{\[])")
+
+
+def parse_json(value: str | bytes) -> Any:
+    """Return what a JSON text holds (rule 1). Raises ValueError."""
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        return _again(value)
+
+
+def parse_documents(value: bytes) -> list[Any]:
+    """Return the documents of a line (rules 1 and 2). Raises ValueError."""
+    try:
+        return [orjson.loads(value)]
+    except ValueError:
+        text = value.decode("utf-8")
+    start = _BEFORE.match(text)
+    if start is not None:
+        text = text[start.end() :]
+    documents = list(_each(text))
+    if not documents:
+        raise ValueError("no JSON")
+    return documents
+
+
+def _each(text: str) -> Iterator[Any]:
+    decoder = json.JSONDecoder(parse_constant=lambda _: None)
+    at, end = 0, len(text)
+    while at < end:
+        if text[at].isspace():
+            at += 1
+            continue
+        try:
+            document, at = decoder.raw_decode(text, at)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+        yield _plain(document, 0)
+
+
+def _again(value: str | bytes) -> Any:
+    text = value.decode("utf-8") if isinstance(value, bytes) else value
+    try:
+        return _plain(json.loads(text, parse_constant=lambda _: None), 0)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Without lone surrogates, and without numbers that are none; pairs of surrogates were joined by the parser."""
+    if depth > _MAX_DEPTH:
+        raise ValueError("nested too deep")
+    if type(value) is str:
+        return _LONE.sub("\ufffd", value) if not value.isascii() else value
+    if type(value) is dict:
+        return {_plain(name, depth): _plain(held, depth + 1) for name, held in value.items()}
+    if type(value) is list:
+        return [_plain(held, depth + 1) for held in value]
+    if type(value) is float and value - value != 0:
+        return None  # 1e999
+    return value
