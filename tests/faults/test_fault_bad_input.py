@@ -136,7 +136,7 @@ def test_ctrl_c_in_the_middle_of_a_submit_sends_the_same_request_later(
     vault = tmp_path / "vault.db"
     values = [("contact.email", f"interrupted-{number}@example.com") for number in range(5)]
     with fresh_client(home, vault) as client:
-        until("an evaluation", lambda: client.query(values))
+        until("an evaluation", lambda: client.query(values).evaluated)
     file = tmp_path / "reports.csv"
     file.write_text("type,value\n" + "\n".join(f"{type},{value}" for type, value in values) + "\n")
     node = process(battered, home)

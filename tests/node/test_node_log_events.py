@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import io
+import json
 import re
 from pathlib import Path
 
-from tocsin.node.ops import events
+import structlog
+
+from tocsin.node.ops import events, logging
+from tocsin.wire.reasons import Conclusion
 
 LEVELS = {"debug", "info", "warning", "error"}
 SOURCES = sorted(Path(events.__file__).parent.parent.rglob("*.py"))
@@ -33,3 +38,15 @@ def test_every_event_is_documented_at_its_level_and_every_documented_one_is_logg
 
 def test_names_are_kebab_case() -> None:
     assert [name for name in events.EVENTS if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)] == []
+
+
+def test_reasons_are_written_and_masked_values_are_not() -> None:
+    stream = io.StringIO()
+    logging.configure("info", stream)
+
+    class Masked(str):
+        """As secrets are."""
+
+    structlog.get_logger().info("evaluator-skipped", reason=Conclusion.DEADLINE, key=Masked("top secret"))
+    line = json.loads(stream.getvalue())
+    assert (line["reason"], line["key"]) == ("DEADLINE", "(Masked)")

@@ -3,7 +3,7 @@
 1. An event is a fixed name of `events.EVENTS`; everything that varies is a field.
 2. No value of a user, tag, token, element, key or label is ever a field. A slip is caught here: bytes are written
    as their length, except the 16 of a member id under one of the names in `ID_FIELDS`, and any object that is not
-   a plain number, text or container of these as the name of its type.
+   a plain number, text, word of an enumeration or container of these as the name of its type.
 3. An exception is logged by its type. Its text and traceback, which may quote what a peer sent, appear only at level
    debug.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
+from enum import StrEnum
 from typing import Any, TextIO
 
 import structlog
@@ -29,7 +30,9 @@ def _plain(name: str, value: object) -> object:
         if name in ID_FIELDS and len(value) == 16:
             return bytes(value).hex()
         return f"({len(value)} bytes)"
-    # An exact type, since masked secrets and other named types derive from str too.
+    # A member of an enumeration is a word of the program's own. Other types that derive from str may be masked secrets.
+    if isinstance(value, StrEnum):
+        return value.value
     if type(value) is str:
         return value if len(value) <= _TEXT_LIMIT else value[:_TEXT_LIMIT] + "…"
     if isinstance(value, Mapping):
