@@ -16,7 +16,7 @@ import measure
 
 from federation import Federation, running
 from tocsin.charter.document import ClassKey
-from tocsin.client.charters import CharterKeeper, Standing
+from tocsin.client.charters import ActiveCharter, CharterKeeper
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.evaluating import Evaluator, Wanted
 from tocsin.client.system import now
@@ -125,7 +125,7 @@ class Asking:
         standing = keeper.load(now())
         if standing is None:
             raise RuntimeError("the charter that was just installed is not there")
-        self._standing: Standing = standing
+        self._standing: ActiveCharter = standing
         self._key: ClassKey = standing.live_classes(int(KeyClass.CONTACT), now())[0]
         self._node = GrpcNode(config, secrets["tls"], keeper.certificate_authority())
         self._evaluator = Evaluator(self._node, os.urandom, batch_size, config.in_flight)

@@ -24,7 +24,7 @@ from member import opened
 
 from federation import Federation, founded, running_in
 from tocsin.client import Client, ReportDraft
-from tocsin.client.charters import CharterKeeper, Standing
+from tocsin.client.charters import ActiveCharter, CharterKeeper
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.matching import Taggers
 from tocsin.client.system import now, pause
@@ -140,7 +140,7 @@ def look_ups(sizes: Sequence[int], rounds: int, values: int) -> tuple[list[measu
     return figures, total
 
 
-def open_standing(home: Home) -> tuple[Vault, Standing]:
+def open_standing(home: Home) -> tuple[Vault, ActiveCharter]:
     """Open a client's vault and what it stands on."""
     config = load_config(home.client)
     secrets = open_secrets(config)

@@ -167,11 +167,11 @@ class ForgingNode:
 @contextmanager
 def behind(client: Client, node: Any) -> Iterator[None]:
     """Put a node of the adversary's between a client and its own."""
-    real, evaluator = client._node, client._evaluator
-    client._node = node
+    real, evaluator = client._session.node, client._session.evaluator
+    client._session.node = node
     evaluator._node = node
     try:
         yield
     finally:
-        client._node = real
+        client._session.node = real
         evaluator._node = real

@@ -27,11 +27,11 @@ from tests.adversary.game import TRIALS, Coins, learn, score
 from tests.client.fake_node import FakeFederation
 from tests.client.templates import BANDS, THRESHOLD, few_bands, template
 from tests.drafts import report_draft
-from tocsin.client.banding import Skeleton, stored_bands
-from tocsin.client.charters import Standing
+from tocsin.client.charters import ActiveCharter
 from tocsin.client.matching import Taggers, look_up, open_bands
 from tocsin.client.ports import NodeApi
 from tocsin.client.system import now, random_bytes
+from tocsin.client.templates.bands import Skeleton, stored_bands
 from tocsin.indicators.registry import KeyClass
 from tocsin.oprf.group import (
     Scalar,
@@ -60,7 +60,7 @@ class Holder:
 
     world: FakeFederation
     node: NodeApi
-    standing: Standing
+    standing: ActiveCharter
     slots: list[list[BandSlot]]
     """Of each reported template, what the boxes of the bands held gave."""
 
@@ -143,11 +143,11 @@ def played(world: FakeFederation, coins: Sequence[int]) -> Holder:
         result = client.query(held)
         # The product's own answer, of which the adversary makes no use here.
         assert (result.problems, len(result.matches) in (0, len(coins))) == ((), True)
-        standing, slots = client._current(), []
+        standing, slots = client._session.charter(now()), []
         taggers = Taggers(standing, [world.homes[WRITER].id], standing.periods(0, now()), (Purpose.REPORT,))
         for each in held:
-            keys = tuple(client._vault.key_of(band) for band in each.bands)
-            subjects = stored_bands(client._vault, standing, [Skeleton(b"", keys)], now())
+            keys = tuple(client._session.vault.key_of(band) for band in each.bands)
+            subjects = stored_bands(client._session.vault, standing, [Skeleton(b"", keys)], now())
             opened = open_bands(node, standing, look_up(node, taggers, subjects), now()).opened
             slots.append(sorted((slot for box in opened for slot in box.content), key=lambda slot: slot.x))
     return Holder(world, node, standing, slots)

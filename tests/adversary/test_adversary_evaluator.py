@@ -106,8 +106,8 @@ def play(
     before = {home.name: heard_size(home) for home in scene.homes}
     with scene.client(DUNE) as client:
         if random is not None:
-            client._evaluator.close()
-            client._evaluator = Evaluator(client._node, random, 1000, 1)
+            client._session.evaluator.close()
+            client._session.evaluator = Evaluator(client._session.node, random, 1000, 1)
         assert client.query(queried).evaluated == TRIALS
     dune = scene.homes[DUNE].id
     for home in scene.homes[:3]:

@@ -26,8 +26,10 @@ from tests.adversary.game import TRIALS
 from tests.adversary.population import Population, report
 from tests.adversary.scene import Row, Scene, Truth, emails, entries_in
 from tocsin.client import Client, matching
+from tocsin.client.arguments import InputValue
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.matching import Taggers
+from tocsin.client.outputs import Spending, all_outputs
 from tocsin.client.system import now, random_bytes
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
@@ -123,7 +125,9 @@ class Published:
             ]
         with scene.client(BOREALIS) as client:
             assert (
-                client._node.submit(random_bytes(16), entries).count == self.WAYS * len(self.values) == TRIALS
+                client._session.node.submit(random_bytes(16), entries).count
+                == self.WAYS * len(self.values)
+                == TRIALS
             )
         scene.await_followed(60)
 
@@ -157,9 +161,13 @@ def test_a_tag_counted_in_any_log_would_be_a_match(scene: Scene, published: Publ
     with scene.client(DUNE) as client:
         for subject, taggers in _subjects(client, published.values):
             for slot, joined in taggers.slots(subject):
-                for hit in client._node.look_up([(borealis.id, joined)]):
+                for hit in client._session.node.look_up([(borealis.id, joined)]):
                     for index in hit.indices:
-                        entry = client._node.proven_entries([(borealis.id, index)]).entries[0].stored.entry
+                        entry = (
+                            client._session.node.proven_entries([(borealis.id, index)])
+                            .entries[0]
+                            .stored.entry
+                        )
                         assert entry.body is not None
                         body, header = entry.body.encode(), entry.header.encode()
                         row = Row(aster.id, index, header, body)
@@ -168,9 +176,14 @@ def test_a_tag_counted_in_any_log_would_be_a_match(scene: Scene, published: Publ
 
 
 def _subjects(client: Client, values: Sequence[Observable]) -> list[tuple[Any, Taggers]]:
-    standing, subjects, _ = client._obtainer.every(
-        {client.key_of(value): (value, (place,)) for place, value in enumerate(values)}, newest_only=True
+    found = all_outputs(
+        client._session,
+        {client.key_of(value): InputValue(value, [place]) for place, value in enumerate(values)},
+        Spending(),
+        now(),
+        newest_only=True,
     )
+    standing, subjects = found.active, found.values
     aster = next(each.id for each in standing.charter.members if each.name == "Aster")
     taggers = Taggers(standing, [aster], standing.periods(0, now()))
     return [(subject, taggers) for subject in subjects]
@@ -185,7 +198,7 @@ def accepted(
         client.query(values)
         for way in ways:
             for value, output in zip(values, outputs, strict=True):
-                node = ForgingNode(client._node, Published.forger(scene, output), way)
+                node = ForgingNode(client._session.node, Published.forger(scene, output), way)
                 with behind(client, node):
                     try:
                         found += len(client.query([value]).matches)

@@ -26,8 +26,8 @@ from tests.adversary.linking import guess_equality, reported_pairs
 from tests.adversary.population import TRAINING, Population, report
 from tests.adversary.scene import EPOCH, Row, Scene, Truth, emails, entries_in
 from tocsin.charter.document import ClassKey
-from tocsin.client.charters import Standing
-from tocsin.client.reporting import seal_label
+from tocsin.client.charters import ActiveCharter
+from tocsin.client.sealing import seal_label
 from tocsin.client.system import now, random_bytes
 from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass, Observable
@@ -57,7 +57,7 @@ class NonHolder:
         with scene.client(DUNE) as client:
             client.query(own)
             keys = [client.key_of(value) for value in own]
-            self.outputs = list(client._vault.outputs(EPOCH, keys).values())
+            self.outputs = list(client._session.vault.outputs(EPOCH, keys).values())
 
     def keys(self) -> list[bytes]:
         """Every key that it has or can derive without a value's output."""
@@ -164,9 +164,9 @@ class Kinds:
         values = emails("kinds", len(self.coins))
         with scene.client(ASTER) as client:
             assert not client.query(values).matches
-            standing = client._current()
+            standing = client._session.charter(now())
             class_key = standing.charter.class_key(int(KeyClass.CONTACT), EPOCH)
-            outputs = client._vault.outputs(EPOCH, [client.key_of(value) for value in values])
+            outputs = client._session.vault.outputs(EPOCH, [client.key_of(value) for value in values])
             self.entries = [
                 seal_label(standing, class_key, output, report(), now(), random_bytes)
                 if coin
@@ -176,7 +176,7 @@ class Kinds:
                 )
             ]
             key = random_bytes(16)
-            assert client._node.submit(key, self.entries).count == len(self.entries)
+            assert client._session.node.submit(key, self.entries).count == len(self.entries)
             scene.await_followed(60)
             done = client.submission(key)
             assert done is not None
@@ -184,7 +184,9 @@ class Kinds:
             self.indices = done.indices
 
     @staticmethod
-    def _other(kind: int, scene: Scene, standing: Standing, class_key: ClassKey, output: Output) -> WireEntry:
+    def _other(
+        kind: int, scene: Scene, standing: ActiveCharter, class_key: ClassKey, output: Output
+    ) -> WireEntry:
         if kind == 0:
             dispute = Dispute("contact.email", (scene.homes[BOREALIS].id,), DisputeReason.SHARED_BY_MANY)
             return seal_label(standing, class_key, output, dispute, now(), random_bytes)

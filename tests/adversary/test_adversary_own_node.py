@@ -322,7 +322,7 @@ def found_offline(node: RogueNode, candidates: Sequence[Observable]) -> set[Obse
 def test_a_lying_node_is_caught_before_anything_is_asked_of_it(scene: Scene, lie: RogueWay) -> None:
     values = emails(f"lie/{lie.__name__}", 20)
     with scene.client(ASTER) as client:
-        node = RogueNode(scene, client._node, lie)
+        node = RogueNode(scene, client._session.node, lie)
         with behind(client, node), pytest.raises(Misbehaved) as caught:
             client.query(values)
         assert node.tags == set()
@@ -351,10 +351,10 @@ def test_a_client_that_trusts_its_node_would_be_searched_offline(
     candidates = emails("candidates", 500)
     screened = candidates[::10]
     with scene.client(ASTER) as client, trusting(monkeypatch):
-        node = RogueNode(scene, client._node, under_its_own_key)
+        node = RogueNode(scene, client._session.node, under_its_own_key)
         with behind(client, node):
             client.query(screened)
-        client._vault.forget_epoch("contact.email", EPOCH)
+        client._session.vault.forget_epoch("contact.email", EPOCH)
     assert found_offline(node, candidates) == set(screened)
 
 
@@ -371,7 +371,7 @@ def invented(
                 forger = Forger(
                     scene, scene.homes[ASTER], scene.homes[BOREALIS], KeyClass.CONTACT, output, label
                 )
-                node = ForgingNode(client._node, forger, way)
+                node = ForgingNode(client._session.node, forger, way)
                 with behind(client, node):
                     try:
                         found += len(client.query([value]).matches)
@@ -413,6 +413,6 @@ def test_it_can_withhold_a_match(scene: Scene, population: Population) -> None:
 
     values = [value for value, coin in zip(population.aster, population.same, strict=True) if coin][:5]
     with scene.client(BOREALIS) as client:
-        with behind(client, Silent(client._node)):
+        with behind(client, Silent(client._session.node)):
             assert client.query(values).matches == ()
         assert len(client.query(values).matches) == len(values)

@@ -18,6 +18,7 @@ from tocsin.client import Client
 from tocsin.client.charters import CharterKeeper
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import BudgetExhausted, RefusedByNode, StaleCharter, Unavailable
+from tocsin.client.session import Session
 from tocsin.client.system import now, random_bytes
 from tocsin.client.vault import open_vault
 from tocsin.founding.members import open_part
@@ -168,7 +169,7 @@ class FakeFederation:
         serving = node or self.node(number)
         try:
             keeper = CharterKeeper(config, vault, secrets["client_hpke"])
-            return Client(config, vault, keeper, lambda _: serving)
+            return Client(Session(config, vault, keeper, lambda _: serving))
         except BaseException:
             vault.close()
             raise

@@ -198,9 +198,9 @@ def sealed_by(
     """An entry as a writer that holds the value could make it, against the rules."""
     with world.client(writer) as client:
         client.query([value])
-        standing = client._current()
+        standing = client._session.charter(system.now())
         key = standing.live_classes(3, system.now())[0]
-        output = next(iter(client._vault.outputs(key.epoch, [client.key_of(value)]).values()))
+        output = next(iter(client._session.vault.outputs(key.epoch, [client.key_of(value)]).values()))
     period = standing.charter.period_at(system.now())
     not_after = system.now() // (7 * 86_400) + 4
     header = sealed_header(3, key.epoch, period + header_period, not_after)

@@ -14,13 +14,15 @@ from tests.client.fake_node import FakeFederation, FakeNode
 from tests.client.templates import BANDS, THRESHOLD, template
 from tests.client.test_client_flow import MAIL
 from tests.drafts import report_draft
-from tocsin.client import Client, recording, system
+from tocsin.client import Client, system
 from tocsin.client.charters import CharterKeeper
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import Unavailable, ValueRefused, ValuesRefused
 from tocsin.client.matching import Taggers
-from tocsin.client.reporting import seal_content
 from tocsin.client.results import Match, Problem, QueryResult
+from tocsin.client.sealing import seal_content
+from tocsin.client.session import Session
+from tocsin.client.templates import records
 from tocsin.client.vault import open_vault
 from tocsin.indicators.ptf2 import bands as ptf2
 from tocsin.indicators.ptf2.common_list import shipped
@@ -62,7 +64,9 @@ def second_client(world: FakeFederation, number: int, node: FakeNode) -> Client:
         config.vault, secrets["vault"], federation=config.federation, member=config.member,
         pin=config.charter_pin, random=system.random_bytes,
     )  # fmt: skip
-    return Client(config, vault, CharterKeeper(config, vault, secrets["client_hpke"]), lambda _: node)
+    return Client(
+        Session(config, vault, CharterKeeper(config, vault, secrets["client_hpke"]), lambda _: node)
+    )
 
 
 def found(world: FakeFederation, *values: Observable, number: int = 0) -> list[tuple[int, int]]:
@@ -258,13 +262,13 @@ def test_renewing_makes_a_fresh_record_and_a_retraction_covers_both(
     node = report(world, 1, template("a"), template("b"), confidence=9)
     with world.client(1, node) as client:
         assert client.renew().accepted == 0
-        refs = client._vault.skeletons.known_refs()
+        refs = client._session.vault.templates.known_refs()
         later = system.now() + 31 * 86_400
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         assert client.renew().accepted == 2 * ALL
         node.tick()
         assert client.renew().accepted == 0
-        assert len(client._vault.skeletons.known_refs() - refs) == 2
+        assert len(client._session.vault.templates.known_refs() - refs) == 2
         newest = world.logs[node.member].entries[-1]
         assert newest is not None
         assert newest.header.period == world.charter.period.number + 1
@@ -284,7 +288,7 @@ def test_after_a_turn_of_the_period_only_the_newer_boxes_are_written_again(
         send(client, other, confidence=2)
         node.tick()
         later = system.now() + 31 * 86_400
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         assert client.renew().accepted == 2 * ALL - 4
         node.tick()
         # In both periods report, record and two bands of its own; the shared four once.
@@ -297,11 +301,11 @@ def test_a_record_counts_only_in_the_log_of_the_writer_of_its_slots(world: FakeF
     """Whoever opened a record could seal another under its key; that is not what the slots' writer said."""
     report(world, 1, template("a"), confidence=1)
     with world.client(1) as client:
-        (kept,) = client._vault.skeletons.records([client.key_of(template("a"))])
+        (kept,) = client._session.vault.templates.records([client.key_of(template("a"))])
     (match,) = found_by(world, like(4))
     assert isinstance(match.label, Report)
     with world.client(2) as forger:
-        standing = forger._current()
+        standing = forger._session.charter(system.now())
         class_key = standing.live_classes(int(KeyClass.CONTENT_BAND), system.now())[0]
         content = encode_record(replace(match.label, confidence=99))
         forged = seal_content(
@@ -318,7 +322,7 @@ def found_by(world: FakeFederation, value: Observable) -> tuple[Match, ...]:
 
 def test_of_bands_only_reports_are_looked_for(world: FakeFederation) -> None:
     with world.client(0) as client:
-        standing = client._current()
+        standing = client._session.charter(system.now())
         taggers = Taggers(standing, [world.homes[1].id], standing.periods(0, system.now()))
         for key_class, expected in ((KeyClass.CONTENT_BAND, 1), (KeyClass.CONTENT, 2)):
             for _, made in taggers.of(int(key_class), 1):
@@ -333,7 +337,7 @@ def lying(monkeypatch: pytest.MonkeyPatch, wrong: Sequence[int], ref: bytes | No
         shares = tuple((other if x in wrong else honest).shares[x - 1] for x in range(1, bands + 1))
         return Record(honest.key, ref or honest.ref, shares)
 
-    monkeypatch.setattr(recording, "make_record", make)
+    monkeypatch.setattr(records, "make_record", make)
 
 
 @pytest.mark.parametrize("ref", [None, b"r" * 16])
@@ -476,7 +480,7 @@ def test_a_band_is_never_asked_for_or_reported_by_itself(world: FakeFederation) 
 def test_no_record_key_or_share_is_readable_at_rest_or_in_a_repr(world: FakeFederation) -> None:
     with world.client(1) as client:
         send(client, template("a"))
-        (kept,) = client._vault.skeletons.records([client.key_of(template("a"))])
+        (kept,) = client._session.vault.templates.records([client.key_of(template("a"))])
     folder = world.homes[1].client
     disk = b"".join(each.read_bytes() for each in folder.rglob("*") if each.is_file())
     for secret in (kept.record.key, *kept.record.shares):

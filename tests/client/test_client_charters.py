@@ -129,7 +129,7 @@ def test_an_expired_charter_is_refused_until_it_is_succeeded(
     later = world.charter.expires + 5
     with world.client(0) as client:
         client.query([MAIL])
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         with pytest.raises(CharterRefused, match="expired"):
             client.query([MAIL])
     with world.client(0) as client:
@@ -187,7 +187,7 @@ def test_a_fresh_pepper_opens_new_entries_and_the_old_one_those_before(world: Fa
     world.envelopes.append(signed(world, world.charter))
     with world.client(0) as client:
         assert len(client.query([MAIL]).matches) == 1
-        assert client._current().periods(0, system.now()) == (number, 1)
+        assert client._session.charter(system.now()).periods(0, system.now()) == (number, 1)
     with world.client(1, writer) as client:
         assert client.renew().accepted == 1
     writer.tick()
@@ -197,7 +197,7 @@ def test_a_fresh_pepper_opens_new_entries_and_the_old_one_those_before(world: Fa
 
 def test_live_periods_are_those_of_sixty_days_and_since(world: FakeFederation) -> None:
     with world.client(0) as client:
-        standing = client._current()
+        standing = client._session.charter(system.now())
     start = world.charter.period.start
     at = start + 3 * PERIOD_SECONDS + 5
     assert standing.periods(0, start + 1) == (1,)

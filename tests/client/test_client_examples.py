@@ -13,7 +13,7 @@ from tocsin.client import Client, ReportDraft, client
 def test_the_examples_run(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(federation.homes[0].folder)
     found = doctest.testmod(client, extraglobs={"Client": Client, "ReportDraft": ReportDraft})
-    assert found.attempted >= 8
+    assert found.attempted >= 6
     assert found.failed == 0
 
 

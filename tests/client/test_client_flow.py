@@ -84,7 +84,7 @@ def test_batches_in_flight_give_the_same_outputs(world: FakeFederation) -> None:
     values = [("contact.email", f"user{number}@example.com") for number in range(50)]
     report(world, 1, values[7], values[33])
     with world.client(0) as client:
-        client._evaluator._batch_size = 6
+        client._session.evaluator._batch_size = 6
         result = client.query(values)
         assert sorted(each.positions for each in result.matches) == [(7,), (33,)]
         assert result.evaluated == 50
@@ -95,7 +95,7 @@ def test_what_was_paid_for_is_kept_when_the_budget_ends(world: FakeFederation) -
     node.budget = 20
     values = [("contact.email", f"user{number}@example.com") for number in range(30)]
     with world.client(0, node) as client:
-        client._evaluator._batch_size = 10
+        client._session.evaluator._batch_size = 10
         with pytest.raises(BudgetExhausted):
             client.query(values)
         node.budget = None
@@ -139,7 +139,7 @@ def test_an_outbox_that_waited_too_long_is_dropped_loudly(
             client.submit([report_draft(MAIL, AbuseKind.RESALE)])
         node.down = False
         later = system.now() + 7 * 86_400
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         with pytest.raises(SubmissionLost, match="report or retract again"):
             client.flush()
         assert client.status().outbox == 0
@@ -185,10 +185,10 @@ def test_renewing_seals_again_in_the_new_period_only_what_is_live(
         assert client.renew().accepted == 0
         # As another client of the same member would: in the log, not in this client's vault.
         client.retract([IBAN])
-        client._vault.mark_reported(1, [client.key_of(IBAN)])
+        client._session.vault.mark_reported(1, [client.key_of(IBAN)])
         node.tick()
         later = system.now() + 31 * 86_400
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         assert client.renew().accepted == 1
         node.tick()
         assert client.renew().accepted == 0
@@ -222,13 +222,13 @@ def test_watching_finds_what_comes_later_and_resumes(world: FakeFederation) -> N
         assert next(matches).type == "payment.iban"
         # The consumer did not ask for more: after a crash the last match comes again.
         matches.close()  # type: ignore[attr-defined] # a double takes what the port takes
-        assert client._vault.cursors()[world.homes[1].id].next_index == 1
-        assert client._vault.cursors()[writer.member].next_index == 0
+        assert client._session.vault.cursors()[world.homes[1].id].next_index == 1
+        assert client._session.vault.cursors()[writer.member].next_index == 0
         again = client.watch(stop)
         assert next(again).type == "payment.iban"
         stop.set()
         assert list(again) == []
-        assert client._vault.cursors()[writer.member].next_index == 1
+        assert client._session.vault.cursors()[writer.member].next_index == 1
 
 
 def test_watching_survives_a_broken_stream(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,9 +273,12 @@ def test_one_client_serves_several_threads(world: FakeFederation) -> None:
 def test_nothing_secret_is_in_a_repr(world: FakeFederation) -> None:
     with world.client(0) as client:
         client.query([MAIL])
-        standing = client._current()
+        standing = client._session.charter(system.now())
         shown = (
-            repr(client) + repr(client._vault) + repr(standing) + repr(report_draft(MAIL, AbuseKind.RESALE))
+            repr(client)
+            + repr(client._session.vault)
+            + repr(standing)
+            + repr(report_draft(MAIL, AbuseKind.RESALE))
         )
     pepper = next(iter(standing.peppers.values()))
     assert bytes(pepper).hex() not in shown

@@ -75,7 +75,7 @@ def test_outputs_of_an_epoch_that_the_charter_ended_are_dropped(world: FakeFeder
         add(world, classes=next_epoch(world, None))
     with world.client(0) as client:
         assert client.charter.version == 2
-        assert client._vault.kept() == {("payment.iban", 1): 1}
+        assert client._session.vault.output_counts() == {("payment.iban", 1): 1}
         assert client.query([MAIL, IBAN]).evaluated == 1
 
 
@@ -88,21 +88,21 @@ def test_an_epoch_is_kept_while_it_overlaps_and_dropped_at_the_next_charter(
         add(world, classes=next_epoch(world, until))
     with world.client(0) as client:
         assert client.query([MAIL]).evaluated == 1
-        assert client._vault.kept() == {(TYPE, 1): 1, (TYPE, 2): 1}
-    monkeypatch.setattr("tocsin.client.client.system.now", lambda: until)
+        assert client._session.vault.output_counts() == {(TYPE, 1): 1, (TYPE, 2): 1}
+    monkeypatch.setattr("tocsin.client.system.now", lambda: until)
     add(world, tick_seconds=2)
     with world.client(0) as client:
         assert client.charter.version == 3
-        assert client._vault.kept() == {(TYPE, 2): 1}
+        assert client._session.vault.output_counts() == {(TYPE, 2): 1}
 
 
 def test_what_another_process_has_of_a_newer_epoch_or_an_unknown_type_stays(world: FakeFederation) -> None:
     with world.client(0) as client:
-        client._vault.keep_outputs(TYPE, 7, outputs(2))
-        client._vault.keep_outputs("later.type", 1, outputs(2, start=10))
+        client._session.vault.keep_outputs(TYPE, 7, outputs(2))
+        client._session.vault.keep_outputs("later.type", 1, outputs(2, start=10))
         add(world)
         assert client.charter.version == 2
-        assert client._vault.kept() == {(TYPE, 7): 2, ("later.type", 1): 2}
+        assert client._session.vault.output_counts() == {(TYPE, 7): 2, ("later.type", 1): 2}
 
 
 def test_an_old_pepper_is_dropped_once_its_periods_are_sixty_days_gone(
@@ -115,10 +115,10 @@ def test_an_old_pepper_is_dropped_once_its_periods_are_sixty_days_gone(
     second = fresh_pepper(world, issued).period.number
 
     def numbers(now: int) -> list[int]:
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: now)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: now)
         with world.client(at) as client:
             client.query([MAIL])
-            return [number for number, _, _ in client._vault.peppers()]
+            return [number for number, _, _ in client._session.vault.peppers()]
 
     assert numbers(issued + 1) == [first, second]
     add(world, tick_seconds=2)
@@ -134,7 +134,7 @@ def test_a_query_under_way_when_its_epoch_is_dropped_is_begun_again(
 ) -> None:
     with world.client(0) as client:
         client.query([MAIL])
-        vault = client._vault
+        vault = client._session.vault
         real, dropped = vault.outputs, [False]
 
         def racing(epoch: int, keys: Sequence[bytes]) -> dict[bytes, Output]:
@@ -178,7 +178,7 @@ def test_what_is_dropped_is_overwritten_in_the_file(tmp_path: Path) -> None:
 def held_bands(client: Client, *names: str) -> list[int]:
     """How many bands the vault knows of each template."""
     keys = [client.key_of(template(name)) for name in names]
-    known = client._vault.skeletons.bands(keys)
+    known = client._session.vault.templates.bands(keys)
     return [len(known.get(key, ())) for key in keys]
 
 
@@ -211,15 +211,15 @@ def test_bands_of_a_record_stay_until_it_expires(
     with world.client(0) as client:
         client.submit([report_draft(template("a"), AbuseKind.RESALE)])
         client.retract([template("a")])
-        (record,) = client._vault.skeletons.records([client.key_of(template("a"))])
+        (record,) = client._session.vault.templates.records([client.key_of(template("a"))])
     end_bands(world)
     with world.client(0) as client:
         assert (client.charter.version, held_bands(client, "a")) == (2, [BANDS])
-    monkeypatch.setattr("tocsin.client.client.system.now", lambda: record.not_after)
+    monkeypatch.setattr("tocsin.client.system.now", lambda: record.not_after)
     add(world, issued=system.now(), expires=system.now() + 300 * _DAY)
     with world.client(0) as client:
         assert (client.charter.version, held_bands(client, "a")) == (3, [0])
-        assert client._vault.skeletons.known_refs() == frozenset()
+        assert client._session.vault.templates.known_refs() == frozenset()
 
 
 @pytest.mark.usefixtures("few_bands")
@@ -229,7 +229,7 @@ def test_bands_that_are_dropped_under_way_are_remembered_again(
 ) -> None:
     with world.client(0) as client:
         client.query([template("a")])
-        vault = client._vault
+        vault = client._session.vault
         real, ended = vault.outputs, [False]
 
         def racing(epoch: int, keys: Sequence[bytes]) -> dict[bytes, Output]:

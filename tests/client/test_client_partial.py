@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.client.fake_node import FakeFederation
 from tests.client.test_client_flow import IBAN, MAIL, report
 from tocsin.client.errors import BadPartial, BudgetExhausted, TocsinError, Unavailable
 from tocsin.client.results import QueryResult
+from tocsin.wire.values import TagHit
 
 __all__ = ["terminal"]
 
@@ -31,7 +33,7 @@ def test_a_used_up_budget_hides_no_match_among_what_was_paid_for(world: FakeFede
     node = world.node(0)
     with world.client(0, node) as client:
         client.query([OTHERS[7]])
-        node.budget, client._evaluator._batch_size, client._evaluator._in_flight = 3, 2, 1
+        node.budget, client._session.evaluator._batch_size, client._session.evaluator._in_flight = 3, 2, 1
         with pytest.raises(BudgetExhausted) as caught:
             client.query([MAIL, *OTHERS])
         found = partial_of(caught.value)
@@ -47,7 +49,7 @@ def test_what_later_chunks_have_in_the_vault_is_found_too(
 ) -> None:
     report(world, 1, MAIL)
     node = world.node(0)
-    monkeypatch.setattr("tocsin.client.client.CHUNK", 2)
+    monkeypatch.setattr("tocsin.client.querying.CHUNK", 2)
     with world.client(0, node) as client:
         client.query([MAIL])
         node.budget = 1
@@ -69,7 +71,7 @@ def test_a_lost_quorum_hides_no_match_of_the_vault_and_is_asked_once(
         asked.append(arguments)
         raise Unavailable("no quorum")
 
-    monkeypatch.setattr("tocsin.client.client.CHUNK", 1)
+    monkeypatch.setattr("tocsin.client.querying.CHUNK", 1)
     with world.client(0, node) as client:
         client.query([MAIL])
         monkeypatch.setattr(node, "evaluate", lost)
@@ -90,7 +92,7 @@ def test_a_convicted_evaluator_hides_no_match_of_the_vault(
 
     with world.client(0) as client:
         client.query([MAIL])
-        monkeypatch.setattr(client._evaluator, "_batch", convicted)
+        monkeypatch.setattr(client._session.evaluator, "_batch", convicted)
         with pytest.raises(BadPartial) as caught:
             client.query([MAIL, OTHERS[0]])
     assert places(partial_of(caught.value)) == [(0,)]
@@ -102,12 +104,17 @@ def test_a_node_that_goes_away_between_chunks_hides_no_earlier_match(
     report(world, 1, MAIL)
     node = world.node(0)
 
-    def down(_: int) -> None:
-        node.down = True
+    look_up, looked_up = node.look_up, []
 
-    monkeypatch.setattr("tocsin.client.client.CHUNK", 1)
+    def gone_after_the_first(groups: Sequence[tuple[bytes, bytes]]) -> list[TagHit]:
+        looked_up.append(groups)
+        node.down = len(looked_up) > 1
+        return look_up(groups)
+
+    monkeypatch.setattr(node, "look_up", gone_after_the_first)
+    monkeypatch.setattr("tocsin.client.querying.CHUNK", 1)
     with world.client(0, node) as client, pytest.raises(Unavailable) as caught:
-        client.query([MAIL, IBAN], progress=down)
+        client.query([MAIL, IBAN])
     assert places(partial_of(caught.value)) == [(0,)]
     assert "mallory" not in repr(caught.value) + repr(caught.value.partial)
 

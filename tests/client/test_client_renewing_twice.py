@@ -18,7 +18,7 @@ def node(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> FakeNode:
     """Two values reported a period ago."""
     reported = report(world, 1, MAIL, IBAN)
     later = system.now() + 31 * 86_400
-    monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+    monkeypatch.setattr("tocsin.client.system.now", lambda: later)
     return reported
 
 
@@ -79,5 +79,5 @@ def test_the_next_period_renews_again(
         assert client.renew().accepted == 2
         node.tick()
         later = system.now() + 31 * 86_400
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         assert client.renew().accepted == 2

@@ -65,11 +65,11 @@ def test_refusals_carry_reason_and_field(federation: Federation) -> None:
     with federation.client(0) as client:
         key = client.charter.live_classes(3, 0)[0]
         with pytest.raises(RefusedByNode) as caught:
-            client._node.evaluate(3, 1, key.committee_hash, [Element(bytes(32))], [])
+            client._session.node.evaluate(3, 1, key.committee_hash, [Element(bytes(32))], [])
         assert caught.value.reason == "INVALID_ELEMENT"
         assert caught.value.field == "blinded_elements[0]"
         with pytest.raises(RefusedByNode) as caught:
-            client._node.submit(bytes(16), [WireEntry(b"short", b"")])
+            client._session.node.submit(bytes(16), [WireEntry(b"short", b"")])
         assert caught.value.reason == "INVALID_ENTRY"
         assert client.submission(b"unknown key 1234") is None
 

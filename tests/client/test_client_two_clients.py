@@ -13,17 +13,18 @@ import pytest
 from tests.client.fake_node import FakeFederation
 from tests.client.templates import BANDS, template
 from tests.client.test_client_bands import found, like, report, second_client, send
-from tocsin.client import recording, system
+from tocsin.client import system
 from tocsin.client.errors import BadVault
-from tocsin.client.turn import Turn
+from tocsin.client.templates import records
+from tocsin.client.vault_lock import VaultLock
 from tocsin.oprf.group import Random
 from tocsin.sealing.record import Record, make_record
 
 HOLD = """
 import sys
 from pathlib import Path
-from tocsin.client.turn import Turn
-with Turn(Path(sys.argv[1])):
+from tocsin.client.vault_lock import VaultLock
+with VaultLock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -72,7 +73,7 @@ def test_two_clients_that_renew_within_a_tick_leave_one_record(
         send(second, template("a"), confidence=2)
         node.tick()
         later = system.now() + 31 * 86_400
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         assert second.renew().accepted == BANDS + 2
         # The first client cannot know of it yet, so it renews too.
         assert client.renew().accepted == BANDS + 2
@@ -85,7 +86,7 @@ def test_two_clients_that_renew_within_a_tick_leave_one_record(
 def test_slots_are_carried_within_an_epoch_and_a_period_until_they_expire(world: FakeFederation) -> None:
     with world.client(1) as client:
         send(client, template("a"))
-        skeletons = client._vault.skeletons
+        skeletons = client._session.vault.templates
         (kept,) = skeletons.records([client.key_of(template("a"))])
         bands = skeletons.bands([kept.skeleton])[kept.skeleton]
         now = system.now()
@@ -95,7 +96,7 @@ def test_slots_are_carried_within_an_epoch_and_a_period_until_they_expire(world:
         assert skeletons.slots(bands, kept.epoch + 1, kept.period, now) == {}
         assert skeletons.slots(bands, kept.epoch, kept.period + 1, now) == {}
         assert skeletons.slots(bands, kept.epoch, kept.period, kept.not_after) == {}
-        assert skeletons.holding([bands[2]]) == {kept.skeleton: bands}
+        assert skeletons.with_any_of([bands[2]]) == {kept.skeleton: bands}
         skeletons.keep_records([], kept.not_after)
         assert skeletons.known_refs() == frozenset()
 
@@ -112,7 +113,7 @@ def test_of_two_clients_on_one_vault_none_misses_the_slot_of_the_other(
             together.wait(0.5)
         return make_record(bands, threshold, random)
 
-    monkeypatch.setattr(recording, "make_record", make)
+    monkeypatch.setattr(records, "make_record", make)
     with world.client(1, node) as first, world.client(1, node) as second:
         threads = [threading.Thread(target=send, args=each) for each in ((first, one), (second, other))]
         for each in threads:
@@ -124,7 +125,7 @@ def test_of_two_clients_on_one_vault_none_misses_the_slot_of_the_other(
     assert found(world, like(4)) == [(80, 4), (80, 4)]
 
 
-def test_a_turn_is_one_process_alone_until_it_ends(tmp_path: Path) -> None:
+def test_a_lock_is_one_process_alone_until_it_ends(tmp_path: Path) -> None:
     vault = tmp_path / "vault.db"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(vault)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -134,7 +135,7 @@ def test_a_turn_is_one_process_alone_until_it_ends(tmp_path: Path) -> None:
         had = threading.Event()
 
         def wait() -> None:
-            turn = Turn(vault)
+            turn = VaultLock(vault)
             with turn, turn:
                 had.set()
 
@@ -144,11 +145,11 @@ def test_a_turn_is_one_process_alone_until_it_ends(tmp_path: Path) -> None:
         process.kill()
         assert had.wait(10)
         waiting.join()
-    assert (tmp_path / "vault.db-turn").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "vault.db-lock").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_turn_that_was_left_is_free_for_the_next(tmp_path: Path) -> None:
-    one, other = Turn(tmp_path / "vault.db"), Turn(tmp_path / "vault.db")
+def test_a_lock_that_was_left_is_free_for_the_next(tmp_path: Path) -> None:
+    one, other = VaultLock(tmp_path / "vault.db"), VaultLock(tmp_path / "vault.db")
     for each in (one, other, one):
         with pytest.raises(ZeroDivisionError), each:
             raise ZeroDivisionError
@@ -158,26 +159,26 @@ def test_a_turn_that_was_left_is_free_for_the_next(tmp_path: Path) -> None:
         pass
 
 
-def test_a_turn_that_cannot_be_had_says_where(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_had_says_where(tmp_path: Path) -> None:
     with (
-        pytest.raises(BadVault, match=r"vault\.db-turn: cannot be locked"),
-        Turn(tmp_path / "gone" / "vault.db"),
+        pytest.raises(BadVault, match=r"vault\.db-lock: cannot be locked"),
+        VaultLock(tmp_path / "gone" / "vault.db"),
     ):
         pass
 
 
-def test_a_turn_that_is_not_given_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tocsin.client.turn.WAIT_S", 0.1)
+def test_a_lock_that_is_not_given_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tocsin.client.vault_lock.WAIT_S", 0.1)
     with (
-        Turn(tmp_path / "vault.db"),
-        pytest.raises(BadVault, match=r"vault\.db-turn: another process has held it"),
-        Turn(tmp_path / "vault.db"),
+        VaultLock(tmp_path / "vault.db"),
+        pytest.raises(BadVault, match=r"vault\.db-lock: another process has held the lock"),
+        VaultLock(tmp_path / "vault.db"),
     ):
         pass
 
 
-def test_a_link_in_place_of_the_turns_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "vault.db-turn").symlink_to(tmp_path / "else")
-    with pytest.raises(BadVault, match="cannot be locked"), Turn(tmp_path / "vault.db"):
+def test_a_link_in_place_of_the_lock_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "vault.db-lock").symlink_to(tmp_path / "else")
+    with pytest.raises(BadVault, match="cannot be locked"), VaultLock(tmp_path / "vault.db"):
         pass
     assert not (tmp_path / "else").exists()

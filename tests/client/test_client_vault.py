@@ -39,7 +39,7 @@ def test_outputs_come_back_over_block_borders(tmp_path: Path) -> None:
     vault.keep_outputs(TYPE, 1, dict(items[:5]))
     assert vault.outputs(1, kept) == kept
     assert vault.outputs(2, kept) == {}
-    assert vault.kept() == {(TYPE, 1): len(kept)}
+    assert vault.output_counts() == {(TYPE, 1): len(kept)}
     blocks = list(vault.blocks([(TYPE, 1)]))
     assert [len(each.records) // 80 for each in blocks] == [1000, 1000, 7]
     assert "Block(contact.email" in repr(blocks[0])
@@ -47,7 +47,7 @@ def test_outputs_come_back_over_block_borders(tmp_path: Path) -> None:
     again = opened(tmp_path / "v")
     assert again.outputs(1, kept) == kept
     again.forget_epoch(TYPE, 1)
-    assert again.kept() == {}
+    assert again.output_counts() == {}
 
 
 def test_values_and_outputs_are_not_readable_at_rest(tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_threads_and_processes_write_side_by_side(tmp_path: Path) -> None:
     for each in threads:
         each.join()
     assert one.outputs(1, outputs(700)) == outputs(700)
-    assert one.kept() == other.kept() == {(TYPE, 1): 700}
+    assert one.output_counts() == other.output_counts() == {(TYPE, 1): 700}

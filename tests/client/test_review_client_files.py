@@ -27,9 +27,9 @@ def test_a_full_disk_is_named_and_the_vault_goes_on_when_there_is_room(tmp_path:
     with pytest.raises(BadVault, match="full"):
         vault.keep_outputs(TYPE, 1, outputs(2_000, start=10))
     connection.execute("PRAGMA max_page_count = 1000000")
-    assert vault.kept() == {(TYPE, 1): 10}
+    assert vault.output_counts() == {(TYPE, 1): 10}
     vault.keep_outputs(TYPE, 1, outputs(2_000, start=10))
-    assert vault.kept() == {(TYPE, 1): 2_010}
+    assert vault.output_counts() == {(TYPE, 1): 2_010}
 
 
 def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "v")
     other.execute("CREATE TABLE customers (name TEXT)")
     other.commit()
-    with pytest.raises(BadVault, match="something else"):
+    with pytest.raises(BadVault, match="the database of another program"):
         opened(tmp_path / "v")
     assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("customers",)]
 

@@ -68,7 +68,7 @@ def test_a_retraction_is_never_too_old(world: FakeFederation, monkeypatch: pytes
             client.retract([MAIL])
         monkeypatch.setattr(node, "retract", lost)
         later = system.now() + 9 * 86_400
-        monkeypatch.setattr("tocsin.client.client.system.now", lambda: later)
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
         assert client.flush().accepted == 1
 
 

@@ -152,5 +152,5 @@ def test_evidence_outlives_its_charter(world: FakeFederation, tmp_path: Path) ->
         export_evidence(
             folder, match.evidence, client.charter_chain(), writer=match.writer, name="x", index=match.index
         )
-        pin, expires = client._config.charter_pin, client.charter.expires
+        pin, expires = client._session.config.charter_pin, client.charter.expires
     assert verify_evidence(folder, pin, expires + 10**9).writer == world.homes[1].id

@@ -285,5 +285,5 @@ def fresh_client(home: Home, vault: Path, batch_size: int = 1_000) -> Client:
 def outputs(client: Client, values: Sequence[tuple[str, str]]) -> list[Output]:
     """F of every value as the client's vault has it; a value that it has not is missing."""
     keys = [client.key_of(value) for value in values]
-    kept = client._vault.outputs(1, keys)
+    kept = client._session.vault.outputs(1, keys)
     return [kept[key] for key in keys if key in kept]

@@ -98,7 +98,7 @@ def test_a_client_is_told_when_its_budget_is_used_up(battered: Federation, tmp_p
         assert kept > 0
         # What was paid for stays in the vault, and asking for it again is free.
         spent = [charged(home) for home in battered.homes[:3]]
-        batch = [value for value in values if client._vault.outputs(1, [client.key_of(value)])]
+        batch = [value for value in values if client._session.vault.outputs(1, [client.key_of(value)])]
         again = client.query(batch)
         assert (again.evaluated, again.from_vault) == (0, len(batch))
         assert [charged(home) for home in battered.homes[:3]] == spent

@@ -25,10 +25,12 @@ from tests.faults.parties import (
     until,
 )
 from tests.federation import Federation, running
+from tocsin.client.arguments import parse_value
 from tocsin.client.errors import BadPartial, NodeMisbehaved, TocsinError
 from tocsin.client.evaluating import Evaluator, Wanted
+from tocsin.client.system import now
 from tocsin.founding import keys as dealing
-from tocsin.indicators.registry import KeyClass
+from tocsin.indicators.registry import KeyClass, Mode
 from tocsin.localnet.federation import Home
 from tocsin.oprf import dleq, group, rfc9497
 from tocsin.oprf.rfc9497 import Output, finalize
@@ -238,10 +240,10 @@ def test_the_forged_batch_convicts_its_sender(tmp_path: Path, monkeypatch: pytes
 
         with fresh_client(asking, tmp_path / "vault.db") as client:
             client.status()
-            standing = client._current()
+            standing = client._session.charter(now())
             key = standing.charter.class_key(3, 1)
-            value = client._observable(standing, VALUES[0])
-            evaluator = Evaluator(client._node, os.urandom, count, 1)
+            value = parse_value(VALUES[0], Mode(standing.charter.mode))
+            evaluator = Evaluator(client._session.node, os.urandom, count, 1)
             evaluator.evaluate(standing, key, [Wanted(bytes(16), value)] * count, keep)
             evaluator.close()
         assert audited(asking, "bad-partial") == [f"class=3 epoch=1 seat=1 evaluator={liar.id.hex()}"]

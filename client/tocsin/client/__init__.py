@@ -12,6 +12,7 @@ Every name below, every error included, is imported from here; importing this pa
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.client.async_client import AsyncClient
     from tocsin.client.client import Client
     from tocsin.client.drafts import ReportDraft
     from tocsin.client.errors import (
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "async_client": "AsyncClient",
     "client": "Client",
     "drafts": "ReportDraft",
     "errors": "BadArgument BadConfig BadEvidence BadPartial BadVault BudgetExhausted Cancelled CharterRefused "
@@ -80,6 +82,7 @@ _MODULES = {
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
+    "AsyncClient",
     "BadArgument",
     "BadConfig",
     "BadEvidence",

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from typing import TypeVar
@@ -20,11 +21,51 @@ from tocsin.client.timestamps import LAST
 from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import TYPES, Mode, Observable, Refused, UnknownType, observable
 
+
+@dataclass(slots=True)
+class InputValue:
+    """A value of one call: where it stood, and what the caller passed there. A band was not passed by itself."""
+
+    observable: Observable = field(repr=False)
+    positions: list[int] = field(default_factory=list)
+    given: list[Value] = field(default_factory=list, repr=False)
+
+
+Values = Mapping[bytes, InputValue]
+"""The values of a call by the 16 bytes that stand for them in the vault."""
+
 Moment = int | datetime | date
 """Unix seconds, an aware datetime, or a day."""
 
 _Item = TypeVar("_Item")
 _Enum = TypeVar("_Enum", bound=IntEnum)
+
+
+def add_value(
+    values: dict[bytes, InputValue], key: bytes, observable: Observable, position: int, given: Value
+) -> None:
+    """Add a value at a position of the call. A template given with bands and without counts once, with them."""
+    value = values.setdefault(key, InputValue(observable))
+    if observable.bands:
+        value.observable = observable
+    value.positions.append(position)
+    value.given.append(given)
+
+
+def read_values(
+    values: Iterable[tuple[int, Value]], mode: Mode, key_of: Callable[[Observable], bytes]
+) -> tuple[dict[bytes, InputValue], list[ValueRefused]]:
+    """Return values by their vault keys, and a refusal of each that has no canonical form. Raises `BadArgument`."""
+    readable: dict[bytes, InputValue] = {}
+    refused = []
+    for position, value in values:
+        try:
+            observable = parse_value(value, mode, position)
+        except ValueRefused as refusal:
+            refused.append(refusal)
+            continue
+        add_value(readable, key_of(observable), observable, position, value)
+    return readable, refused
 
 
 def iterable(field: str, given: Iterable[_Item]) -> Iterable[_Item]:

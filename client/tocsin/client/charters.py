@@ -1,4 +1,4 @@
-"""Which charter this client stands on, and the peppers it got from charters.
+"""Which charter a client uses, and the peppers it got from charters.
 
 Rules
 1. Trust begins at the pinned hash of version 1. Every later version is verified against the one before it, and what
@@ -44,8 +44,8 @@ from tocsin.sealing.pepper import WrongPepper as NotCommitted
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What one moment's work is done under: verified charters, who we are in the newest, and the peppers.
+class ActiveCharter:
+    """What a call works under: the verified charters, this member in the newest of them, and the peppers.
 
     `chain` ascends to `charter`; `peppers` are those received, by the period's number that their charter states.
     """
@@ -130,8 +130,8 @@ class CharterKeeper:
         except BadCharter as error:
             raise CharterRefused(f"{self._config.charter}: {error}") from None
 
-    def load(self, now: int) -> Standing | None:
-        """Return the newest standing that can be had without the node; None where the chain has to be fetched.
+    def load(self, now: int) -> ActiveCharter | None:
+        """Return what can be used without asking the node; None where the chain must be fetched.
 
         Raises `CharterRefused` and `WrongPepper`.
         """
@@ -172,17 +172,17 @@ class CharterKeeper:
         # An expired charter still leads to its successor, which only the node can have.
         if now >= current.expires:
             return None
-        standing = self._standing(now)
-        if adopted and standing is not None:
-            self._forget(standing, now)
-        return standing
+        active = self._standing(now)
+        if adopted and active is not None:
+            self._forget(active, now)
+        return active
 
-    def refresh(self, node: NodeApi, standing: Standing | None, now: int) -> Standing:
-        """Fetch and verify what is newer (or, with no standing, the whole chain). Returns the standing to use.
+    def refresh(self, node: NodeApi, active: ActiveCharter | None, now: int) -> ActiveCharter:
+        """Fetch and verify what is newer (or, with no active, the whole chain). Returns the active to use.
 
         Raises `CharterRefused`, `WrongPepper`, `NodeMisbehaved`, `Unavailable`.
         """
-        current = standing.charter if standing is not None else None
+        current = active.charter if active is not None else None
         first = current.version if current is not None else 1
         while True:
             offered = [self._parse_offer(each) for each in node.charters(first)]
@@ -197,7 +197,7 @@ class CharterKeeper:
                     )
                 break
             if current is not None and first == current.version:
-                self._check_same(standing, offered.pop(0))
+                self._check_same(active, offered.pop(0))
             current = self._adopt(offered, current, now) or current
             if current is None:
                 raise NodeMisbehaved("it answered with charters of other versions than asked")
@@ -208,7 +208,7 @@ class CharterKeeper:
         fresh = self._standing(now)
         if fresh is None:
             raise CharterRefused("no charter could be verified from the pinned one on; check charter_pin")
-        if standing is None or standing.charter.version < fresh.charter.version:
+        if active is None or active.charter.version < fresh.charter.version:
             self._forget(fresh, now)
         return fresh
 
@@ -218,12 +218,12 @@ class CharterKeeper:
         except BadCharter as error:
             raise NodeMisbehaved(f"it served a charter that cannot be read ({error})") from None
 
-    def _check_same(self, standing: Standing | None, offered: SignedCharter) -> None:
-        if standing is None:
+    def _check_same(self, active: ActiveCharter | None, offered: SignedCharter) -> None:
+        if active is None:
             return
-        if charter_hash(offered.document) != charter_hash(parse_envelope(standing.envelope).document):
+        if charter_hash(offered.document) != charter_hash(parse_envelope(active.envelope).document):
             raise UntrustedCharter(
-                f"the node holds another charter of version {standing.charter.version} than this client verified: two "
+                f"the node holds another charter of version {active.charter.version} than this client verified: two "
                 "charters of one version exist. Keep both and tell the federation"
             )
 
@@ -262,7 +262,7 @@ class CharterKeeper:
             return
         self._vault.keep_pepper(period.number, period.start, pepper)
 
-    def _standing(self, now: int) -> Standing | None:
+    def _standing(self, now: int) -> ActiveCharter | None:
         chain = self._vault.charters()
         if not chain:
             return None
@@ -281,21 +281,21 @@ class CharterKeeper:
                 f"the pepper of charter version {charter.version} does not open with this client's key, or is not the "
                 "one the charter commits to. Check that the keyring is this member's; else ask for a new charter"
             ) from None
-        return Standing(charter, chain[-1], member, documents, peppers)
+        return ActiveCharter(charter, chain[-1], member, documents, peppers)
 
-    def _forget(self, standing: Standing, now: int) -> None:
+    def _forget(self, active: ActiveCharter, now: int) -> None:
         """Drop what nothing live needs (rule 7)."""
-        charter = standing.charter
-        for type, epoch in self._vault.kept():
+        charter = active.charter
+        for type, epoch in self._vault.output_counts():
             if type not in TYPES:
                 continue
             of_class = [each for each in charter.classes if each.key_class == TYPES[type].key_class]
             newest = max((each.epoch for each in of_class), default=epoch + 1)
             if epoch < newest and not any(each.epoch == epoch and each.is_live(now) for each in of_class):
                 self._vault.forget_epoch(type, epoch)
-        self._vault.skeletons.forget(now)
-        live = {era.charter.period.number for era in live_peppers(standing.chain, now)}
-        for number in standing.peppers:
+        self._vault.templates.forget(now)
+        live = {era.charter.period.number for era in live_peppers(active.chain, now)}
+        for number in active.peppers:
             if number < charter.period.number and number not in live:
                 self._vault.forget_pepper(number)
 

@@ -13,13 +13,16 @@ Rules
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from tocsin.charter.document import ClassKey
-from tocsin.client.charters import Standing
+from tocsin.client import deadline, system
+from tocsin.client.charters import ActiveCharter
 from tocsin.client.errors import BadPartial, BudgetExhausted, NodeMisbehaved, RefusedByNode, Unavailable
 from tocsin.client.ports import NodeApi
 from tocsin.indicators.registry import Observable
@@ -30,6 +33,8 @@ from tocsin.oprf.threshold import InvalidPartial, MixedContexts
 from tocsin.primitives.ed25519 import BadKey, BadSignature, verify_signature
 from tocsin.wire.limits import MAX_COMPLAINTS
 from tocsin.wire.values import SignedPartial
+
+logger = logging.getLogger("tocsin.client")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,7 +61,7 @@ class Evaluator:
 
     def evaluate(
         self,
-        standing: Standing,
+        active: ActiveCharter,
         class_key: ClassKey,
         wanted: Sequence[Wanted],
         keep: Callable[[Sequence[Wanted], Sequence[Output]], None],
@@ -72,7 +77,8 @@ class Evaluator:
         )
         failure: Exception | None = None
         for batch in batches:
-            waiting.append((batch, self._threads.submit(self._batch, standing, class_key, batch)))
+            run = copy_context().run
+            waiting.append((batch, self._threads.submit(run, self._batch, active, class_key, batch)))
             if len(waiting) >= self._in_flight and (failure := _finish(waiting, keep)) is not None:
                 break
         # What was sent has been paid for, so it is kept even where another batch failed.
@@ -81,14 +87,24 @@ class Evaluator:
         if failure is not None:
             raise failure
 
-    def _batch(self, standing: Standing, class_key: ClassKey, batch: Sequence[Wanted]) -> list[Output]:
-        inputs = [threshold.oprf_input(each.observable.type, each.observable.canonical) for each in batch]
+    def _batch(self, active: ActiveCharter, class_key: ClassKey, batch: Sequence[Wanted]) -> list[Output]:
+        deadline.check()
+        began = system.monotonic()
+        inputs = [threshold.oprf_input(value.observable.type, value.observable.canonical) for value in batch]
         # M-2.1: values stay here; what leaves is blinded.
         blindings, blinded = rfc9497.blind(inputs, self._random)
-        return rfc9497.finalize(blindings, self._evaluated(standing, class_key, blinded))
+        outputs = rfc9497.finalize(blindings, self._evaluated(active, class_key, blinded))
+        logger.debug(
+            "evaluated %d elements of class %d, epoch %d, in %.2f s",
+            len(batch),
+            class_key.key_class,
+            class_key.epoch,
+            system.monotonic() - began,
+        )
+        return outputs
 
     def _evaluated(
-        self, standing: Standing, class_key: ClassKey, blinded: Sequence[Element]
+        self, active: ActiveCharter, class_key: ClassKey, blinded: Sequence[Element]
     ) -> list[Element]:
         complaints: list[SignedPartial] = []
         culprits: dict[bytes, str] = {}
@@ -101,7 +117,7 @@ class Evaluator:
                 if culprits and not isinstance(error, BudgetExhausted):
                     raise BadPartial(culprits) from error
                 raise
-            bad = self._verify(standing, class_key, blinded, answered)
+            bad = self._verify(active, class_key, blinded, answered)
             if not bad:
                 try:
                     return threshold.combine([each.partial for each in answered])
@@ -109,7 +125,7 @@ class Evaluator:
                     raise NodeMisbehaved("its partials cannot be combined") from None
             again = [each for each in bad if each.evaluator in culprits]
             for each in bad:
-                culprits[each.evaluator] = standing.charter.member(each.evaluator).name
+                culprits[each.evaluator] = active.charter.member(each.evaluator).name
             # M-4.19: nothing of the batch is used; it is repeated with the partial as a complaint.
             complaints += bad
             if again or len(complaints) > MAX_COMPLAINTS:
@@ -117,7 +133,7 @@ class Evaluator:
 
     def _verify(
         self,
-        standing: Standing,
+        active: ActiveCharter,
         class_key: ClassKey,
         blinded: Sequence[Element],
         answered: Sequence[SignedPartial],
@@ -137,9 +153,7 @@ class Evaluator:
                     f"it relayed a partial of seat {each.seat} from another than the seat's holder"
                 )
             try:
-                contexts.append(
-                    standing.charter.context(class_key, each.seat, standing.member.id, each.quorum)
-                )
+                contexts.append(active.charter.context(class_key, each.seat, active.member.id, each.quorum))
             except ValueError as error:
                 raise NodeMisbehaved(f"it relayed a partial for a quorum that cannot be ({error})") from None
         try:
@@ -156,7 +170,7 @@ class Evaluator:
                 context, blinded, each.partial, each.budget_left, each.time
             )
             try:
-                verify_signature(standing.charter.member(each.evaluator).node, statement, each.signature)
+                verify_signature(active.charter.member(each.evaluator).node, statement, each.signature)
             except (BadKey, BadSignature):
                 raise NodeMisbehaved(
                     f"the partial of seat {each.seat} is not signed by its evaluator for exactly this batch"

@@ -19,6 +19,7 @@ from tocsin.charter.chain import verify_chain
 from tocsin.charter.document import Charter
 from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope
 from tocsin.charter.errors import BadCharter
+from tocsin.client.arguments import fixed_bytes, whole_number
 from tocsin.client.errors import (
     BadEvidence,
     EntryErased,
@@ -86,6 +87,8 @@ def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> P
 
     Raises `UnknownMember`, `EntryErased`, `NodeMisbehaved`, `RefusedByNode`, `Unavailable`.
     """
+    fixed_bytes("writer", writer, 16)
+    whole_number("index", index)
     member = next((member for member in charter.members if member.id == writer), None)
     if member is None:
         raise UnknownMember(writer)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.charter.document import Charter
+from tocsin.client.arguments import fixed_bytes
 from tocsin.client.errors import NodeMisbehaved, PeerMisbehaved, Unavailable, UnknownMember
 from tocsin.client.matching import freshness
 from tocsin.client.ports import NodeApi
@@ -56,12 +57,13 @@ class LogReport:
 
 
 def audit_log(
-    node: NodeApi, vault: Vault, charter: Charter, member: bytes, progress: Callable[[int], None]
+    node: NodeApi, vault: Vault, charter: Charter, member: bytes, progress: Callable[[int], None] | None
 ) -> LogReport:
     """Read and verify one member's log.
 
     Raises `UnknownMember`, `PeerMisbehaved`, `NodeMisbehaved`, `Unavailable`.
     """
+    fixed_bytes("member", member, 16)
     who = next((known for known in charter.members if known.id == member), None)
     if who is None:
         raise UnknownMember(member)
@@ -103,7 +105,8 @@ def audit_log(
             raise NodeMisbehaved(
                 f"the first {old_size} entries of {who.name}'s log are not those verified before"
             )
-        progress(len(page))
+        if progress is not None:
+            progress(len(page))
     if frontier.root() != signed.checkpoint.root:
         raise NodeMisbehaved(f"the entries it holds of {who.name}'s log do not lead to the signed root")
     vault.keep_head(member, size, frontier.root())

@@ -1,16 +1,16 @@
 """From outputs to tags, from tags to entries, from entries to matches.
 
 Rules
-1. A value's entries of one kind are looked for under every writer × live period × live epoch. Tags are computed when
-   they are needed, in one order: slot by slot, within a slot writer by writer.
-2. Of several live indices under one (log, tag) the highest counts.
+1. A value's entries of one kind are looked for under every writer × live period × live epoch (M-7.4). Tags are computed
+   when they are needed, in one order: slot by slot, within a slot writer by writer.
+2. Of several live indices under one (log, tag) the highest counts (M-7.3).
 3. A match counts only once its inclusion in a checkpoint signed by the writer's log key, of the writer's own origin,
-   is verified. Keys come from the charter that the client verified.
-4. An entry that cannot be in that log, or that answers another question than was asked, is the own node's fault and
-   ends the call. An entry whose writer made it wrong (a tag copied onto another header, a box that does not open, a
-   label that is none or is of another type) is dropped and reported with the writer's name; the rest goes on.
+   is verified (M-7.1, M-7.2). Keys come from the charter that the client verified.
+4. An entry that cannot be in that log, or that answers another question than was asked, is the node's fault and ends
+   the call. An entry whose writer made it wrong (a tag copied onto another header, a box that does not open, a label
+   that cannot be read or is of another type) is dropped and reported with the writer's name; the rest goes on (M-7.11).
 5. A body that is gone was erased between look-up and reading: no match, and nobody's fault.
-6. A band's entries hold slots, never a label, and are opened by `open_bands` alone: they are no matches.
+6. A band's entries hold slots, never a label, and are opened by `open_bands` alone: they are no matches (M-7.12).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from tocsin.charter.document import Charter, Member
-from tocsin.client.charters import Standing
+from tocsin.client import deadline
+from tocsin.client.charters import ActiveCharter
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.ports import NodeApi
 from tocsin.client.results import Match, Problem, ProofFiles, Value
@@ -74,7 +75,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An entry that carries the tag expected of `slot` under `writer`, if the node says the truth."""
+    """An entry that carries the tag expected of `slot` under `writer`, if the node tells the truth."""
 
     writer: bytes
     index: int
@@ -102,14 +103,14 @@ class OpenedAll(Generic[_Content]):
 
 
 class Taggers:
-    """The taggers of a run, made once per (purpose, class, epoch, period).
+    """The taggers of a call, made once per (purpose, class, epoch, period).
 
-    A class of bands has reports alone, whatever `purposes` says besides.
+    A class of bands has reports alone, whatever else `purposes` names.
     """
 
     def __init__(
         self,
-        standing: Standing,
+        active: ActiveCharter,
         writers: Iterable[bytes],
         periods: Sequence[int],
         purposes: Sequence[Purpose] = PURPOSES,
@@ -118,7 +119,7 @@ class Taggers:
         self.writers = tuple(writers)
         self._joined = b"".join(self.writers)
         self._peppers: tuple[tuple[int, Pepper], ...] = tuple(
-            (each, standing.pepper(each)) for each in periods
+            (period, active.pepper(period)) for period in periods
         )
         self._made: dict[
             tuple[int, int], tuple[tuple[Pepper, tuple[tuple[Purpose, SealInfo, Tagger], ...]], ...]
@@ -131,9 +132,9 @@ class Taggers:
         made = self._made.get((key_class, epoch))
         if made is None:
             purposes = [
-                each
-                for each in self._purposes
-                if each is not Purpose.DISPUTE or key_class != KeyClass.CONTENT_BAND
+                purpose
+                for purpose in self._purposes
+                if purpose is not Purpose.DISPUTE or key_class != KeyClass.CONTENT_BAND
             ]
             made = tuple(
                 (pepper, tuple(self._tagger(purpose, key_class, epoch, period) for purpose in purposes))
@@ -150,32 +151,34 @@ class Taggers:
 
     def slots(self, subject: Subject) -> list[tuple[Slot, bytes]]:
         """Return a subject's slots, each with one 16-byte tag per writer, concatenated."""
-        found = []
+        slots = []
         for pepper, taggers in self.of(subject.key_class, subject.epoch):
             secret = period_secret(pepper, subject.output)
             for purpose, info, tagger in taggers:
-                found.append((Slot(subject, purpose, info, secret), tagger.tags(secret)))
-        return found
+                slots.append((Slot(subject, purpose, info, secret), tagger.tags(secret)))
+        return slots
 
 
 def look_up(node: NodeApi, taggers: Taggers, subjects: Iterable[Subject]) -> list[Candidate]:
-    """Ask the own node which of the subjects' entries exist (rules 1 and 2)."""
+    """Ask the node which entries of the subjects exist (rules 1 and 2)."""
     if not taggers.writers:
         return []
     room = MAX_TAGS // len(taggers.writers)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     slots: list[tuple[Slot, bytes]] = []
     for subject in subjects:
         slots += taggers.slots(subject)
         while len(slots) >= room:
-            found += _ask(node, taggers.writers, slots[:room])
+            candidates += _ask(node, taggers.writers, slots[:room])
             del slots[:room]
     if slots:
-        found += _ask(node, taggers.writers, slots)
-    return found
+        candidates += _ask(node, taggers.writers, slots)
+    return candidates
 
 
 def _ask(node: NodeApi, writers: Sequence[bytes], slots: Sequence[tuple[Slot, bytes]]) -> list[Candidate]:
+    deadline.check()
+
     def tag(place: int, position: int) -> bytes:
         return slots[position][1][place * TAG_BYTES : (place + 1) * TAG_BYTES]
 
@@ -184,34 +187,35 @@ def _ask(node: NodeApi, writers: Sequence[bytes], slots: Sequence[tuple[Slot, by
         (writer, b"".join(tag(place, position) for position in range(len(slots))))
         for place, writer in enumerate(writers)
     ]
-    found: dict[tuple[int, int], Candidate] = {}
+    candidates: dict[tuple[int, int], Candidate] = {}
     for hit in node.look_up(groups):
         if not (0 <= hit.group < len(writers) and 0 <= hit.position < len(slots) and hit.indices):
-            raise NodeMisbehaved("it found what was not asked for")
+            raise NodeMisbehaved("results that nobody requested")
         place = hit.group, hit.position
         index = max(hit.indices)
-        if place not in found or found[place].index < index:
-            found[place] = Candidate(writers[hit.group], index, tag(*place), slots[hit.position][0])
-    return list(found.values())
+        # M-7.3: of several live entries under one (log, tag) the highest index counts.
+        if place not in candidates or candidates[place].index < index:
+            candidates[place] = Candidate(writers[hit.group], index, tag(*place), slots[hit.position][0])
+    return list(candidates.values())
 
 
 def open_all(
-    node: NodeApi, standing: Standing, candidates: Sequence[Candidate], now: int
+    node: NodeApi, active: ActiveCharter, candidates: Sequence[Candidate], now: int
 ) -> OpenedAll[Report | Dispute]:
     """Fetch, verify and open candidates that carry labels (rules 3 to 5). Raises `NodeMisbehaved`."""
-    return _open_each(node, standing, candidates, now, _read_label)
+    return _open_each(node, active, candidates, now, _read_label)
 
 
 def open_bands(
-    node: NodeApi, standing: Standing, candidates: Sequence[Candidate], now: int
+    node: NodeApi, active: ActiveCharter, candidates: Sequence[Candidate], now: int
 ) -> OpenedAll[tuple[BandSlot, ...]]:
     """Fetch, verify and open candidates that are bands' reports (rule 6). Raises `NodeMisbehaved`."""
-    return _open_each(node, standing, candidates, now, _read_band)
+    return _open_each(node, active, candidates, now, _read_band)
 
 
 def _open_each(
     node: NodeApi,
-    standing: Standing,
+    active: ActiveCharter,
     candidates: Sequence[Candidate],
     now: int,
     read: Callable[[Slot, bytes], _Content],
@@ -219,18 +223,19 @@ def _open_each(
     opened: list[Opened[_Content]] = []
     problems: list[Problem] = []
     for start in range(0, len(candidates), MAX_LOCATIONS):
+        deadline.check()
         part = candidates[start : start + MAX_LOCATIONS]
-        answer = node.proven_entries([(each.writer, each.index) for each in part])
+        answer = node.proven_entries([(candidate.writer, candidate.index) for candidate in part])
         if len(answer.entries) != len(part):
-            raise NodeMisbehaved(f"it answered {len(answer.entries)} entries, {len(part)} were asked for")
+            raise NodeMisbehaved(f"{len(answer.entries)} entries where {len(part)} were requested")
         heads: dict[bytes, SignedCheckpoint] = {}
         for candidate, proven in zip(part, answer.entries, strict=True):
             if (proven.writer, proven.stored.index) != (candidate.writer, candidate.index):
-                raise NodeMisbehaved("it answered with other entries than were asked for")
-            member = standing.charter.member(candidate.writer)
+                raise NodeMisbehaved("other entries than were requested")
+            member = active.charter.member(candidate.writer)
             if member.id not in heads:
-                heads[member.id] = _head(standing.charter, member, answer.checkpoints.get(member.id))
-            result = _open(standing, member, candidate, proven, heads[member.id], now, read)
+                heads[member.id] = _head(active.charter, member, answer.checkpoints.get(member.id))
+            result = _open(active, member, candidate, proven, heads[member.id], now, read)
             if isinstance(result, Problem):
                 problems.append(result)
             elif result is not None:
@@ -241,28 +246,28 @@ def _open_each(
 def matches_of(charter: Charter, opened: Iterable[Opened[Report | Dispute]]) -> list[Match]:
     """Turn opened entries of other members into matches; an entry takes a draft of its own (M-7.8)."""
     times: dict[bytes, int] = {}
-    found = []
-    for each in opened:
-        raw = each.checkpoint.raw
+    matches = []
+    for entry in opened:
+        raw = entry.checkpoint.raw
         if raw not in times:
-            times[raw] = freshness(charter, each.checkpoint)
-        subject = each.candidate.slot.subject
-        found.append(
+            times[raw] = freshness(charter, entry.checkpoint)
+        subject = entry.candidate.slot.subject
+        matches.append(
             Match(
                 type=subject.type,
-                writer=each.candidate.writer,
-                writer_name=charter.member(each.candidate.writer).name,
-                index=each.candidate.index,
-                label=each.content,
+                writer=entry.candidate.writer,
+                writer_name=charter.member(entry.candidate.writer).name,
+                index=entry.candidate.index,
+                label=entry.content,
                 checkpoint_time=times[raw],
                 positions=subject.positions,
                 key=subject.key,
                 values=subject.given,
-                evidence=each.proof,
+                evidence=entry.proof,
                 bands=subject.bands,
             )
         )
-    return found
+    return matches
 
 
 def freshness(charter: Charter, checkpoint: SignedCheckpoint) -> int:
@@ -278,17 +283,38 @@ def freshness(charter: Charter, checkpoint: SignedCheckpoint) -> int:
     return newest
 
 
+def verified_entry(charter: Charter, member: Member, proven: ProvenEntry, note: bytes | None) -> None:
+    """Verify that an entry is in the log of a member whose checkpoint `note` is (M-7.2). Raises `NodeMisbehaved`."""
+    _check_included(member, proven, _head(charter, member, note))
+
+
+def _check_included(member: Member, proven: ProvenEntry, head: SignedCheckpoint) -> None:
+    index = proven.stored.index
+    try:
+        verify_inclusion(
+            index, head.checkpoint.size, proven.stored.leaf_hash(), proven.hashes, head.checkpoint.root
+        )
+    except TlogError as error:
+        raise NodeMisbehaved(
+            f"the inclusion proof of entry {index} in {member.name}'s log fails ({error})"
+        ) from error
+    if proven.stored.entry.header.kind is not Kind.SEALED:
+        raise NodeMisbehaved(
+            f"entry {index} of {member.name}'s log was found by its tag, but it is no sealed entry"
+        )
+
+
 def _head(charter: Charter, member: Member, note: bytes | None) -> SignedCheckpoint:
     if note is None:
-        raise NodeMisbehaved(f"it gave no checkpoint of {member.name}'s log with entries of it")
+        raise NodeMisbehaved(f"entries of {member.name}'s log came without its checkpoint")
     try:
         return open_checkpoint(note, log_origin(charter.federation, member.id), member.log)
     except TlogError as error:
-        raise NodeMisbehaved(f"its checkpoint of {member.name}'s log is not that log's ({error})") from None
+        raise NodeMisbehaved(f"the checkpoint of {member.name}'s log is not that log's ({error})") from error
 
 
 def _open(
-    standing: Standing,
+    active: ActiveCharter,
     member: Member,
     candidate: Candidate,
     proven: ProvenEntry,
@@ -298,27 +324,13 @@ def _open(
 ) -> Opened[_Content] | Problem | None:
     header, body = proven.stored.entry.header, proven.stored.entry.body
     slot = candidate.slot
-    try:
-        verify_inclusion(
-            candidate.index,
-            head.checkpoint.size,
-            proven.stored.leaf_hash(),
-            proven.hashes,
-            head.checkpoint.root,
-        )
-    except TlogError as error:
-        raise NodeMisbehaved(
-            f"its proof of entry {candidate.index} in {member.name}'s log fails ({error})"
-        ) from None
-    if header.kind is not Kind.SEALED:
-        raise NodeMisbehaved(
-            f"entry {candidate.index} of {member.name}'s log is no sealed entry, but was found by tag"
-        )
+    _check_included(member, proven, head)
+    # M-7.2, M-7.11: a body that is gone or expired is no match and nobody's fault.
     if body is None or not header.is_live(now):
         return None
     if body.tag != candidate.tag:
         raise NodeMisbehaved(
-            f"entry {candidate.index} of {member.name}'s log does not carry the tag it was found by"
+            f"entry {candidate.index} of {member.name}'s log does not carry the tag that it was found by"
         )
 
     def problem(what: str) -> Problem:
@@ -336,19 +348,19 @@ def _open(
             slot.secret,
             slot.purpose,
             slot.info,
-            federation=standing.charter.federation,
+            federation=active.charter.federation,
             writer=member.id,
             header=header.encode(),
             body=body.encode(),
         )
-        found = read(slot, content)
+        parsed = read(slot, content)
     except BadBox as error:
         return problem(f"its box does not open: {error}")
     except _Unreadable as error:
         return problem(str(error))
     entry = Entry(header, body)
     files = ProofFiles(encode_entry_file(entry), encode_tlog_proof(candidate.index, proven.hashes, head.raw))
-    return Opened(candidate, entry, found, head, files)
+    return Opened(candidate, entry, parsed, head, files)
 
 
 class _Unreadable(Exception):

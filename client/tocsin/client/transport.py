@@ -18,7 +18,7 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from tocsin.client import system
+from tocsin.client import deadline, system
 from tocsin.client.config import ClientConfig
 from tocsin.client.errors import (
     BadConfig,
@@ -195,7 +195,7 @@ class GrpcNode:
         # Every request is safe to repeat: reads, batches with an identity, submissions with a key (M-10.2).
         for pause in (*_REPEATS_S, None):
             try:
-                return method(request, timeout=self._timeout)
+                return method(request, timeout=deadline.limited(self._timeout))
             except grpc.RpcError as error:
                 mapped = _error(error, self._address)
                 if (

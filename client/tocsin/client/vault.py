@@ -1,13 +1,13 @@
-"""What a client keeps: outputs of its own values, sealed submissions, verified charters, cursors. SQLite.
+"""What a client keeps, in SQLite: outputs of its own values, sealed submissions, verified charters, cursors.
 
 Rules
 1. A value is kept only as BLAKE2b under a key of this vault, 16 bytes; its output F only sealed. A tag is computed
-   when it is needed and never stored.
+   when it is needed and never stored (M-7.7).
 2. Outputs are sealed in blocks of up to 1,000 of one (type, epoch), so that going through a million of them costs
    a million copies and a thousand decryptions. A block is rewritten under a fresh nonce when it grows.
-3. Secrets rest under XChaCha20-Poly1305 with keys derived from the keyring's vault key; the associated data says
+3. Secrets are sealed with XChaCha20-Poly1305 under keys derived from the keyring's vault key. The associated data says
    what they are, so nothing can be moved elsewhere in the file.
-4. The vault is bound to federation, member and founding charter; another's is refused before anything is read.
+4. The vault is bound to federation, member and founding charter; any other vault is refused before it is read.
 5. The outbox holds the exact bytes of a request from before it is first sent until it is acknowledged.
 6. Several threads and processes may use one vault; each change is one transaction.
 """
@@ -34,7 +34,8 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 
 from tocsin.client.errors import BadVault
-from tocsin.client.vault_skeletons import Skeletons
+from tocsin.client.templates.vault_tables import TemplateTables
+from tocsin.client.vault_matches import MatchTable
 from tocsin.client.vault_tables import bind
 from tocsin.indicators.registry import Observable
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
@@ -60,7 +61,7 @@ class OutboxKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """A request that was sealed and is not acknowledged yet. `payload` is what goes on the wire."""
+    """A request that was sealed and not acknowledged yet. `payload` is what goes on the wire."""
 
     id: int
     kind: OutboxKind
@@ -109,9 +110,10 @@ class Vault:
         self._random = random
         self._lock = threading.RLock()
         self._path = path
-        self.skeletons = Skeletons(
+        self.templates = TemplateTables(
             self._lock, self._snapshot, self._writing, self._erasing, self._seal, self._open
         )
+        self.matches = MatchTable(self._lock, self._snapshot, self._writing)
 
     def __repr__(self) -> str:
         return f"Vault({str(self._path)!r})"
@@ -133,7 +135,7 @@ class Vault:
     # Outputs
 
     def outputs(self, epoch: int, keys: Iterable[bytes]) -> dict[bytes, Output]:
-        """Return the outputs that are kept of these values under one key epoch, by value key."""
+        """Return the outputs that the vault has of these values under one key epoch, by value key."""
         wanted = list(keys)
         places: dict[int, list[tuple[bytes, int]]] = {}
         with self._lock, self._snapshot():
@@ -146,20 +148,20 @@ class Vault:
                 )
                 for key, block, slot in rows:
                     places.setdefault(block, []).append((key, slot))
-            found: dict[bytes, Output] = {}
+            outputs: dict[bytes, Output] = {}
             for block, members in places.items():
                 records = self._block(block).records
                 for key, slot in members:
                     at = slot * RECORD_BYTES
                     if records[at : at + KEY_BYTES] != key:
                         raise BadVault(
-                            f"{self._path}: block {block} does not hold what its index says; restore it"
+                            f"{self._path}: block {block} and its index disagree; restore the file from a backup"
                         )
-                    found[key] = Output(records[at + KEY_BYTES : at + RECORD_BYTES])
-        return found
+                    outputs[key] = Output(records[at + KEY_BYTES : at + RECORD_BYTES])
+        return outputs
 
     def keep_outputs(self, type: str, epoch: int, outputs: Mapping[bytes, Output]) -> None:
-        """Keep outputs of one (type, epoch) by value key; those kept already stay as they are."""
+        """Keep outputs of one (type, epoch) by value key; those the vault already has stay as they are."""
         with self._lock, self._writing() as db:
             known: set[bytes] = set()
             keys = list(outputs)
@@ -214,12 +216,12 @@ class Vault:
                     kept = db.execute(
                         "SELECT 1 FROM block WHERE id = ? AND type = ? AND epoch = ?", (block, type, epoch)
                     ).fetchone()
-                    found = self._block(block) if kept else None
-                if found is not None:
-                    yield found
+                    content = self._block(block) if kept else None
+                if content is not None:
+                    yield content
 
-    def kept(self) -> dict[tuple[str, int], int]:
-        """Return how many outputs are kept by (type, epoch)."""
+    def output_counts(self) -> dict[tuple[str, int], int]:
+        """Return how many outputs the vault has, by (type, epoch)."""
         with self._lock, self._reading():
             rows = self._connection.execute("SELECT type, epoch, sum(count) FROM block GROUP BY type, epoch")
             return {(type, epoch): count for type, epoch, count in rows}
@@ -268,7 +270,7 @@ class Vault:
     # Outbox
 
     def enqueue(self, kind: OutboxKind, idempotency_key: bytes, payload: bytes, now: int) -> None:
-        """Keep a request's exact bytes until it is settled."""
+        """Keep a request's exact bytes until it is acknowledged or dropped."""
         sealed = self._seal(payload, b"outbox" + kind.encode() + idempotency_key)
         with self._lock, self._writing() as db:
             db.execute(
@@ -301,7 +303,7 @@ class Vault:
     # Charters and peppers
 
     def keep_charter(self, version: int, envelope: bytes) -> None:
-        """Keep a verified charter; a version that is kept already is never replaced."""
+        """Keep a verified charter; a version that the vault already has is never replaced."""
         sealed = self._seal(envelope, b"charter" + struct.pack(">Q", version))
         with self._lock, self._writing() as db:
             db.execute("INSERT OR IGNORE INTO charter (version, envelope) VALUES (?, ?)", (version, sealed))
@@ -336,17 +338,17 @@ class Vault:
     # Positions in logs
 
     def cursors(self) -> dict[bytes, Cursor]:
-        """Return where the stream of new tags stands, by writer."""
+        """Return the position of the stream of new tags, by writer."""
         with self._lock, self._reading():
             rows = self._connection.execute("SELECT writer, next_index, since FROM cursor")
             return {writer: Cursor(next_index, since) for writer, next_index, since in rows}
 
     def move_cursors(self, cursors: Mapping[bytes, Cursor]) -> None:
-        """Store where the stream stands, by writer; others stay."""
+        """Store the position of the stream, by writer; others stay."""
         with self._lock, self._writing() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)",
-                [(writer, each.next_index, each.since) for writer, each in cursors.items()],
+                [(writer, cursor.next_index, cursor.since) for writer, cursor in cursors.items()],
             )
 
     def heads(self) -> dict[bytes, tuple[int, bytes]]:
@@ -419,7 +421,7 @@ class Vault:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                # A full disk may have ended the transaction already; then its own error is the one to show.
+                # A full disk may have already ended the transaction; then its own error is the one to show.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tocsin.client.errors import BadVault, ForeignVault
 
-SCHEMA = 2
+SCHEMA = 3
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -44,6 +44,12 @@ CREATE TABLE record (
     sealed BLOB NOT NULL
 );
 CREATE INDEX record_of ON record (skeleton);
+CREATE TABLE matched (
+    key BLOB NOT NULL, writer BLOB NOT NULL, idx INTEGER NOT NULL, type TEXT NOT NULL, seen INTEGER NOT NULL,
+    checked INTEGER NOT NULL, PRIMARY KEY (key, writer, idx)
+) WITHOUT ROWID;
+CREATE INDEX matched_by_seen ON matched (seen, idx);
+CREATE INDEX matched_to_check ON matched (writer, checked, idx);
 CREATE TABLE head (writer BLOB PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) WITHOUT ROWID;
 """
 
@@ -57,7 +63,9 @@ def bind(connection: sqlite3.Connection, path: Path, key: bytes, owner: bytes) -
     try:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if tables and "meta" not in tables:
-            raise BadVault(f"{path}: is a database of something else; name a file of its own as `vault`")
+            raise BadVault(
+                f"{path} is the database of another program; name a file of its own as `vault` in client.toml"
+            )
         if not tables:
             for statement in _TABLES.split(";"):
                 if statement.strip():
@@ -74,7 +82,9 @@ def bind(connection: sqlite3.Connection, path: Path, key: bytes, owner: bytes) -
             connection.execute("ROLLBACK")
         raise
     if found.get("schema") != str(SCHEMA).encode():
-        raise BadVault(f"{path}: the vault is of another release; use the release that wrote it")
+        raise BadVault(
+            f"{path}: another release wrote the vault; use that release, or start anew with another file"
+        )
     if found.get("owner") != owner:
         raise ForeignVault(
             f"{path}: the vault belongs to another federation, member or founding charter; "

@@ -1,11 +1,11 @@
-"""One step at a time, among all threads and processes that share a vault.
+"""One lock for all threads and processes that share a vault.
 
 Rules
-1. A turn is a lock on an empty file beside the vault, `vault.db-turn` by `vault.db`. Whoever ends, however, gives it
-   up; the file stays.
-2. A thread that has the turn may take it again.
-3. It is held while the own node is asked, never while evaluators are. A call to the node has a deadline; whoever waits
-   for longer than a minute, since the holder is stopped, say, is told so.
+1. The lock is on an empty file beside the vault, `vault.db-lock` by `vault.db`. A process that ends, however it ends,
+   releases it; the file stays.
+2. A thread that holds the lock may take it again.
+3. It is held while your node is asked, never while evaluators are. A call to the node has a deadline. Whoever waits for
+   longer than a minute, for instance because the holder is stopped, gets an error.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from tocsin.client import system
+from tocsin.client import deadline, system
 from tocsin.client.errors import BadVault
 
 WAIT_S = 60.0
-_LOOK_S = 0.02
+_POLL_S = 0.02
 
 
-class Turn:
-    """The turn of one vault; a context manager. Raises `BadVault` where its file cannot be locked."""
+class VaultLock:
+    """The lock of one vault; a context manager. Raises `BadVault` where its file cannot be locked."""
 
     def __init__(self, vault: Path) -> None:
         file = vault.resolve()
-        self._path = file.with_name(f"{file.name}-turn")
+        self._path = file.with_name(f"{file.name}-lock")
         self._thread = threading.RLock()
         self._depth = 0
         self._file = -1
 
     def __enter__(self) -> None:
-        """Wait for the turn."""
+        """Wait for the lock."""
         self._thread.acquire()
         try:
             if self._depth == 0:
@@ -47,7 +47,7 @@ class Turn:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the next one in."""
+        """Release the lock."""
         self._depth -= 1
         if self._depth == 0:
             os.close(self._file)
@@ -71,14 +71,15 @@ def _locked(path: Path) -> int:
 
 
 def _wait(path: Path, file: int) -> None:
-    deadline = system.monotonic() + WAIT_S
+    latest = system.monotonic() + WAIT_S
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if system.monotonic() >= deadline:
+            deadline.check()
+            if system.monotonic() >= latest:
                 raise BadVault(
-                    f"{path}: another process has held it for {WAIT_S:g} s; let that one go on or end it, "
+                    f"{path}: another process has held the lock for {WAIT_S:g} s; wait for that process or end it, "
                     "then try again"
                 ) from None
-        system.pause(_LOOK_S)
+        system.pause(_POLL_S)

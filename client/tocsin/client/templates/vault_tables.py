@@ -1,11 +1,11 @@
-"""What the vault keeps of prompt templates: which bands a skeleton has, and the records this client sealed.
+"""What the vault keeps of prompt templates: which bands a skeleton has, and the records that this client sealed.
 
-1. Skeletons and bands are named as values are, by a keyed hash of 16 bytes.
-2. A record's key and shares rest sealed; its associated data is its ref.
+1. Skeletons and bands are named as values are, by a keyed hash of 16 bytes (M-7.7).
+2. A record's key and shares are stored sealed, with the record's ref as associated data (M-7.7).
 3. Of one skeleton's records in one epoch and period the newest alone stands. One that was replaced or taken back is
    kept until it expires: its ref must not be carried on, and a retraction covers it too.
 4. The bands of a skeleton are forgotten once the vault has no output of any of them, unless the skeleton is reported or
-   has a record that did not expire: renewing and retracting go by them.
+   has a record that has not expired: renewing and retracting need them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class KeptRecord:
     not_after: int
 
 
-class Skeletons:
-    """The part of one vault that is about templates. `Vault` makes one and lends it its lock, file and seal."""
+class TemplateTables:
+    """The part of one vault that is about templates. `Vault` makes it and lends it its lock, file and seal."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class Skeletons:
             known = _bands(db, bands)
             rows = [
                 (skeleton, number, band)
-                for skeleton, each in bands.items()
-                if known.get(skeleton) != tuple(each)
-                for number, band in enumerate(each, 1)
+                for skeleton, keys in bands.items()
+                if known.get(skeleton) != tuple(keys)
+                for number, band in enumerate(keys, 1)
             ]
             db.executemany("INSERT OR REPLACE INTO band VALUES (?, ?, ?)", rows)
 
@@ -71,9 +71,9 @@ class Skeletons:
         with self._lock, self._erasing() as db:
             db.execute("DELETE FROM record WHERE not_after <= ?", (now,))
         with self._lock, self._snapshot() as db:
-            found = [skeleton for (skeleton,) in db.execute(_unused("band"))]
+            unused = [skeleton for (skeleton,) in db.execute(_unused("band"))]
         # In parts: another process waits ten seconds for its turn to write, and no longer.
-        for marks, part in _parts(found):
+        for marks, part in _parts(unused):
             still = _unused(f"band WHERE skeleton IN ({marks})")
             with self._lock, self._erasing() as db:
                 db.execute(f"DELETE FROM band WHERE skeleton IN ({still})", part)  # noqa: S608  marks
@@ -83,46 +83,48 @@ class Skeletons:
         with self._lock, self._snapshot() as db:
             return _bands(db, skeletons)
 
-    def holding(self, bands: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
+    def with_any_of(self, bands: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
         """Return the skeletons that have any of these bands, each with all of its bands."""
-        found: set[bytes] = set()
+        skeletons: set[bytes] = set()
         with self._lock, self._snapshot() as db:
             for marks, part in _parts(bands):
                 rows = db.execute(f"SELECT skeleton FROM band WHERE band IN ({marks})", part)  # noqa: S608  marks
-                found.update(skeleton for (skeleton,) in rows)
-        return self.bands(found)
+                skeletons.update(skeleton for (skeleton,) in rows)
+        return self.bands(skeletons)
 
     def keep_records(self, records: Iterable[KeptRecord], now: int) -> None:
         """Keep fresh records, each instead of what stood for its skeleton (rule 3); what expired is dropped."""
         with self._lock, self._writing() as db:
             db.execute("DELETE FROM record WHERE not_after <= ?", (now,))
-            for each in records:
+            for record in records:
                 db.execute(
                     "UPDATE record SET stands = 0 WHERE skeleton = ? AND epoch = ? AND period = ?",
-                    (each.skeleton, each.epoch, each.period),
+                    (record.skeleton, record.epoch, record.period),
                 )
-                sealed = self._seal(each.record.key + b"".join(each.record.shares), _name(each.record.ref))
-                row = each.skeleton, each.epoch, each.period, each.reported, each.not_after
+                sealed = self._seal(
+                    record.record.key + b"".join(record.record.shares), _name(record.record.ref)
+                )
+                row = record.skeleton, record.epoch, record.period, record.reported, record.not_after
                 db.execute(
                     f"INSERT INTO record ({_COLUMNS}, stands) VALUES (?, ?, ?, ?, ?, ?, ?, 1)",  # noqa: S608  names
-                    (each.record.ref, *row, sealed),
+                    (record.record.ref, *row, sealed),
                 )
 
     def records(self, skeletons: Iterable[bytes]) -> list[KeptRecord]:
         """Return every record kept of these skeletons, whether it stands or not, oldest first."""
-        found: list[KeptRecord] = []
+        kept: list[KeptRecord] = []
         with self._lock, self._snapshot() as db:
             for marks, part in _parts(skeletons):
                 rows = db.execute(
                     f"SELECT {_COLUMNS} FROM record WHERE skeleton IN ({marks}) ORDER BY id",  # noqa: S608  marks
                     part,
                 )
-                found += [self._kept(*row) for row in rows]
-        return found
+                kept += [self._kept(*row) for row in rows]
+        return kept
 
     def slots(self, bands: Iterable[bytes], epoch: int, period: int, now: int) -> dict[bytes, list[BandSlot]]:
         """Return, by band, the slots of records that stand and were sealed in one epoch and period, newest first."""
-        found: list[tuple[int, bytes, BandSlot]] = []
+        slots: list[tuple[int, bytes, BandSlot]] = []
         kept: dict[int, KeptRecord] = {}
         with self._lock, self._snapshot() as db:
             for marks, part in _parts(bands):
@@ -134,9 +136,9 @@ class Skeletons:
                 for id, band, number, *row in rows:
                     if id not in kept:
                         kept[id] = self._kept(*row)
-                    found.append((id, band, kept[id].record.slot(number)))
+                    slots.append((id, band, kept[id].record.slot(number)))
         by_band: dict[bytes, list[BandSlot]] = {}
-        for _, band, slot in sorted(found, key=lambda each: -each[0]):
+        for _, band, slot in sorted(slots, key=lambda row: -row[0]):
             by_band.setdefault(band, []).append(slot)
         return by_band
 
@@ -148,7 +150,9 @@ class Skeletons:
     def take_back(self, skeletons: Iterable[bytes]) -> None:
         """Note that no record of these skeletons stands any more."""
         with self._lock, self._writing() as db:
-            db.executemany("UPDATE record SET stands = 0 WHERE skeleton = ?", [(each,) for each in skeletons])
+            db.executemany(
+                "UPDATE record SET stands = 0 WHERE skeleton = ?", [(skeleton,) for skeleton in skeletons]
+            )
 
     def _kept(
         self,
@@ -177,15 +181,15 @@ def _unused(bands: str) -> str:
 
 
 def _bands(db: sqlite3.Connection, skeletons: Iterable[bytes]) -> dict[bytes, tuple[bytes, ...]]:
-    found: dict[bytes, list[bytes]] = {}
+    bands: dict[bytes, list[bytes]] = {}
     for marks, part in _parts(skeletons):
         rows = db.execute(
             f"SELECT skeleton, band FROM band WHERE skeleton IN ({marks}) ORDER BY skeleton, number",  # noqa: S608  marks
             part,
         )
         for skeleton, band in rows:
-            found.setdefault(skeleton, []).append(band)
-    return {skeleton: tuple(each) for skeleton, each in found.items()}
+            bands.setdefault(skeleton, []).append(band)
+    return {skeleton: tuple(keys) for skeleton, keys in bands.items()}
 
 
 def _name(ref: bytes) -> bytes:

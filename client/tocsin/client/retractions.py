@@ -1,0 +1,104 @@
+"""Matches that an earlier call returned, and which of them were retracted since.
+
+Rules
+1. The vault remembers a match as (value key, writer, index): no value, no label (M-7.7). At most 100,000, the oldest go
+   first.
+2. A remembered match that is no longer found is looked at once more: its writer retracted it if the node proves the
+   entry, its body is gone, and it has not expired. Where a newer entry of that writer still says something of the
+   value, nothing was taken back.
+3. A retraction is returned once; so it is forgotten with the next call, or once the consumer of `watch` has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tocsin.client.arguments import Values
+from tocsin.client.charters import ActiveCharter
+from tocsin.client.errors import NodeMisbehaved, RefusedByNode
+from tocsin.client.matching import verified_entry
+from tocsin.client.results import Match, Retraction
+from tocsin.client.session import Session
+from tocsin.client.vault import Vault
+from tocsin.client.vault_matches import RememberedMatch
+from tocsin.wire.limits import MAX_LOCATIONS
+
+# What one pass of `watch` looks at, so that it stays cheap; the next pass goes on from there.
+WATCH_LIMIT = 4 * MAX_LOCATIONS
+
+
+def remember(vault: Vault, matches: Iterable[Match], now: int) -> None:
+    """Remember matches that are about to be returned (rule 1)."""
+    rows = [RememberedMatch(match.key, match.writer, match.index, match.type) for match in matches]
+    if rows:
+        vault.matches.remember(rows, now)
+
+
+def retracted_since(
+    session: Session, active: ActiveCharter, values: Values, matches: Sequence[Match], now: int
+) -> list[Retraction]:
+    """Return which remembered matches of these values were retracted, given the matches they have now (rule 2)."""
+    current = {(match.key, match.writer) for match in matches}
+    same = {(match.key, match.writer, match.index) for match in matches}
+    remembered = [
+        row for row in session.vault.matches.of(values) if (row.key, row.writer, row.index) not in same
+    ]
+    gone, retracted = _gone(session, active, remembered, now)
+    session.vault.matches.forget(gone)
+    return [_retraction(active, row, values) for row in retracted if (row.key, row.writer) not in current]
+
+
+def retracted_lately(
+    session: Session, active: ActiveCharter, writers: Iterable[bytes], now: int
+) -> list[tuple[RememberedMatch, Retraction]]:
+    """Return remembered matches of these writers that were retracted, looking at a bounded number of them."""
+    rows = session.vault.matches.next_to_check(writers, WATCH_LIMIT, now)
+    gone, retracted = _gone(session, active, rows, now)
+    # Of what was retracted the consumer has to hear first; what expired is only dropped.
+    session.vault.matches.forget([row for row in gone if row not in set(retracted)])
+    superseded = session.vault.matches.superseded(retracted)
+    session.vault.matches.forget([row for row in retracted if row in superseded])
+    return [(row, _retraction(active, row, {})) for row in retracted if row not in superseded]
+
+
+def _gone(
+    session: Session, active: ActiveCharter, rows: Sequence[RememberedMatch], now: int
+) -> tuple[list[RememberedMatch], list[RememberedMatch]]:
+    """Return the rows whose entry is gone for any reason, and those among them that were retracted."""
+    members = {member.id: member for member in active.others}
+    rows = [row for row in rows if row.writer in members]
+    gone: list[RememberedMatch] = []
+    retracted: list[RememberedMatch] = []
+    for start in range(0, len(rows), MAX_LOCATIONS):
+        part = rows[start : start + MAX_LOCATIONS]
+        try:
+            answer = session.node.proven_entries([(row.writer, row.index) for row in part])
+        except RefusedByNode:
+            # A quarantined log, or one that was removed: nothing can be said of its entries now.
+            continue
+        if len(answer.entries) != len(part):
+            raise NodeMisbehaved(f"{len(answer.entries)} entries where {len(part)} were requested")
+        for row, proven in zip(part, answer.entries, strict=True):
+            if (proven.writer, proven.stored.index) != (row.writer, row.index):
+                raise NodeMisbehaved("other entries than were requested")
+            verified_entry(active.charter, members[row.writer], proven, answer.checkpoints.get(row.writer))
+            entry = proven.stored.entry
+            if not entry.header.is_live(now):
+                gone.append(row)
+            elif entry.body is None:
+                gone.append(row)
+                retracted.append(row)
+    return gone, retracted
+
+
+def _retraction(active: ActiveCharter, row: RememberedMatch, values: Values) -> Retraction:
+    value = values.get(row.key)
+    return Retraction(
+        row.type,
+        row.writer,
+        active.charter.member(row.writer).name,
+        row.index,
+        tuple(value.positions) if value is not None else (),
+        row.key,
+        tuple(value.given) if value is not None else (),
+    )
