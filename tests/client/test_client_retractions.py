@@ -35,7 +35,7 @@ def test_a_query_reports_a_retraction_of_what_it_matched_once(world: FakeFederat
         assert (retraction.type, retraction.writer, retraction.index) == (
             "contact.email",
             world.homes[1].id,
-            0,
+            index,
         )
         assert (retraction.positions, retraction.values, retraction.key) == (
             (1,),
