@@ -39,6 +39,7 @@ _COMMANDS = (
         "Explain and compare prompt templates' fingerprints.",
         _CLIENT,
     ),
+    ("tocsin.cli.detect:app", "detect", "Score your accounts and explain the scores.", _CLIENT),
     (
         "tocsin.cli.simulate:simulate",
         "simulate",

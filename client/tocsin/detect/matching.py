@@ -1,0 +1,115 @@
+"""From values that a member holds to signals: ask the federation about the new ones, and keep what matched.
+
+1. Only distinct values leave the table, and only to the member's own client, which blinds them. Its vault remembers
+   what was evaluated, so asking again is free.
+2. A report becomes a signal; a dispute marks the signals of the members that it disputes. A report of a victim's value
+   is no signal: it is listed apart.
+3. The judgement that a report rests on is its writer's own detection, or that of the one member whose entries it rests
+   on; where it rests on several members' entries it is none of them alone.
+4. Counts are taken at the least that a bucket allows. A writer's total of a type is the most that its labels opened
+   here allow, added up: a writer cannot seem small by splitting its reports.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tocsin.sealing.label import Dispute, Evidence, Report, Role, bucket_range
+
+if TYPE_CHECKING:
+    from tocsin.client import Client
+    from tocsin.client.results import Match
+
+_WEEK = 7
+_CHUNK = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A report of another member about a value that this member holds; the columns of a file of signals."""
+
+    type: str
+    value: str
+    reporter: str
+    root: str | None
+    abuse: int
+    accounts: int
+    hops: int
+    confidence: int
+    disputed: int
+    first_day: int
+    last_day: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Signals to weigh, values reported as a victim's, and how many values were asked about and refused."""
+
+    signals: tuple[Signal, ...]
+    victims: tuple[tuple[str, str], ...]
+    asked: int
+    refused: int
+
+
+def ask(client: Client, values: Iterable[tuple[str, str]]) -> Matched:
+    """Ask about (type, value) pairs through the member's client. Raises the client's errors."""
+    found: list[tuple[str, str, Match]] = []
+    asked = refused = 0
+    for chunk in _chunks(values):
+        result = client.query(chunk, skip_refused=True)
+        asked += len(chunk)
+        refused += len(result.refused)
+        found += [(*chunk[position], match) for match in result.matches for position in match.positions]
+    return Matched(*signals_of(found), asked, refused)
+
+
+def _chunks(values: Iterable[tuple[str, str]]) -> Iterable[Sequence[tuple[str, str]]]:
+    chunk: list[tuple[str, str]] = []
+    for value in values:
+        chunk.append(value)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def signals_of(
+    found: Sequence[tuple[str, str, Match]],
+) -> tuple[tuple[Signal, ...], tuple[tuple[str, str], ...]]:
+    """Return signals and victims' values of matches with the (type, value) that each is about (rules 2 to 4)."""
+    names = {match.writer: match.writer_name for _, _, match in found}
+    disputed: dict[tuple[str, str], set[bytes]] = defaultdict(set)
+    totals: dict[tuple[bytes, str], int] = defaultdict(int)
+    for type, value, match in found:
+        if isinstance(match.label, Dispute):
+            disputed[type, value].update(match.label.disputed)
+        else:
+            totals[match.writer, type] += bucket_range(match.label.bad_accounts_bucket)[1]
+    signals, victims = [], set()
+    for type, value, match in found:
+        label = match.label
+        if not isinstance(label, Report):
+            continue
+        if label.role is Role.VICTIM:
+            victims.add((type, value))
+            continue
+        roots = (
+            {match.writer}
+            if label.evidence is Evidence.OWN_DETECTION
+            else {writer for writer, _ in label.rests_on}
+        )
+        root = next(iter(roots)) if len(roots) == 1 else None
+        signals.append(
+            Signal(
+                type, value, match.writer_name, None if root is None else names.get(root, root.hex()), label.abuse,
+                bucket_range(label.bad_accounts_bucket)[0], label.hops, label.confidence,
+                int(match.writer in disputed[type, value]), label.first_week * _WEEK, label.last_week * _WEEK + 6,
+                totals[match.writer, type],
+            )
+        )  # fmt: skip
+    return tuple(signals), tuple(sorted(victims))
