@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import measure
 
-from federation import credentials_to, identity_of, running
+from federation import charter_of, credentials_to, identity_of, running
 from tocsin.indicators.registry import KeyClass
 from tocsin.node.config import load_config
 from tocsin.node.keys import NodeSigner, open_keys
@@ -51,7 +51,7 @@ def main() -> None:
         running(3, threshold=2, tick_seconds=60, nodes=1) as federation,
         ThreadPoolExecutor(THREADS) as threads,
     ):
-        charter = federation.charter
+        charter = charter_of(federation.homes[0])
         key = charter.class_key(key_class, epoch)
         evaluator, caller = federation.homes[:2]
         config = load_config(evaluator.folder / "node")
@@ -72,9 +72,7 @@ def main() -> None:
             signer.sign_node(threshold.signed_statement(context, blinded, partial, 1, 1))
 
         credentials, channel_options = credentials_to(charter, evaluator.id, identity_of(caller, "node"))
-        with grpc.secure_channel(
-            federation.address(evaluator), credentials, options=channel_options
-        ) as channel:
+        with grpc.secure_channel(evaluator.address, credentials, options=channel_options) as channel:
             stub = evaluation_pb2_grpc.EvaluationServiceStub(channel)
 
             def product_batch(batch: list[Element]) -> evaluation_pb2.EvaluatePartialResponse:
@@ -102,14 +100,14 @@ def main() -> None:
                 list(threads.map(run, work))  # type: ignore[arg-type] # either of the two above
                 return elements / (time.perf_counter() - began)
 
-            spent = measure.cpu_of(federation.processes)
+            spent = measure.cpu_of(federation.process_ids)
             product, primitive = measure.in_turns(
                 options.rounds,
                 lambda: rate(product_batch),
                 lambda: rate(primitive_batch),
                 warm_up=0 if options.smoke else 1,
             )
-            spent = measure.cpu_of(federation.processes) - spent
+            spent = measure.cpu_of(federation.process_ids) - spent
         ratio = measure.median(product) / measure.median(primitive)
         measure.tell(
             NAME,
@@ -126,7 +124,7 @@ def main() -> None:
             ],
             samples=options.rounds,
             cpu_seconds=spent,
-            peak=measure.peak_mib(federation.processes),
+            peak=measure.peak_mib(federation.process_ids),
         )
 
 

@@ -169,14 +169,14 @@ def main() -> None:
         def product() -> float:
             own, theirs, began = (
                 time.process_time(),
-                measure.cpu_of(federation.processes),
+                measure.cpu_of(federation.process_ids),
                 time.perf_counter(),
             )
             if asking.values(values) != values:
                 raise RuntimeError("not every value came back")
             rates.append(values / (time.perf_counter() - began))
             own = time.process_time() - own
-            theirs = measure.cpu_of(federation.processes) - theirs
+            theirs = measure.cpu_of(federation.process_ids) - theirs
             client_share.append(own / values * 1e6)
             return (own + theirs) / values * 1e6
 
@@ -185,9 +185,9 @@ def main() -> None:
             return sum(steps[-1].values())
 
         asking.values(options.size)
-        spent = measure.cpu_of(federation.processes)
+        spent = measure.cpu_of(federation.process_ids)
         made, needed = measure.in_turns(options.rounds, product, primitive, warm_up=0 if options.smoke else 1)
-        spent = measure.cpu_of(federation.processes) - spent
+        spent = measure.cpu_of(federation.process_ids) - spent
         asking.close()
         ratio = measure.median(made) / measure.median(needed)
         more = {f"{name}, µs": measure.median([each[name] for each in steps]) for name in steps[0]}
@@ -211,7 +211,7 @@ def main() -> None:
             ],
             samples=options.rounds,
             cpu_seconds=spent,
-            peak=measure.peak_mib(federation.processes),
+            peak=measure.peak_mib(federation.process_ids),
         )
 
 

@@ -250,7 +250,7 @@ def a_day(values: int, sets: int, join_us: float) -> tuple[measure.Figure, float
         for side in sides:
             side.status()
         await_followed(federation)
-        own, theirs = time.process_time(), measure.cpu_of(federation.processes)
+        own, theirs = time.process_time(), measure.cpu_of(federation.process_ids)
         for client, mine in zip(sides, new, strict=True):
             receipt = client.submit(
                 ReportDraft(value, AbuseKind.ACCOUNT_FARMING, confidence=80, first_seen=now())
@@ -264,7 +264,7 @@ def a_day(values: int, sets: int, join_us: float) -> tuple[measure.Figure, float
             if len(matches) != shared:
                 raise RuntimeError(f"{len(matches)} matches, {shared} values are shared")
         own = time.process_time() - own
-        spent = own + measure.cpu_of(federation.processes) - theirs
+        spent = own + measure.cpu_of(federation.process_ids) - theirs
     rival = intersect(sets)
     with_joins = spent + 2 * sets * join_us / 1e6
     figure = measure.Figure(

@@ -147,22 +147,22 @@ def main() -> None:
 
     with running(1, threshold=1, tick_seconds=options.tick) as federation:
         home = federation.homes[0]
-        spent = measure.cpu_of(federation.processes)
+        spent = measure.cpu_of(federation.process_ids)
         told = loads(home, "offer", options.rate, options.seconds)
         latencies = sorted(each for process in told for each in process["latencies"])
         failed = sum(len(process["failed"]) for process in told)
-        offered_cpu = measure.cpu_of(federation.processes) - spent
-        before = measure.cpu_of(federation.processes)
+        offered_cpu = measure.cpu_of(federation.process_ids) - spent
+        before = measure.cpu_of(federation.process_ids)
         told = loads(home, "saturate", 0, options.saturated_seconds)
-        saturated_cpu = measure.cpu_of(federation.processes) - before
+        saturated_cpu = measure.cpu_of(federation.process_ids) - before
         done = sorted(each for process in told for each in process["done"])
         # The first second warms up, the last is cut short in each process.
         counted = [
             each for each in done if 0.2 * options.saturated_seconds < each < options.saturated_seconds
         ]
         saturated = len(counted) / (0.8 * options.saturated_seconds)
-        spent = measure.cpu_of(federation.processes) - spent
-        peak = measure.peak_mib(federation.processes)
+        spent = measure.cpu_of(federation.process_ids) - spent
+        peak = measure.peak_mib(federation.process_ids)
     p99 = measure.quantile(latencies, 0.99)
     measure.tell(
         NAME,

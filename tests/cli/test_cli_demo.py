@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.cli.demo.population import generate, write
+from tocsin.cli.demo.population import GATEWAY, generate, write
 from tocsin.indicators.registry import Mode, observable
 from tocsin.ingest import input_files, log_reader
 
@@ -81,7 +81,7 @@ def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> N
     assert not [
         field for account in accounts for field in ("email", "phone", "par") if account[field] in text
     ]
-    assert "lighthouses" in (kept / "aster" / "data" / "gateway.jsonl").read_text()
+    assert "lighthouses" in (kept / "aster" / "data" / GATEWAY).read_text()
     assert (kept / "members" / "aster" / "node" / "node.db").exists()
 
 
@@ -159,7 +159,7 @@ def test_gateway_logs_are_read_as_written() -> None:
         provider = generate(1, 3)[0]
         write(provider, Path(folder))
         bad = log_reader.BadLines()
-        pieces = log_reader.cut(input_files.find([str(Path(folder) / "gateway.jsonl")]).sources, 1)
+        pieces = log_reader.cut(input_files.find([str(Path(folder) / GATEWAY)]).sources, 1)
         exchanges = [
             each for piece in pieces for each in log_reader.read(piece, "litellm", bad, log_reader.Counts())
         ]

@@ -57,7 +57,7 @@ def test_logs_that_come_again_are_told(tmp_path: Path, capsys: pytest.CaptureFix
     found = json.loads(out)
     assert (code, found["exchanges"], found["read_before"], found["continued"]) == (0, 1, 1, 1)
     _, out, _ = told(capsys, "ingest", one, other, "--out", tmp_path / "3", *more)
-    assert re.search(r"^ *files passed over, read before +2\b", out, re.MULTILINE)
+    assert re.search(r"^ *files skipped, read before +2\b", out, re.MULTILINE)
     assert "files continued" not in out
 
 

@@ -40,7 +40,8 @@ from tocsin.founding.charters import draft, replace_file
 from tocsin.founding.members import open_part
 from tocsin.indicators.registry import KeyClass
 from tocsin.localnet import federation as demo
-from tocsin.localnet.federation import Home, NodeDidNotStart
+from tocsin.localnet.errors import NodeDidNotStart
+from tocsin.localnet.federation import Home
 from tocsin.node.rpc.authorize import Role
 from tocsin.proofs.two_charters import TwoCharters, encode_two_charters
 from tocsin.sealing import hpke

@@ -1,7 +1,7 @@
 """`tocsin fingerprint`: look at fingerprints of prompt templates, and make lists of common shingles.
 
-1. Where nothing was found, or nothing would be shared, it is said why, in tables and in JSON.
-2. `explain` reads logs as `ingest` does, and says the same of them: bad lines, progress, what cannot be sampled.
+1. If nothing was found, or nothing would be shared, tables and JSON say why.
+2. `explain` reads logs as `ingest` does, and reports the same: bad lines, progress, what cannot be sampled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tocsin.cli.ingest import (
     need_extra,
     no_line_read,
     warn_bad,
-    warn_passed_over,
+    warn_skipped,
 )
 from tocsin.cli.output import (
     Cell,
@@ -62,7 +62,7 @@ class BadComparison(ValueError):
 @app.command
 def explain(
     *logs: Logs,
-    account: Annotated[str, Parameter(help="The account, as the logs write it.")],
+    account: Annotated[str, Parameter(help="The account id, as the logs write it.")],
     format: Format = "auto",
     field_map: FieldMapFile = None,
     k: Annotated[
@@ -74,16 +74,18 @@ def explain(
     ] = None,
     common: CommonFile = None,
     state: Annotated[
-        Path | None, Parameter(help="Folder that your runs of `tocsin ingest` use; it is only read.")
+        Path | None, Parameter(help="Folder that your runs of `tocsin ingest` use; it is not changed.")
     ] = None,
     json: Json = False,
 ) -> int:
-    """Say which words of an account's prompts became a skeleton, and why it is kept or refused, or why there is none.
+    """Show which words of an account's prompts became a skeleton, and why it is kept or refused, or why there is none.
 
     For your own eyes only: the output shows what the account's users wrote. With the --state of your runs, and all
-    their logs, the sample is theirs; without it other conversations may be looked at.
+    their logs, the sample is the same as theirs; without it other conversations may be sampled.
 
-    Exit codes: 0 done, 1 the logs hold nothing of the account, 2 the input is unusable.
+    Example: tocsin fingerprint explain logs/ --account acct-17
+
+    Exit codes: 0 done; 1 the logs hold nothing of the account; 2 the input is unusable.
     """
     need_extra()
     from tocsin.client.system import random_bytes
@@ -110,7 +112,7 @@ def explain(
             done += took
             rates("exchanges", done, 0)
     rates.end()
-    warn_passed_over(inputs.passed_over)
+    warn_skipped(inputs.passed_over)
     order = {each.path: place for place, each in enumerate(inputs.sources)}
     warn_bad(to_tell([bad], order, SHOWN, ALIKE), counts.bad)
     if counts.bad and not counts.exchanges:
@@ -147,7 +149,7 @@ def compare(
         Path,
         Parameter(
             help="A file of prompts (one a line, or JSON lines with `prompt`), or of indicators that `tocsin ingest` "
-            "made."
+            "wrote."
         ),
     ],
     b: Annotated[Path, Parameter(help="A file of the same kind, to compare it with.")],
@@ -155,13 +157,15 @@ def compare(
     common: CommonFile = None,
     json: Json = False,
 ) -> int:
-    """Compare two files of prompts, or two files of indicators: of which skeletons would a federation tell?
+    """Compare two files of prompts, or two files of indicators: which skeletons would match in a federation?
 
-    Skeletons of prompts are numbered in the order in which they are found, and it is said what would be shared of each:
-    nothing, where there are fewer than 4 prompts. Skeletons of indicators are named by the first row that holds them,
-    and by their accounts. A federation tells of two that are equal at some level, or agree in enough bands.
+    Skeletons of prompts are numbered in the order in which they are found, each with what would be shared of it:
+    nothing, if there are fewer than 4 prompts. Skeletons of indicators are named by the first row that holds them, and by their
+    accounts. Two skeletons match if they are equal at some level, or agree in enough bands.
 
-    Exit codes: 0 a federation would tell of some pair, 1 it would of none, 2 the input is unusable.
+    Example: tocsin fingerprint compare mine.txt theirs.txt
+
+    Exit codes: 0 some pair would match; 1 none would; 2 the input is unusable.
     """
     from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
 
@@ -197,14 +201,16 @@ def make_common(
     *sources: Annotated[Path, Parameter(help="Files of prompts: one a line, or JSON lines with `prompt`.")],
     name: Annotated[str, Parameter(help="The list's name: a-z, 0-9, inner dots and hyphens.")],
     out: Annotated[Path, Parameter(help="File to write; it must not exist.")],
-    least: Annotated[int, Parameter(help="In how many prompts a shingle stands to be on the list.")] = 3,
+    least: Annotated[int, Parameter(help="Prompts that a shingle must be in to be on the list.")] = 3,
     json: Json = False,
 ) -> int:
-    """Make a list of common shingles out of prompts that anybody might write.
+    """Make a list of common shingles from prompts that anybody might write.
 
     Values made under different lists never match: all members of a federation use one list.
 
-    Exit codes: 0 done, 2 the input is unusable.
+    Example: tocsin fingerprint common public-prompts.txt --name mine-1 --out mine-1.ptfc
+
+    Exit codes: 0 done; 2 the input is unusable.
     """
     from collections import Counter
 

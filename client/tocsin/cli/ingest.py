@@ -1,6 +1,6 @@
-"""`tocsin ingest`: from a gateway's logs to values to screen and report.
+"""`tocsin ingest`: values to screen and report, from a gateway's logs.
 
-SIGTERM ends a run as an interrupt does: workers are ended, the scratch folder is removed, neither output nor state is
+SIGTERM ends a run as an interrupt does: workers end, the scratch folder is removed, and neither output nor state is
 left half written. The exit code is 143.
 """
 
@@ -32,8 +32,8 @@ Logs = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True,
-        help="Files (JSON lines, gzip, zstd, Parquet), folders (of which files ending in .json, .jsonl, .ndjson, .gz, "
-        ".zst and .parquet are read), or `-` for standard input.",
+        help="Files (JSON lines, gzip, zstd, Parquet), folders (their files ending in .json, .jsonl, .ndjson, .gz, "
+        ".zst and .parquet), or `-` for standard input.",
     ),
 ]
 Format = Annotated[
@@ -43,22 +43,22 @@ Format = Annotated[
     ),
 ]
 FieldMapFile = Annotated[
-    Path | None, Parameter(help="TOML file that says where each field stands, for any other format.")
+    Path | None, Parameter(help="TOML file that says where each field is, for any other format.")
 ]
 CommonFile = Annotated[
-    Path | None, Parameter(help="List of common shingles to judge by; the shipped one if not given.")
+    Path | None, Parameter(help="List of common shingles to use; by default the one that is shipped.")
 ]
 StateFolder = Annotated[
     Path | None,
     Parameter(
-        help="Folder of your own that keeps the sample, its key and what was read from run to run; a log that is named "
-        "again goes on where it was left.",
+        help="Folder that keeps the sample, its key and what was read from run to run; a log that is named again is "
+        "read from where the last run ended.",
     ),
 ]
 
 
 class BadFormat(ValueError):
-    """A format that does not exist, or two ways to say what the format is."""
+    """A format that does not exist, or two ways to name it."""
 
 
 class ExtraMissing(ValueError):
@@ -80,17 +80,20 @@ def ingest(
     workers: Annotated[int, Parameter(help="Processes.")] = 2,
     strict: Annotated[bool, Parameter(negative=(), help="Write nothing if any line is bad.")] = False,
     test: Annotated[
-        bool, Parameter(negative=(), help="Accept documentation ranges, as a charter for tests does.")
+        bool,
+        Parameter(negative=(), help="Accept documentation and test ranges, as a charter in test mode does."),
     ] = False,
     json: Json = False,
 ) -> int:
-    """Make a file of indicators out of a gateway's logs, for `tocsin query --from` and `tocsin submit --from`.
+    """Write a file of indicators from a gateway's logs, for `tocsin query --from` and `tocsin submit --from`.
 
-    Nothing leaves this machine. Prompts are sampled and hashed; none is in the file. Bad lines are told and the others
-    go on.
+    Nothing leaves this machine. Prompts are sampled and hashed; none is in the file. Invalid lines are reported and
+    skipped.
 
-    Exit codes: 0 done, 2 nothing was written (lines were bad and --strict was given, or all were and no log was read
-    before), or the input is unusable, 143 ended by SIGTERM.
+    Example: tocsin ingest logs/ --out indicators.parquet
+
+    Exit codes: 0 done; 2 nothing was written (lines were bad and --strict was given, or all were and no log was read
+    before), or the input is unusable; 143 ended by SIGTERM.
     """
     need_extra()
     from tocsin.indicators.refusal import Mode
@@ -118,16 +121,16 @@ def ingest(
         print_json(_document(summary))
     else:
         _table(summary)
-    warn_passed_over(summary.passed_over)
+    warn_skipped(summary.passed_over)
     for path in summary.changed:
         warn(
-            f"{path}: was cut, refilled or replaced while this ran; it is not remembered as read, and counts again "
-            "when it is named again"
+            f"{path}: was cut, refilled or replaced during this run; it is not remembered as read and will be "
+            "counted again"
         )
     if summary.forgotten:
         warn(
             f"the state has no room to remember {counted(summary.forgotten, 'file')}, which would be counted again: "
-            "name only logs that are new"
+            "name only new logs"
         )
     counts = summary.counts
     if counts.exchanges and counts.without_content == counts.exchanges:
@@ -142,20 +145,20 @@ def ingest(
 
 
 def no_line_read(counts: Counts, *, mapped: bool) -> str:
-    """Say that no line could be read and, where the format is why, how to mend it."""
+    """Say that no line could be read and, if the format is why, how to fix it."""
     if not counts.unfit:
         return "no line could be read"
-    mend = "mend the field map" if mapped else "name another --format, or give a --field-map"
-    return f"no line could be read: {mend}"
+    fix = "fix the field map" if mapped else "name another --format, or give a --field-map"
+    return f"no line could be read: {fix}"
 
 
-def warn_bad(told: Sequence[BadLine], total: int) -> None:
-    """Tell of the bad lines, of which there are `total` in all."""
-    for bad in told:
+def warn_bad(shown: Sequence[BadLine], total: int) -> None:
+    """Report bad lines, of which there are `total` in all."""
+    for bad in shown:
         warn(str(bad))
-    if total > len(told):
-        others = total - sum(bad.count + bad.more for bad in told)
-        unlike = f", of which {others:,} of other files or rules than these" if others else ""
+    if total > len(shown):
+        others = total - sum(bad.count + bad.more for bad in shown)
+        unlike = f", {others:,} of them in other files or for other reasons" if others else ""
         warn(f"{counted(total, 'bad line')} in all{unlike}")
 
 
@@ -175,24 +178,22 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def warn_passed_over(endings: Mapping[str, int]) -> None:
+def warn_skipped(endings: Mapping[str, int]) -> None:
     """Say which files of folders were not read, by ending."""
     if not endings:
         return
-    ordered = sorted(endings, key=lambda each: (-endings[each], each))
-    shown = [f"{each or 'no ending'} ({endings[each]:,})" for each in ordered[:_SHOWN_ENDINGS]]
+    ordered = sorted(endings, key=lambda ending: (-endings[ending], ending))
+    shown = [f"{ending or 'no ending'} ({endings[ending]:,})" for ending in ordered[:_SHOWN_ENDINGS]]
     more = ["and others"] if len(ordered) > len(shown) else []
     files = counted(sum(endings.values()), "file is", "files are")
-    warn(
-        f"{files} passed over in the folders: {', '.join(shown + more)}; name those that are logs one by one"
-    )
+    warn(f"{files} skipped in the folders: {', '.join(shown + more)}; name those that are logs one by one")
 
 
 class Rates:
-    """Says on standard error how far a run is and how fast it goes, every few seconds.
+    """Shows on standard error, every few seconds, how far a run is, how fast it goes and how much is left.
 
-    A phase's rate counts from its first step to its last: what is done between two phases belongs to neither. Where
-    nothing was done, nothing is said.
+    A phase's rate counts from its first step to its last: the time between two phases belongs to neither. If nothing
+    was done, nothing is shown.
     """
 
     def __init__(self, every: float = 2.0) -> None:
@@ -213,7 +214,7 @@ class Rates:
             self.end()
 
     def end(self) -> None:
-        """Say how it stands."""
+        """Show the state of the phase."""
         if self._done:
             of = f" of {self._total:,}" if self._total else ""
             rate = self._done / max(self._at - self._began, 1e-3)
@@ -222,7 +223,7 @@ class Rates:
 
 
 def need_extra() -> None:
-    """Raise `ExtraMissing` where what logs are read with is not installed."""
+    """Raise `ExtraMissing` unless everything that reads logs is installed."""
     from importlib.util import find_spec
 
     if missing := [name for name in ("duckdb", "orjson", "zstandard") if find_spec(name) is None]:
@@ -291,7 +292,7 @@ def _of_bad(bad: BadLine) -> dict[str, object]:
 def _table(summary: Summary) -> None:
     counts, tally = summary.counts, summary.tally
     of_files = (
-        ("files passed over, read before", summary.read_before),
+        ("files skipped, read before", summary.read_before),
         ("files continued", summary.continued),
     )
     rows = [

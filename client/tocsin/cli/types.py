@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.cli.output import Json, print_json, print_table
+from tocsin.cli.output import Json, print_json, print_table, wrapped
 
 # What a value looks like, and an example: of documentation ranges and standards, so that it belongs to nobody.
 FORMATS: dict[str, tuple[str, str]] = {
@@ -55,5 +55,5 @@ def types(*, json: Json = False) -> None:
     print_table(
         "Types of values",
         ("type", "format", "example"),
-        [(name, format, example) for name, (format, example) in FORMATS.items()],
+        [(name, wrapped(format, 36), example) for name, (format, example) in FORMATS.items()],
     )

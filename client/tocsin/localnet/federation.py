@@ -1,8 +1,13 @@
 """A federation on this machine: founded in a folder, run as real node processes on loopback ports.
 
-1. Everything is what a real federation has: keys, CAs, a signed charter, mutual TLS. Only the dealer is one process.
+1. Everything is as in a real federation: keys, CAs, a signed charter, mutual TLS. Only the dealer is one process.
 2. A node's log goes to `node.log` in its folder; its standard output carries the one line that says it serves.
-3. Leaving the context stops every process: SIGTERM first, SIGKILL for what has not gone within the grace.
+3. Leaving the context stops every process: SIGTERM first, SIGKILL for those that are still there after the grace.
+
+>>> with running(folder, members=3) as federation:
+...     with federation.client(0) as tocsin:
+...         tocsin.submit(drafts)
+...     federation.await_followed()
 """
 
 from __future__ import annotations
@@ -14,7 +19,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,11 +28,13 @@ from typing import Self
 
 from tocsin.charter.document import Mode
 from tocsin.charter.envelope import SignedCharter
-from tocsin.client.system import monotonic, now
+from tocsin.client import Client
+from tocsin.client.system import monotonic, now, pause
 from tocsin.founding.charters import draft, install, sign, write_dealt
 from tocsin.founding.keys import Seats, deal
 from tocsin.founding.members import init_member
 from tocsin.indicators.registry import KeyClass
+from tocsin.localnet.errors import NodeDidNotStart, NotFollowed
 
 FEDERATION = "demo.example"
 MEMBER_NAMES = (
@@ -45,10 +53,6 @@ START_SECONDS = 30
 GRACE_SECONDS = 15
 
 
-class NodeDidNotStart(RuntimeError):
-    """A node process ended or stayed silent; the end of its log is noted with it."""
-
-
 @dataclass(frozen=True)
 class Home:
     """One member's folder and identity."""
@@ -62,6 +66,11 @@ class Home:
     def client(self) -> Path:
         """The folder that `Client.connect` takes."""
         return self.folder / "client"
+
+    @property
+    def address(self) -> str:
+        """Where its node listens."""
+        return f"127.0.0.1:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -163,8 +172,8 @@ class Nodes:
                 return
         tail = home.log.read_text(errors="replace")[-2000:] if home.log.exists() else ""
         failure = NodeDidNotStart(f"the node of {home.name} does not serve; the end of {home.log}:")
-        for each in tail.splitlines():
-            failure.add_note(each)
+        for said in tail.splitlines():
+            failure.add_note(said)
         raise failure
 
     def stop_one(self, home: Home, sign: signal.Signals = signal.SIGTERM) -> int:
@@ -190,10 +199,65 @@ class Nodes:
         return code
 
 
+@dataclass(frozen=True)
+class Federation:
+    """A running federation: its members' homes, and the nodes that run."""
+
+    homes: Sequence[Home]
+    nodes: Nodes
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The process ids of the running nodes."""
+        return [process.pid for process in self.nodes.processes.values()]
+
+    def client(self, number: int) -> Client:
+        """Connect the client of a member; the caller closes it."""
+        return Client.connect(self.homes[number].client)
+
+    def await_followed(self, seconds: float = 20) -> None:
+        """Wait until nothing waits for a tick and every node holds every log as far as its origin does.
+
+        Raises `NotFollowed` after so many seconds.
+        """
+        deadline = monotonic() + seconds
+        while True:
+            sizes: list[dict[bytes, int]] = []
+            waiting = 0
+            for home in self.homes:
+                with Client.connect(home.client) as client:
+                    status = client.status()
+                    waiting += status.waiting
+                    sizes.append({log.writer: log.size for log in status.logs})
+            if waiting == 0 and all(size == sizes[0] for size in sizes):
+                return
+            if monotonic() > deadline:
+                raise NotFollowed(f"logs differ after {seconds:g} s: {sizes}, {waiting} entries waiting")
+            pause(0.1)
+
+
+@contextmanager
+def running(
+    folder: Path,
+    members: int = 3,
+    *,
+    committee: int = 3,
+    threshold: int = 2,
+    budgets: Mapping[KeyClass, int] | None = None,
+    tick_seconds: int = 1,
+) -> Iterator[Federation]:
+    """Found a federation in `folder` and run its nodes until the context is left."""
+    homes = found(
+        folder, members, committee=committee, threshold=threshold, tick_seconds=tick_seconds, budgets=budgets
+    )
+    with Nodes(homes) as nodes:
+        yield Federation(homes, nodes)
+
+
 def _free_ports(count: int) -> list[int]:
     """Loopback ports that are free now; they are held together while chosen, so they differ."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = [bound.getsockname()[1] for bound in sockets]
+    for bound in sockets:
+        bound.close()
     return ports

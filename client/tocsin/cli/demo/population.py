@@ -12,13 +12,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random  # noqa: TID251 - demonstration data must repeat under a seed and protects nothing
 
 from tocsin.localnet.federation import MEMBER_NAMES
+
+GATEWAY = "logs/gateway.jsonl"
+"""A provider's gateway log, in the folder of its data."""
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _JA4 = ("t13d1516h2_8daaf6152771_e5627efa2ab1", "t13d1715h2_5b57614c22b0_3d5424432f57")
@@ -107,12 +111,27 @@ def generate(members: int, seed: int, prompts: Sequence[str] = (), benign: int =
 
 
 def write(provider: Provider, folder: Path) -> None:
-    """`accounts.jsonl`, as a provider's own database would export it, and `gateway.jsonl`, LiteLLM's log."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a provider's files into `folder`.
+
+    `accounts.jsonl` is what its own database would export, `logs/gateway.jsonl` is LiteLLM's log. For `tocsin query`
+    and `tocsin submit` the accounts' values are in `values.csv`, those of confirmed accounts in `bad-accounts.csv`, and
+    the confirmed accounts themselves in `confirmed.txt`.
+    """
+    (folder / GATEWAY).parent.mkdir(parents=True, exist_ok=True)
+    for name, confirmed in (("values.csv", False), ("bad-accounts.csv", True)):
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(("account", "type", "value"))
+            for account in provider.accounts:
+                if account.confirmed == confirmed:
+                    table.writerows((account.id, *value) for value in values_of(_account_record(account)))
+    (folder / "confirmed.txt").write_text(
+        "".join(f"{account.id}\n" for account in provider.accounts if account.confirmed)
+    )
     with (folder / "accounts.jsonl").open("w", encoding="utf-8") as accounts:
         for account in provider.accounts:
             accounts.write(json.dumps(_account_record(account)) + "\n")
-    with (folder / "gateway.jsonl").open("w", encoding="utf-8") as gateway:
+    with (folder / GATEWAY).open("w", encoding="utf-8") as gateway:
         for number, account in enumerate(provider.accounts):
             for turn, prompt in enumerate(account.prompts):
                 gateway.write(json.dumps(_payload(account, prompt, number * 10 + turn)) + "\n")
@@ -254,7 +273,23 @@ def _word(random: Random) -> str:
     return "".join(random.choice("bcdfglmnprstv") + random.choice("aeiou") for _ in range(3))
 
 
-def _account_record(account: Account) -> dict[str, object]:
+def values_of(record: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Yield the values that a line of `accounts.jsonl` holds, each with its type."""
+    fields = (
+        ("contact.email", "email"),
+        ("contact.phone", "phone"),
+        ("payment.par", "par"),
+        ("payment.iban", "iban"),
+        ("device.id", "device"),
+    )
+    for type, name in fields:
+        if value := record[name]:
+            yield type, value
+    if email := record["email"]:
+        yield "org.domain", email.rpartition("@")[2]
+
+
+def _account_record(account: Account) -> dict[str, str | None]:
     return {
         "account": account.id,
         "email": account.email,

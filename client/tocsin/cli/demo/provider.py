@@ -13,19 +13,21 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
 
+from tocsin.cli.demo.population import GATEWAY, values_of
 from tocsin.client import Client, ReportDraft
 from tocsin.client.system import monotonic, now
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.registry import CURRENT, Mode, Observable, Refused, observable
+from tocsin.ingest.holdings import by_account
 from tocsin.ingest.indicators_file import read_indicators
 from tocsin.ingest.ingesting import Options
 from tocsin.ingest.ingesting import ingest as run
-from tocsin.sealing.label import AbuseKind, Report, bucket_range
+from tocsin.sealing.label import AbuseKind
 
 INDICATORS = "indicators.parquet"
 
@@ -44,7 +46,7 @@ class _Holding:
 def ingest(client: Client, data: Path) -> dict[str, object]:
     """Turn the gateway's log into indicators."""
     options = Options(shipped(CURRENT.common_prompts), workers=1, mode=Mode.TEST)
-    summary = run([str(data / "gateway.jsonl")], data / INDICATORS, options)
+    summary = run([str(data / GATEWAY)], data / INDICATORS, options)
     return {"records": summary.counts.exchanges, "skeletons": summary.tally.kept}
 
 
@@ -67,26 +69,11 @@ def holdings(data: Path) -> tuple[dict[Observable, _Holding], int]:
             (holding.confirmed if account in confirmed else holding.others).add(account)
 
     for account, record in records.items():
-        for type, value in _values(record):
+        for type, value in values_of(record):
             hold(type, value, (account,))
-    for each in read_indicators(data / INDICATORS):
-        hold(each.type, each.value, each.accounts)
+    for indicator in read_indicators(data / INDICATORS):
+        hold(indicator.type, indicator.value, indicator.accounts)
     return found, refused
-
-
-def _values(record: dict[str, str | None]) -> Iterator[tuple[str, str]]:
-    fields = (
-        ("contact.email", "email"),
-        ("contact.phone", "phone"),
-        ("payment.par", "par"),
-        ("payment.iban", "iban"),
-        ("device.id", "device"),
-    )
-    for type, name in fields:
-        if value := record[name]:
-            yield type, value
-    if email := record["email"]:
-        yield "org.domain", email.rpartition("@")[2]
 
 
 def report(client: Client, data: Path) -> dict[str, object]:
@@ -110,7 +97,7 @@ def report(client: Client, data: Path) -> dict[str, object]:
 
 
 def _exchanges(data: Path) -> Counter[str]:
-    with (data / "gateway.jsonl").open(encoding="utf-8") as lines:
+    with (data / GATEWAY).open(encoding="utf-8") as lines:
         return Counter(json.loads(line)["end_user"] for line in lines)
 
 
@@ -119,28 +106,15 @@ def query(client: Client, data: Path) -> dict[str, object]:
     found, refused = holdings(data)
     asked = [value for value, holding in found.items() if holding.others]
     result = client.query(asked)
-    matches = []
-    for match in result.matches:
-        if not isinstance(match.label, Report):
-            continue
-        low, high = bucket_range(match.label.bad_accounts_bucket)
-        accounts = sorted(
-            {account for position in match.positions for account in found[asked[position]].others}
-        )
-        matches.append(
-            {
-                "type": match.type,
-                "writer": match.writer_name,
-                "index": match.index,
-                "abuse": match.label.abuse.name.lower().replace("_", "-"),
-                "bad_accounts": str(low) if low == high else f"{low} to {high}",
-                "evidence": match.label.evidence.name.lower().replace("_", "-"),
-                "confidence": match.label.confidence,
-                "tlp": match.label.tlp.name.lower().replace("_", "+"),
-                "bands": match.bands,
-                "accounts": accounts,
-            }
-        )
+    accounts: dict[tuple[bytes, int, bytes], set[str]] = defaultdict(set)
+    for group in by_account([sorted(found[value].others) for value in asked], result.matches):
+        for match in group.matches:
+            accounts[match.writer, match.index, match.key].add(group.account or "")
+    matches = [
+        match.to_dict() | {"accounts": sorted(accounts[match.writer, match.index, match.key])}
+        for match in result.matches
+        if (match.writer, match.index, match.key) in accounts
+    ]
     return {
         "queried": result.queried,
         "evaluated": result.evaluated,

@@ -24,11 +24,11 @@ from tocsin.cli.demo.provider import holdings
 from tocsin.cli.demo.views import evaluator, non_holder, thief
 from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
-from tocsin.client.system import monotonic, pause
+from tocsin.client.system import monotonic
 from tocsin.indicators.ptf2.bands import BANDS
 from tocsin.indicators.registry import KeyClass
 from tocsin.ingest.prompts import read_prompts
-from tocsin.localnet.federation import Home, Nodes, found
+from tocsin.localnet.federation import Federation, Home, Nodes, found
 
 BUDGET = 100_000
 _FOLLOW_SECONDS = 30
@@ -63,7 +63,7 @@ def run(
     """Run the demonstration in `folder` and print its tables; returns what they are made of. Raises DemoFailed."""
     phases = Phases()
     with phases.phase("generating accounts and gateway logs"):
-        texts = [each.strip() for each in read_prompts(prompts)] if prompts else []
+        texts = [prompt.strip() for prompt in read_prompts(prompts)] if prompts else []
         providers = generate(members, seed, texts)
         for provider in providers:
             write(provider, folder / provider.name.lower() / "data")
@@ -83,7 +83,7 @@ def run(
         with phases.phase("each provider reports what its confirmed accounts hold"):
             reported = _all("report", homes, data)
         with phases.phase("publishing and following"):
-            _await_followed(homes, {name: outcome["reported"] for name, outcome in reported.items()})
+            Federation(homes, nodes).await_followed(_FOLLOW_SECONDS)
         with phases.phase("each provider queries everything else it holds"):
             queried = _all("query", homes, data)
         outcome = {"ingested": ingested, "reported": reported, "queried": queried}
@@ -111,7 +111,7 @@ def temporary_folder(keep: Path | None) -> Any:
     if keep is None:
         return tempfile.TemporaryDirectory(prefix="tocsin-demo-")
     if keep.exists() and any(keep.iterdir()):
-        raise ImpossibleDemo(f"{keep} is not empty: name a new folder, nothing is written over")
+        raise ImpossibleDemo(f"{keep} is not empty: name a new folder, existing files are never overwritten")
     keep.mkdir(parents=True, exist_ok=True)
     return _Kept(keep)
 
@@ -124,7 +124,12 @@ class _Kept:
         return str(self._folder)
 
     def __exit__(self, *_: object) -> None:
-        say(f"kept in {self._folder}")
+        home, data = self._folder / "members" / "aster", self._folder / "aster" / "data"
+        say(f"kept in {self._folder}. To use it, run each member's node in a terminal of its own:")
+        say(f"  tocsin node run --config {home / 'node'}")
+        say("then, for example:")
+        say(f"  tocsin query {data / 'values.csv'} --config {home / 'client'}")
+        say(f"  tocsin ingest {data / 'logs'} --out indicators.parquet --test")
 
 
 def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, dict[str, Any]]:
@@ -157,21 +162,6 @@ def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, d
             process.wait()
 
 
-def _await_followed(homes: Sequence[Home], reported: dict[str, int]) -> None:
-    """Until every node holds every other member's reports."""
-    deadline = monotonic() + _FOLLOW_SECONDS
-    sizes = {home.id: reported[home.name] for home in homes}
-    for home in homes:
-        with Client.connect(home.client) as client:
-            while True:
-                held: dict[bytes, int] = {status.writer: status.size for status in client.status().logs}
-                if all(held.get(member, 0) >= size for member, size in sizes.items()):
-                    break
-                if monotonic() > deadline:
-                    raise DemoFailed(f"{home.name} does not hold every report after {_FOLLOW_SECONDS} s")
-                pause(0.1)
-
-
 def _show(
     providers: Sequence[Provider], homes: Sequence[Home], data: dict[str, Path], outcome: dict[str, Any]
 ) -> None:
@@ -182,7 +172,7 @@ def _show(
         [
             (
                 reader.name,
-                *("·" if writer is reader else _kinds(queried[reader.name], writer.name) for writer in homes),
+                *("-" if writer is reader else _kinds(queried[reader.name], writer.name) for writer in homes),
             )
             for reader in homes
         ],
@@ -190,29 +180,50 @@ def _show(
     reader = next((home for home in homes if queried[home.name]["matches"]), homes[0])
     print_table(
         f"Opened labels: {reader.name}'s first matches, for its own analysts",
-        ("type", "reported by", "abuse", "bad accounts", "evidence", "confidence", "TLP", "own accounts"),
+        (
+            "type",
+            "reported by",
+            "accused of",
+            ("bad", "accounts"),
+            "evidence",
+            "confidence",
+            "TLP",
+            ("your", "accounts"),
+        ),
         [
             (
-                match["type"], match["writer"], match["abuse"], match["bad_accounts"], match["evidence"],
-                f"{match['confidence']} %", match["tlp"], str(len(match["accounts"])),
+                match["type"],
+                match["writer_name"],
+                match["abuse"],
+                _counts(match["bad_accounts"]),
+                match["evidence"],
+                f"{match['confidence']} %",
+                match["tlp"],
+                str(len(match["accounts"])),
             )
             for match in queried[reader.name]["matches"][:8]
         ],
-    )  # fmt: skip
+    )
     print_table(
-        "Leads for review: accounts matched over two types or more, beside the generated truth",
-        ("provider", "leads", "of the operator", "innocent", "careless operator accounts unconfirmed before"),
+        "Leads for review: accounts matched by two types or more, beside the generated truth",
+        (
+            "provider",
+            "leads",
+            "of the operator",
+            "innocent",
+            ("careless operator accounts", "not confirmed before"),
+        ),
         [_leads(provider, queried[provider.name]) for provider in providers],
     )
     print_table(
         "Found by its template: operator accounts with new payment, address, telephone, device and domain",
         (
             "provider",
-            "rotating accounts",
-            "matched by any other type",
-            "matched by prompt.template",
+            ("rotating", "accounts"),
+            ("matched by", "any other type"),
+            ("matched by", "prompt.template"),
             "bands agreed",
-            "innocent accounts matched by it",
+            ("innocent accounts", "matched by it"),
         ),
         [_by_template(provider, queried[provider.name]) for provider in providers],
     )
@@ -228,8 +239,8 @@ def _by_template(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]
     bands = []
     for match in outcome["matches"]:
         (template if match["type"] == "prompt.template" else other).update(match["accounts"])
-        if match["bands"] and rotating & set(match["accounts"]):
-            bands.append(match["bands"])
+        if match["similar"] and rotating & set(match["accounts"]):
+            bands.append(match["similar"]["bands"])
     if not rotating <= template:
         raise DemoFailed("an account of the operator was not found by its template")
     return (
@@ -242,8 +253,13 @@ def _by_template(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]
     )
 
 
+def _counts(bounds: dict[str, int]) -> str:
+    low, high = bounds["min"], bounds["max"]
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def _kinds(outcome: dict[str, Any], writer: str) -> tuple[str, ...]:
-    counts = Counter(match["type"] for match in outcome["matches"] if match["writer"] == writer)
+    counts = Counter(match["type"] for match in outcome["matches"] if match["writer_name"] == writer)
     return tuple(f"{count} {type}" for type, count in sorted(counts.items())) or ("none",)
 
 
@@ -269,12 +285,13 @@ def _leads(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]:
 
 def _show_views(homes: Sequence[Home], data: dict[str, Path], outcome: dict[str, Any]) -> None:
     queried = outcome["queried"]
-    names = {home.id: home.name for home in homes}
     reader, writer = homes[0], homes[1]
-    held = {match["index"] for match in queried[reader.name]["matches"] if match["writer"] == writer.name}
+    held = {
+        match["index"] for match in queried[reader.name]["matches"] if match["writer_name"] == writer.name
+    }
     view = non_holder(reader, writer, held)
     print_table(view.title, view.columns, view.rows)
-    view = evaluator(homes[0], names)
+    view = evaluator(homes[0], homes)
     print_table(view.title, view.columns, view.rows)
     values = {value.canonical for folder in data.values() for value in holdings(folder)[0]}
     view = thief(homes[0], values)
@@ -288,8 +305,8 @@ def _show_budgets(homes: Sequence[Home], outcome: dict[str, Any]) -> None:
     for home in homes:
         with Client.connect(home.client) as client:
             left = client.budget()
-        used = sum(each.limit - each.left for each in left.budgets)
-        limit = sum(each.limit for each in left.budgets)
+        used = sum(seat.limit - seat.left for seat in left.budgets)
+        limit = sum(seat.limit for seat in left.budgets)
         reported, queried = outcome["reported"][home.name], outcome["queried"][home.name]
         rows.append(
             (
@@ -308,10 +325,10 @@ def _show_budgets(homes: Sequence[Home], outcome: dict[str, Any]) -> None:
             "provider",
             "reported",
             "queried",
-            "values evaluated",
-            "from the vault",
-            "budget used, all seats",
-            "client time",
+            ("values", "evaluated"),
+            ("known", "before"),
+            ("budget used,", "all evaluators"),
+            ("client", "time"),
         ),
         rows,
     )

@@ -1,19 +1,19 @@
 """What others see of the same data: a member that does not hold a value, an evaluator, a thief of a node's disk.
 
-Each view is computed from what that party really has, and where it tries something, the attempt is made here.
+Each view is made of what that party really has: a member's and an evaluator's through the client's public interface, a
+thief's by searching every file as bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Container, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
+from tocsin.client import Client
 from tocsin.indicators.registry import KeyClass
 from tocsin.localnet.federation import Home
-from tocsin.tlog.entry import parse_header
+from tocsin.proofs.entry import parse_entry_file
 
 
 @dataclass(frozen=True)
@@ -26,46 +26,53 @@ class View:
 
 
 def non_holder(reader: Home, writer: Home, held: Container[int]) -> View:
-    """The first entry that the reader cannot open, as it lies in its own node's database.
+    """The first entry that the reader cannot open, as its own node proves it.
 
     `held` are the indices in the writer's log that the reader matched.
     """
-    with _opened(reader) as connection:
-        entries = connection.execute(
-            "SELECT leaf.leaf_index, leaf.header, body.tag, body.sealed FROM log JOIN leaf ON leaf.log = log.no"
-            " JOIN body ON body.log = log.no AND body.leaf_index = leaf.leaf_index WHERE log.member = ?",
-            (writer.id,),
-        ).fetchall()
-    index, encoded, tag, sealed = next(entry for entry in entries if entry[0] not in held)
-    header = parse_header(encoded)
+    with Client.connect(reader.client) as client:
+        size = next(log.size for log in client.status().logs if log.writer == writer.id)
+        others = (index for index in range(size) if index not in held)
+        entries = ((index, parse_entry_file(client.prove(writer.id, index).entry)) for index in others)
+        # The first entry of a log is its charter, which has no body.
+        index, header, body = next(
+            (index, entry.header, entry.body) for index, entry in entries if entry.body is not None
+        )
+    sealed = body.nonce + body.box
     return View(
         f"What a non-holder sees: {reader.name} reads entry {index} of {writer.name}'s log",
         ("field", "what it reads"),
         [
-            ("class, epoch, period", f"{KeyClass(header.key_class).label}, {header.epoch}, {header.period}"),
-            ("tag", tag.hex()),
-            ("nonce and box", f"{sealed.hex()[:40]}… ({len(sealed)} bytes, the same for every entry)"),
+            (
+                "class, key period, period",
+                f"{KeyClass(header.key_class).label}, {header.epoch}, {header.period}",
+            ),
+            ("tag", body.tag.hex()),
+            (
+                "nonce and box",
+                f"{sealed.hex()[:40]}... ({len(sealed)} bytes, the same for every entry)",
+            ),
             ("label", "none: no value it holds gives this tag"),
         ],
     )
 
 
-def evaluator(home: Home, names: dict[bytes, str]) -> View:
-    """Everything a node's database keeps of the evaluations it took part in."""
-    with _opened(home) as connection:
-        rows = connection.execute(
-            "SELECT caller, key_class, SUM(used) FROM budget GROUP BY caller, key_class ORDER BY key_class, caller"
-        ).fetchall()
-    by_class: dict[int, dict[bytes, int]] = {}
-    for caller, key_class, used in rows:
-        by_class.setdefault(key_class, {})[bytes(caller)] = used
-    callers = sorted(names, key=names.__getitem__)
+def evaluator(home: Home, homes: Sequence[Home]) -> View:
+    """What an evaluator keeps of the evaluations it took part in: how many it counted for each caller."""
+    used: dict[str, dict[str, int]] = {}
+    for caller in homes:
+        with Client.connect(caller.client) as client:
+            for seat in client.budget().budgets:
+                if seat.evaluator == home.id:
+                    counts = used.setdefault(seat.key_class_name, {})
+                    counts[caller.name] = counts.get(caller.name, 0) + seat.limit - seat.left
     return View(
         f"What an evaluator sees: {home.name}'s counters of who asked how much (never what)",
-        ("key class", *(names[caller] for caller in callers)),
+        ("key class", *(caller.name for caller in homes)),
         [
-            (KeyClass(key_class).label, *(f"{used.get(caller, 0):,}" for caller in callers))
-            for key_class, used in by_class.items()
+            (key_class, *(f"{counts.get(caller.name, 0):,}" for caller in homes))
+            for key_class, counts in used.items()
+            if any(counts.values())
         ],
     )
 
@@ -90,7 +97,3 @@ def thief(home: Home, values: Iterable[bytes]) -> View:
             ),
         ],
     )
-
-
-def _opened(home: Home) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(f"file:{home.folder / 'node' / 'node.db'}?mode=ro", uri=True))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.session import RESALE, Session, terminal
-from tocsin.cli.inputs import MAX_LINE, BadInput, BadLine, Row, read_inputs
+from tocsin.cli.inputs import MAX_LINE, BadInput, BadLine, Row, no_such_type, read_inputs
 from tocsin.cli.output import print_table, progress
 from tocsin.client import Client
 
@@ -143,3 +143,40 @@ def test_results_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> N
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (2, "tocsin: No space left on device\n")
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_file_with_other_separators_is_named_as_such(tmp_path: Path, separator: str, name: str) -> None:
+    file = tmp_path / "v.csv"
+    file.write_text(separator.join(("account", "type", "value")) + "\n")
+    with pytest.raises(BadInput, match=f"separated by {name}, not by commas; save it as CSV with commas"):
+        list(read_inputs([str(file)]))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_as_such_with_the_command_that_converts_it(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "v.csv"
+    file.write_bytes("type,value\ncontact.email,a@x.org\n".encode(encoding))
+    with pytest.raises(BadInput, match=r"is UTF-16, not UTF-8; convert it, .* iconv -f UTF-16 -t UTF-8"):
+        list(read_inputs([str(file)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("email", "contact.email"),
+        ("IBAN", "payment.iban"),
+        ("contact.emial", "contact.email"),
+        ("ipv4", "net.ipv4"),
+        ("prompt.templates", "prompt.template"),
+    ],
+)
+def test_a_type_that_does_not_exist_is_named_with_the_one_that_is_meant(name: str, meant: str) -> None:
+    assert no_such_type(name) == f"type `{name}` does not exist; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "value", ["mallory@example.com", "GB33BUKB20201555555555", "198.51.100.7", "hunter2"]
+)
+def test_a_value_where_a_type_is_expected_is_not_repeated(value: str) -> None:
+    assert value not in no_such_type(value)
