@@ -89,7 +89,7 @@ def test_files_that_were_not_told_are_counted(tmp_path: Path, capsys: pytest.Cap
     code, _, err = told(capsys, *logs, good, "--out", tmp_path / "o")
     assert code == 0
     assert err.count("line 1: the line is not JSON (and 3 more like it)\n") == 20
-    assert "warning: 100 bad lines in all, of which 20 of other files or rules than these\n" in err
+    assert "warning: 100 bad lines in all, 20 of them in other files or for other reasons\n" in err
 
 
 def test_another_format_is_named_only_where_the_format_did_not_fit(
@@ -102,7 +102,7 @@ def test_another_format_is_named_only_where_the_format_did_not_fit(
         ('{"a": 1, \n', (), "no line could be read"),
         ("\ufeff{}".encode("utf-16").decode("latin-1"), (), "no line could be read"),
         ('{"who": 1}\n', (), "no line could be read: name another --format, or give a --field-map"),
-        ('{"who": 1}\n', ("--field-map", mapping), "no line could be read: mend the field map"),
+        ('{"who": 1}\n', ("--field-map", mapping), "no line could be read: fix the field map"),
     ):
         logs.write_text(content, "latin-1")
         code, _, err = told(capsys, logs, *out, *more)

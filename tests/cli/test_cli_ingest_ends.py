@@ -32,7 +32,7 @@ def test_files_that_are_passed_over_are_told_once(tmp_path: Path, capsys: pytest
     for name in ("b.log", "c.log", "d.txt", "README"):
         (logs / name).write_text("{}\n")
     said = (
-        "tocsin: warning: 4 files are passed over in the folders: .log (2), no ending (1), .txt (1); "
+        "tocsin: warning: 4 files are skipped in the folders: .log (2), no ending (1), .txt (1); "
         "name those that are logs one by one\n"
     )
     code, out, err = told(capsys, "ingest", logs, logs, "--out", tmp_path / "o", "--workers", 2, "--json")
@@ -43,7 +43,7 @@ def test_files_that_are_passed_over_are_told_once(tmp_path: Path, capsys: pytest
         capsys, "ingest", logs / "a.jsonl", "--out", tmp_path / "p", "--workers", 1, "--json"
     )
     assert (code, json.loads(out)["passed_over"]) == (0, 0)
-    assert "passed over" not in err
+    assert "skipped" not in err
 
 
 def test_logs_that_come_again_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,8 @@ from tocsin.cli import main, output
 from tocsin.cli.inputs import GIVEN_TYPES
 from tocsin.cli.main import run
 from tocsin.cli.types import FORMATS
+from tocsin.client import system
+from tocsin.founding.members import init_member
 from tocsin.indicators.registry import Mode, observable
 
 __all__ = ["terminal"]
@@ -75,37 +77,23 @@ def test_every_table_fits_100_columns(
         _, out, err = terminal(0, *command)
         assert "─" in out, (command, err)
         widths += [len(line) for line in out.splitlines()]
-    for alone in (
-        ("types",),
-        ("charter", "show", str(member / "client" / "charter.json")),
-        ("member", "show", str(member)),
-    ):
+    charter = str(member / "client" / "charter.json")
+    for alone in (("types",), ("charter", "show", charter), ("member", "show", str(member))):
         assert run(list(alone)) == 0
         widths += [len(line) for line in capsys.readouterr().out.splitlines() if "verify it" not in line]
     assert max(widths) <= output.MAX_WIDTH
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "ascii"}],
-)
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("settings", [C_LOCALE, {"PYTHONIOENCODING": "ascii"}], ids=["C", "ascii"])
 def test_a_locale_that_is_not_utf_8_ends_no_command(tmp_path: Path, settings: dict[str, str]) -> None:
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))
-    }
+    others = ("LC_", "LANG", "PYTHON")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     member = tmp_path / "m"
+    init_member(member, "a.example", "Ästér 名", "127.0.0.1:1", system.now())
     for arguments in (
-        [
-            "member",
-            "init",
-            str(member),
-            "--federation",
-            "a.example",
-            "--name",
-            "Ästér 名",
-            "--endpoint",
-            "127.0.0.1:1",
-        ],
         ["member", "show", str(member)],
         ["member", "show", str(member), "--json"],
         ["types"],

@@ -160,8 +160,8 @@ def compare(
     """Compare two files of prompts, or two files of indicators: which skeletons would match in a federation?
 
     Skeletons of prompts are numbered in the order in which they are found, each with what would be shared of it:
-    nothing, if there are fewer than 4 prompts. Skeletons of indicators are named by the first row that holds them, and by their
-    accounts. Two skeletons match if they are equal at some level, or agree in enough bands.
+    nothing, if there are fewer than 4 prompts. Skeletons of indicators are named by the first row that holds them, and
+    by their accounts. Two skeletons match if they are equal at some level, or agree in enough bands.
 
     Example: tocsin fingerprint compare mine.txt theirs.txt
 

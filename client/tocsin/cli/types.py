@@ -55,5 +55,5 @@ def types(*, json: Json = False) -> None:
     print_table(
         "Types of values",
         ("type", "format", "example"),
-        [(name, wrapped(format, 36), example) for name, (format, example) in FORMATS.items()],
+        [(name, wrapped(format, 32), example) for name, (format, example) in FORMATS.items()],
     )
