@@ -151,10 +151,8 @@ def show(charter: Path, *, json: Json = False) -> None:
             for key in document.classes
         ],
     )
-    say(
-        "coverage: the share of the class's smallest value space that one evaluator could search in a key period with "
-        "its\nwhole budget; above 1 % a value of that class can be guessed (see the threat model)"
-    )
+    say("coverage: how much of the class's smallest value space one evaluator could search in a key period")
+    say("with its whole budget; above 1 % a value of that class can be guessed (see the threat model)")
 
 
 @app.command
