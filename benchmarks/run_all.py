@@ -29,6 +29,7 @@ NAMES = (
     "match",
     "fingerprint",
     "start",
+    "detect",
     QUALITY,
 )
 PAGE = ROOT / "docs" / "performance.md"

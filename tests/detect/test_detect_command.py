@@ -102,7 +102,7 @@ def test_two_judgements_of_others_flag_and_one_makes_candidates(
     score(member, tmp_path / "one", "--signals", str(member / "one.parquet"))
     assert flagged(tmp_path / "one") == NORTH
     text = explained(tmp_path / "one", "south0", capsys)
-    assert text.startswith("south0: not flagged, 14 bits")
+    assert text.startswith("south0: not flagged, 10 bits")
     assert "reported by Alder" in text
     assert "a second member's judgement, or one of your own" in text
     score(member, tmp_path / "both", "--signals", str(member / "both.parquet"))

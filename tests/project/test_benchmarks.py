@@ -20,6 +20,8 @@ NAMES = (
     "start",
     "fingerprint",
     "fingerprint-quality",
+    "detect",
+    "detection",
 )
 KEYS = {
     "name",
@@ -53,8 +55,11 @@ def test_every_benchmark_is_one_of_the_figures() -> None:
 
 
 def test_the_documentation_speaks_of_every_figure() -> None:
-    pages = [(BENCHMARKS.parent / "docs" / name).read_text() for name in ("performance.md", "fingerprint.md")]
-    assert [name for name in NAMES if not any(f"**`{name}`.**" in page for page in pages)] == []
+    docs = BENCHMARKS.parent / "docs"
+    pages = [(docs / name).read_text() for name in ("performance.md", "fingerprint.md")]
+    detection = (docs / "detection.md").read_text()
+    assert detection.index("<!-- detection: begin -->") < detection.index("<!-- detection: end -->")
+    assert [name for name in NAMES if not any(f"**`{name}`.**" in page for page in [*pages, detection])] == []
     for page in pages:
         assert page.index("<!-- figures: begin -->") < page.index("<!-- figures: end -->")
 

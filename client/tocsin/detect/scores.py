@@ -3,8 +3,9 @@
 1. A holding counts if its days overlap those of the value's weight.
 2. Score = for each family of types its best value + 0.3 × the others, at most 14 bits; families add up.
 3. A flag needs 15 bits from two groups at least, from values of which enough bad accounts are known.
-4. One other member's judgement alone adds at most 14 bits to what is left without it, until this member's own verdicts
-   have shown that it can be trusted.
+4. One other member's judgement alone adds at most 10 bits to what is left without it, until this member's own verdicts
+   have shown that it can be trusted. (With 14 bits, one lying member's report and a single bit of anything else is a
+   flag: seen in simulation, four innocents in a hundred.)
 5. A confirmed account is scored without itself. The kind of abuse with the highest score is the account's.
 6. Sums are whole numbers of tenths of a step until the end, so every engine gives the same score.
 """

@@ -68,8 +68,9 @@ def exchanges_prevented(population: Population, folder: str, provider_files: str
             f"FROM read_parquet('{folder}/{name}/{provider_files}')"
         )
     (share,) = population.connection.execute(
-        f"""SELECT sum(exchanges * greatest(0, least(1, (last_day - flags.day) / (last_day - first_day + 1.0))))
-            / sum(exchanges) FROM ({" UNION ALL ".join(rows)}) AS more
+        f"""SELECT sum(CASE WHEN flags.day IS NULL OR last_day < flags.day THEN 0
+            ELSE exchanges * least(1, (last_day - flags.day) / (last_day - first_day + 1.0)) END) / sum(exchanges)
+        FROM ({" UNION ALL ".join(rows)}) AS more
         JOIN account_names USING (provider, name) JOIN truth USING (account) LEFT JOIN flags USING (account)
         WHERE hostile"""
     ).fetchone() or (0.0,)
