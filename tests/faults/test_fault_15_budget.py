@@ -94,7 +94,7 @@ def test_a_client_is_told_when_its_budget_is_used_up(battered: Federation, tmp_p
         values = [("contact.phone", f"+44 7700 900{number:03d}") for number in range(100, 400)]
         with pytest.raises(BudgetExhausted, match="BUDGET_EXHAUSTED"):
             client.query(values)
-        kept = client.status().kept
+        kept = client.status().outputs
         assert kept > 0
         # What was paid for stays in the vault, and asking for it again is free.
         spent = [charged(home) for home in battered.homes[:3]]

@@ -186,8 +186,8 @@ def test_a_flooding_log_is_followed_no_further_and_the_others_go_on(flooded: Fed
 
     def problem() -> str | None:
         with flooded.client(2) as client:
-            told = {log.writer: log.problem for _, log in client.status().logs}
-        return told[flooder.id] if "flood" in told[flooder.id] else None
+            problems = {log.writer: log.problem for log in client.status().logs}
+        return problems[flooder.id] if "flood" in problems[flooder.id] else None
 
     assert f"{ENTRIES_PER_DAY} a day" in until("the cap", problem)
     assert _held(flooded, flooder.id) <= ENTRIES_PER_DAY
