@@ -65,10 +65,10 @@ def dataflow() -> str:
 
 
 def demonstration() -> str:
-    """What the demonstration prints, as a person sees it at 110 columns."""
+    """What the demonstration prints, as a person sees it at 100 columns."""
     run = subprocess.run(
         [sys.executable, "-m", "tocsin.cli.main", "demo"],
-        check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "110", "NO_COLOR": "1"},
+        check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
     )  # fmt: skip
     return "\n".join(line.rstrip() for line in run.stdout.splitlines()).strip()
 

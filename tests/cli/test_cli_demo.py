@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.charter.card import parse_card
 from tocsin.cli.demo.population import GATEWAY, generate, write
 from tocsin.indicators.registry import Mode, observable
 from tocsin.ingest import input_files, log_reader
+from tocsin.localnet.federation import Home, Nodes
 
-DEMO = [sys.executable, "-m", "tocsin.cli.main", "demo"]
+COMMAND = [sys.executable, "-m", "tocsin.cli.main"]
+DEMO = [*COMMAND, "demo"]
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +87,31 @@ def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> N
     ]
     assert "lighthouses" in (kept / "aster" / "data" / GATEWAY).read_text()
     assert (kept / "members" / "aster" / "node" / "node.db").exists()
+    replay(kept)
+
+
+def replay(kept: Path) -> None:
+    """What is kept works as the README says: its nodes run, its values are screened, its two lines of code too."""
+    homes = []
+    for name in ("aster", "borealis"):
+        member = parse_card((kept / "members" / name / "card.json").read_bytes()).member
+        port = int(member.endpoints[0].rpartition(":")[2])
+        homes.append(Home(member.name, member.id, kept / "members" / name, port))
+    client, data = homes[0].client, kept / "aster" / "data"
+    with Nodes(homes):
+        query = ["query", str(data / "values.csv"), "--config", str(client), "--json"]
+        done = subprocess.run([*COMMAND, *query], capture_output=True, text=True, timeout=120, check=False)
+        found = json.loads(done.stdout)
+        assert (done.returncode, found["bad_lines"]) == (0, []), done.stderr
+        assert all(account.startswith("acct-") for match in found["matches"] for account in match["accounts"])
+        _, _, code = README.partition("```python\n")
+        code = code.partition("```")[0].replace("member/client", str(client))
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, "()\n"), done.stderr
+    ingest = ["ingest", str(data / "logs"), "--out", str(kept / "i.parquet"), "--test", "--workers", "1"]
+    assert subprocess.run([*COMMAND, *ingest], capture_output=True, timeout=60, check=False).returncode == 0
 
 
 def test_an_impossible_committee_is_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -105,8 +105,20 @@ def test_a_log_that_was_not_heard_lately_is_named_beside_the_result(
     monkeypatch.setattr(FakeNode, "status", behind)
     code, out, _ = terminal(0, "query", MALLORY)
     assert (code, "0 matches, but Borealis was last heard 3 h ago; 1 evaluation used" in out) == (1, True)
-    (late,) = json.loads(terminal(0, "query", MALLORY, "--json")[1])["not_heard_lately"]
-    assert late["writer_name"] == "Borealis"
+    heard = json.loads(terminal(0, "query", MALLORY, "--json")[1])["last_heard"]
+    assert {member["name"] for member in heard} == {home.name for home in terminal.world.homes[1:]}
+
+
+def test_a_retraction_of_what_matched_before_is_shown(terminal: Session) -> None:
+    terminal(1, "submit", MALLORY, *RESALE)
+    assert terminal(0, "query", MALLORY)[0] == 0
+    terminal(1, "retract", MALLORY)
+    code, out, _ = terminal(0, "query", MALLORY)
+    entry = f"{terminal.world.homes[1].id.hex()[:8]}:0"
+    said = (
+        f"retracted since it last matched: Borealis's report of contact.email (argument:1), entry {entry}\n"
+    )
+    assert (code, said in out) == (1, True)
 
 
 def test_what_was_checked_before_costs_nothing_and_says_so(terminal: Session) -> None:

@@ -113,14 +113,14 @@ def explain(
             rates("exchanges", done, 0)
     rates.end()
     warn_skipped(inputs.passed_over)
-    order = {each.path: place for place, each in enumerate(inputs.sources)}
+    order = {source.path: place for place, source in enumerate(inputs.sources)}
     warn_bad(to_tell([bad], order, SHOWN, ALIKE), counts.bad)
     if counts.bad and not counts.exchanges:
         fail(f"{counted(counts.bad, 'bad line')}: {no_line_read(counts, mapped=field_map is not None)}")
         return EXIT_INPUT
     found = explainer.explain(options.common)
     note("for your own eyes only: this shows what the account's users wrote")
-    if any(level.refused is None for each in found.skeletons for level in each.levels):
+    if any(level.refused is None for skeleton in found.skeletons for level in skeleton.levels):
         note(
             "kept as far as this account goes: only `tocsin ingest` looks at all accounts, and refuses what many of "
             "them share (template.local)"
@@ -133,8 +133,8 @@ def explain(
         totals = {"exchanges": explainer.exchanges, "without_content": explainer.without_content}
         print_json(totals | asdict(found))
     else:
-        for each in found.skeletons:
-            _print_explained(each)
+        for skeleton in found.skeletons:
+            _print_explained(skeleton)
         for missing in found.missing:
             say(f"{missing.type}, window from {date(missing.window)}: no skeleton, {missing.why}")
         without = f" ({explainer.without_content:,} without content)" if explainer.without_content else ""
@@ -169,7 +169,7 @@ def compare(
     """
     from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
 
-    made = [_is_parquet(each) for each in (a, b)]
+    made = [_is_parquet(path) for path in (a, b)]
     if made[0] != made[1]:
         indicators, other = (a, b) if made[0] else (b, a)
         raise BadComparison(
@@ -188,12 +188,12 @@ def compare(
                 "bands": BANDS,
                 "threshold": BAND_THRESHOLD,
                 "files": found.files,
-                "pairs": [asdict(each) for each in found.pairs],
+                "pairs": [asdict(pair) for pair in found.pairs],
             }
         )
     else:
         _print_compared(found)
-    return 0 if any(each.reached for each in found.pairs) else EXIT_NOTHING
+    return 0 if any(pair.reached for pair in found.pairs) else EXIT_NOTHING
 
 
 @app.command(name="common")
@@ -267,7 +267,7 @@ def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
             "file": str(path),
             "common": [common.id.hex()],
             "prompts": side.prompts,
-            "skeletons": [asdict(each) for each in verdicts(side, common)],
+            "skeletons": [asdict(verdict) for verdict in verdicts(side, common)],
             "why_none": side.why_none,
         }
         for path, side in zip((a, b), sides, strict=True)
@@ -281,7 +281,7 @@ def _compared_indicators(a: Path, b: Path) -> _Compared:
     from tocsin.ingest.indicators_file import read_indicators
 
     left, right = sides = [
-        [each for each in read_indicators(path) if each.type == TEMPLATE] for path in (a, b)
+        [indicator for indicator in read_indicators(path) if indicator.type == TEMPLATE] for path in (a, b)
     ]
     one, other = lists = [lists_of(path, side) for path, side in zip((a, b), sides, strict=True)]
     if one and other and one != other:
@@ -305,9 +305,9 @@ def _print_compared(found: _Compared) -> None:
     from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
 
     rows = [
-        _skeleton_row(name, file["prompts"], each)
+        _skeleton_row(name, file["prompts"], skeleton)
         for name, file in zip("AB", found.files, strict=True)
-        for each in file.get("skeletons", ())
+        for skeleton in file.get("skeletons", ())
     ]
     if rows:
         columns = ("file", "skeleton", ("in", "prompts"), "shingles", "levels kept", "with bands", "verdict")
@@ -330,16 +330,16 @@ def _print_compared(found: _Compared) -> None:
         ),
         [
             (
-                _side(each.left, each.accounts[0]),
-                _side(each.right, each.accounts[1]),
-                f"{each.shingles[0]}, {each.shingles[1]}",
-                str(each.shared),
-                f"{each.jaccard:.3f}",
-                wrapped(_equal(each), 20),
-                str(each.bands),
-                wrapped(_told(each), 34),
+                _side(pair.left, pair.accounts[0]),
+                _side(pair.right, pair.accounts[1]),
+                f"{pair.shingles[0]}, {pair.shingles[1]}",
+                str(pair.shared),
+                f"{pair.jaccard:.3f}",
+                wrapped(_equal(pair), 20),
+                str(pair.bands),
+                wrapped(_told(pair), 34),
             )
-            for each in pairs[:_SHOWN_PAIRS]
+            for pair in pairs[:_SHOWN_PAIRS]
         ],
     )
     if len(pairs) > _SHOWN_PAIRS:
@@ -383,7 +383,7 @@ def _told(pair: Likeness) -> str:
 
 def _print_explained(each: Explained) -> None:
     say(
-        f"{each.type}, window from {date(each.window)}: {each.support} of {each.sampled} sampled conversations"
+        f"{skeleton.type}, window from {date(skeleton.window)}: {skeleton.support} of {skeleton.sampled} sampled conversations"
     )
     print_table(
         "Levels",
@@ -404,7 +404,7 @@ def _print_explained(each: Explained) -> None:
             for level in each.levels
         ],
     )
-    say(f"words: {' ... '.join(each.words)}\n")
+    say(f"words: {' ... '.join(skeleton.words)}\n")
 
 
 def _fitted(row: Sequence[str]) -> list[Cell]:

@@ -13,8 +13,7 @@ from tocsin.cli.output import Json, ago, counted, print_groups, print_json, prog
 if TYPE_CHECKING:
     from tocsin.cli.inputs import Row
     from tocsin.cli.rows import Rows
-    from tocsin.client import Client
-    from tocsin.client.results import LogState, Match, QueryResult
+    from tocsin.client.results import Match, QueryResult
     from tocsin.ingest.holdings import HeldMatches
 
 EXIT_NOTHING, EXIT_INPUT, EXIT_SECURITY = 1, 2, 5
@@ -64,12 +63,11 @@ def query(
                 if error.partial is None or not error.partial.queried:
                     raise
                 failure, result = error, error.partial
-        behind = _not_heard_lately(client) if result.queried else []
     rows.refuse(result.refused)
     if json:
-        print_json(_document(result, rows, behind, show_values=show_values))
+        print_json(_document(result, rows, show_values=show_values))
     else:
-        say(_headline(result, len(rows.bad), behind))
+        say(_headline(result, len(rows.bad)))
         rows.say_read()
         groups = by_account([row.accounts for row in rows.good], result.matches)
         if groups:
@@ -79,6 +77,7 @@ def query(
             say(
                 f"{counted(more, 'more match', 'more matches')} of a template shown above, less close (see --json)"
             )
+        _say_retractions(result, rows.good)
     rows.warn_bad()
     for problem in result.problems:
         warn(f"skipped entry {problem.index} of {problem.writer_name}'s log: {problem.what}")
@@ -91,13 +90,10 @@ def query(
     return EXIT_INPUT if rows.bad else EXIT_NOTHING
 
 
-def _headline(result: QueryResult, bad: int, behind: list[tuple[LogState, int]]) -> str:
+def _headline(result: QueryResult, bad: int) -> str:
     """Say in one line what was refused, screened and found, how fresh it is and what it cost."""
     skipped = f"{counted(bad, 'line')} not screened; " if bad else ""
-    stale = " and ".join(
-        f"{name} was last heard {ago(age)} ago"
-        for name, age in ((log.writer_name, age) for log, age in behind)
-    )
+    behind = " and ".join(_behind(result))
     if not result.queried:
         cost = "no budget used"
     elif not result.evaluated:
@@ -108,26 +104,33 @@ def _headline(result: QueryResult, bad: int, behind: list[tuple[LogState, int]])
         cost = f"{counted(result.evaluated, 'evaluation')} used{before}"
     return (
         f"{skipped}{counted(result.queried, 'value')} screened, {counted(len(result.matches), 'match', 'matches')}"
-        f"{f', but {stale}' if stale else ''}; {cost}"
+        f"{f', but {behind}' if behind else ''}; {cost}"
     )
 
 
-def _not_heard_lately(client: Client) -> list[tuple[LogState, int]]:
-    """The logs that the node has not reached lately or does not follow, each with its age in seconds."""
+def _behind(result: QueryResult) -> list[str]:
+    """Say whose reports may be missing: the members that your node has not heard lately, or does not follow."""
     from tocsin.client import system
-    from tocsin.client.errors import TocsinError
 
-    try:
-        status = client.status()
-    except TocsinError as error:
-        warn(f"could not ask how current the logs are: {error}")
-        return []
     now = system.now()
-    return [
-        (log, now - log.last_reached)
-        for log in status.logs
-        if log.writer != status.member and log.last_reached and now - log.last_reached > _FRESH_SECONDS
-    ]
+    said = []
+    for heard in result.last_heard:
+        if heard.quarantined:
+            said.append(f"{heard.name}'s log is quarantined")
+        elif not heard.time:
+            said.append(f"{heard.name} was never heard")
+        elif now - heard.time > _FRESH_SECONDS:
+            said.append(f"{heard.name} was last heard {ago(now - heard.time)} ago")
+    return said
+
+
+def _say_retractions(result: QueryResult, rows: list[Row]) -> None:
+    for retraction in result.retractions:
+        places = ", ".join(rows[position].place for position in retraction.positions)
+        say(
+            f"retracted since it last matched: {retraction.writer_name}'s report of {retraction.type} "
+            f"({places}), entry {retraction.writer.hex()[:8]}:{retraction.index}"
+        )
 
 
 def _print_groups(groups: list[HeldMatches], rows: list[Row], *, show_values: bool) -> None:
@@ -160,9 +163,7 @@ def own_columns(row: Row) -> dict[str, str]:
     return {name: text for name, text in row.columns.items() if name not in (ACCOUNT, *REPORT_COLUMNS)}
 
 
-def _document(
-    result: QueryResult, rows: Rows, behind: list[tuple[LogState, int]], *, show_values: bool
-) -> dict[str, object]:
+def _document(result: QueryResult, rows: Rows, *, show_values: bool) -> dict[str, object]:
     def yours(match: Match) -> dict[str, object]:
         held = [rows.good[position] for position in match.positions]
         return {
@@ -173,7 +174,6 @@ def _document(
 
     document = result.to_dict() | {
         "matches": [match.to_dict() | yours(match) for match in result.matches],
-        "not_heard_lately": [log.to_dict() for log, _ in behind],
     }
     # Each refused line is among `bad_lines`, by its place in the input.
     del document["refused"]

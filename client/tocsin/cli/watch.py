@@ -13,7 +13,7 @@ from tocsin.cli.output import Json, counted, note, print_json_line, say, warn
 
 if TYPE_CHECKING:
     from tocsin.client.errors import TocsinError
-    from tocsin.client.results import Problem
+    from tocsin.client.results import Problem, Retraction
 
 
 def watch(
@@ -24,8 +24,9 @@ def watch(
 ) -> int:
     """Print matches of values that you queried or reported before, as others report them, until interrupted.
 
-    Resumes from the last match printed; a match is printed at least once. With --json each match is one line. The vault
-    keeps no values, so a match names its value by `key`, as `Client.key_of` gives it.
+    Resumes from the last match printed; a match is printed at least once. A retraction of what was matched before is
+    printed too. With --json each is one line. The vault keeps no values, so a match names its value by `key`, as
+    `Client.key_of` gives it.
 
     Example: tocsin watch --json >> matches.jsonl
 
@@ -40,17 +41,28 @@ def watch(
     def on_problem(problem: Problem) -> None:
         warn(f"skipped entry {problem.index} of {problem.writer_name}'s log: {problem.what}")
 
+    def on_retraction(retraction: Retraction) -> None:
+        if json:
+            print_json_line(retraction.to_dict())
+        else:
+            say(f"{retraction.type}  {retraction.key.hex()}")
+            say(
+                f"  {retraction.writer_name} retracted entry {retraction.writer.hex()[:8]}:{retraction.index}"
+            )
+        sys.stdout.flush()
+
     with connect(config) as client:
         try:
             values, logs = client.watched()
             note(f"watching {counted(values, 'value')}, {counted(logs, 'log')}; Ctrl-C ends")
         except Unavailable:
             note("watching; Ctrl-C ends")
-        for number, match in enumerate(client.watch(on_problem=on_problem, on_outage=on_outage), 1):
+        watched = client.watch(on_problem=on_problem, on_outage=on_outage, on_retraction=on_retraction)
+        for number, match in enumerate(watched, 1):
             if json:
                 print_json_line(match.to_dict())
             else:
-                say(f"{match.type}  {match.key.hex()}\n".rstrip())
+                say(f"{match.type}  {match.key.hex()}")
                 say(f"  {match_line(match)}")
             # The cursor moves when the next match is asked for: what was printed must not wait in a buffer then.
             sys.stdout.flush()

@@ -95,5 +95,5 @@ def seats_for(charter: Charter, named: Sequence[str] | None) -> list[bytes]:
 
 
 def _smallest_space(key_class: KeyClass) -> int:
-    strengths = [each.min_strength for each in TYPES.values() if each.key_class is key_class]
+    strengths = [type.min_strength for type in TYPES.values() if type.key_class is key_class]
     return int(2 ** min(strengths, default=_UNREGISTERED_STRENGTH))
