@@ -381,9 +381,10 @@ def _told(pair: Likeness) -> str:
     return f"no: {' and '.join(sides)}" if sides else "no"
 
 
-def _print_explained(each: Explained) -> None:
+def _print_explained(explained: Explained) -> None:
     say(
-        f"{skeleton.type}, window from {date(skeleton.window)}: {skeleton.support} of {skeleton.sampled} sampled conversations"
+        f"{explained.type}, window from {date(explained.window)}: {explained.support} of {explained.sampled} sampled "
+        "conversations"
     )
     print_table(
         "Levels",
@@ -401,10 +402,10 @@ def _print_explained(each: Explained) -> None:
                     44,
                 ),
             )
-            for level in each.levels
+            for level in explained.levels
         ],
     )
-    say(f"words: {' ... '.join(skeleton.words)}\n")
+    say(f"words: {' ... '.join(explained.words)}\n")
 
 
 def _fitted(row: Sequence[str]) -> list[Cell]:
