@@ -11,7 +11,11 @@ from tests.client.fake_node import FakeFederation, FakeNode
 from tests.drafts import report_draft
 from tocsin.charter.document import ClassKey
 from tocsin.client import system
-from tocsin.client.errors import BadPartial, NodeMisbehaved, StaleCharter
+from tocsin.client.errors import (
+    BadPartial,
+    NodeMisbehaved,
+    StaleCharter,
+)
 from tocsin.oprf import dleq, group, shares, threshold
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import PartialEvaluation
@@ -392,3 +396,16 @@ def test_shares_of_the_fake_are_those_of_the_charter(world: FakeFederation) -> N
         for seat in range(1, len(key.committee) + 1):
             shares.verify_share(world.shares[key.key_class, key.epoch, seat], seat, key.commitments)
             assert threshold.committee_hash(key.committee, key.commitments) == key.committee_hash
+
+
+@pytest.mark.parametrize("quorum", [(1, 300), (0, 1), (1, 1), (2, 1), (1, 2, 3), ()])
+def test_a_quorum_that_cannot_be_is_the_nodes_fault(world: FakeFederation, quorum: tuple[int, ...]) -> None:
+    class Lying(FakeNode):
+        def relay(self, partials: list[SignedPartial], blinded: Sequence[Element]) -> list[SignedPartial]:
+            return [replace(each, quorum=quorum) for each in partials]
+
+    with (
+        world.client(0, Lying(world, world.homes[0].id)) as client,
+        pytest.raises(NodeMisbehaved),
+    ):
+        client.query([MAIL])

@@ -12,6 +12,7 @@ import pytest
 
 import tocsin.client
 from tests.client.fake_node import FakeFederation
+from tests.client.test_client_charters import add
 from tests.drafts import report_draft
 from tocsin.client import BadArgument, Client, DraftRefused, TocsinError, ValueRefused
 from tocsin.client.drafts import label_of
@@ -215,3 +216,18 @@ def test_the_package_names_what_it_exports() -> None:
         assert getattr(tocsin.client, name).__name__ == name
     with pytest.raises(AttributeError):
         _ = tocsin.client.nothing
+
+
+def test_a_report_has_no_more_hops_than_the_charter_allows(world: FakeFederation) -> None:
+    add(world, policy=replace(world.charter.policy, max_hops=1))
+    seen = ((world.homes[1].id, 0),)
+    drafts = [
+        report_draft(MAIL, AbuseKind.RESALE, evidence=Evidence.REVIEWED_MATCH, rests_on=seen, hops=hops)
+        for hops in (1, 2)
+    ]
+    with world.client(0) as client:
+        receipt = client.submit(drafts)
+    assert receipt.accepted == 1
+    (refusal,) = receipt.refused
+    assert isinstance(refusal, DraftRefused)
+    assert (refusal.position, refusal.field, refusal.rule) == (1, "hops", "hops.policy")

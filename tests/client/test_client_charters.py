@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.client.fake_node import FakeFederation
+from tests.client.fake_node import FakeFederation, FakeNode
 from tests.drafts import report_draft
 from tocsin.charter.document import Charter, Period
 from tocsin.charter.envelope import SignedCharter, sign_document
+from tocsin.cli.exit_codes import exit_code
 from tocsin.client import system
-from tocsin.client.errors import BadConfig, CharterRefused, NodeMisbehaved, Unavailable, WrongPepper
+from tocsin.client.errors import (
+    BadConfig,
+    CharterRefused,
+    NodeMisbehaved,
+    Unavailable,
+    UntrustedCharter,
+    WrongPepper,
+)
 from tocsin.founding.members import open_part
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind
@@ -211,3 +219,42 @@ def test_a_missing_charter_says_what_to_do(world: FakeFederation) -> None:
     (world.homes[0].client / "charter.json").unlink()
     with pytest.raises(BadConfig, match="tocsin charter install"):
         world.client(0)
+
+
+def test_short_pages_do_not_end_the_chain(tmp_path: Path) -> None:
+    world = FakeFederation(tmp_path)
+
+    class Paged(FakeNode):
+        def charters(self, first_version: int) -> list[bytes]:
+            return super().charters(first_version)[:2]
+
+    for seconds in range(2, 8):
+        add(world, tick_seconds=seconds)
+    with world.client(0, Paged(world, world.homes[0].id)) as client:
+        assert client.charter.version == 7
+
+
+def test_nothing_is_evaluated_under_a_charter_of_other_tables(world: FakeFederation) -> None:
+    add(world, snapshots=("psl-2099-01-01",))
+    node = world.node(0)
+    with world.client(0, node) as client, pytest.raises(CharterRefused, match="psl-2099-01-01"):
+        client.query([MAIL])
+    assert node.evaluated == 0
+
+
+def test_a_charter_that_honest_members_cannot_have_made_is_a_security_failure(world: FakeFederation) -> None:
+    add(world)
+    with world.client(0) as client:
+        assert client.charter.version == 2
+    file = world.homes[0].client / "charter.json"
+    newest = file.read_bytes()
+    file.write_bytes(world.envelopes[0])
+    with pytest.raises(UntrustedCharter, match="never goes back") as back:
+        world.client(0)
+    file.write_bytes(newest)
+    forged: Charter = next_version(world.charter)
+    world.envelopes.append(signed(world, forged).replace(b'"signature":"', b'"signature":"AAAA', 1))
+    with world.client(0) as client, pytest.raises((UntrustedCharter, NodeMisbehaved)):
+        client.query([MAIL])
+    assert exit_code(back.value) == 5
+    assert exit_code(CharterRefused("expired")) == 2

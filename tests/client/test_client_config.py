@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.cli.unlocking import UnlockBy, passphrase_for
 from tocsin.client.config import load_config, open_secrets
 from tocsin.client.errors import BadConfig
 from tocsin.client.system import random_bytes
@@ -100,3 +101,28 @@ def test_another_parts_keyring_is_refused(tmp_path: Path) -> None:
     (tmp_path / "unlock.key").chmod(0o600)
     with pytest.raises(BadConfig, match="holds no secret client_hpke"):
         open_secrets(config)
+
+
+def test_one_passphrase_file_means_one_passphrase_to_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pass"
+    file.write_bytes("päss word\r\n".encode())
+    monkeypatch.setenv("TOCSIN_PASSPHRASE_FILE", str(file))
+    made = passphrase_for(UnlockBy.PASSPHRASE)
+    assert made is not None
+    sealed = seal_keyring(SECRETS, Passphrase(made.text, Argon2Cost(1, 8 * 1024)), random_bytes)
+    config = load_config(
+        written(
+            tmp_path, (written(tmp_path) / "client.toml").read_text().replace("unlock.key", "passphrase")
+        ),
+        {},
+    )
+    (tmp_path / "client.keyring").write_bytes(sealed)
+    assert open_secrets(config) == SECRETS
+    file.write_bytes(b"secret\xff")
+    with pytest.raises(BadConfig, match="not UTF-8") as client_side:
+        open_secrets(config)
+    with pytest.raises(BadConfig, match="not UTF-8") as founding_side:
+        passphrase_for(UnlockBy.PASSPHRASE)
+    assert "0xff" not in str(client_side.value) + str(founding_side.value)

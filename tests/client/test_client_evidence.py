@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.charter.charter_drafts import NOW, signed
+from tests.client.fake_node import FakeFederation
+from tests.client.test_client_flow import MAIL, report
 from tests.proofs.test_proofs_verify import CHARTER, FILES, ONE, note
 from tocsin.charter.envelope import charter_hash
-from tocsin.client.errors import BadEvidence
-from tocsin.client.evidence import finding_dict, verify_proof_file
+from tocsin.client.errors import (
+    BadEvidence,
+)
+from tocsin.client.evidence import export_evidence, finding_dict, verify_evidence, verify_proof_file
 from tocsin.proofs.entry import encode_entry_file, encode_tlog_proof
 from tocsin.proofs.verify import ProofKind
 from tocsin.tlog.merkle import inclusion_proof
@@ -49,3 +53,15 @@ def test_another_pin_or_a_damaged_file_proves_nothing(folder: Path) -> None:
     path.write_bytes(FILES[ProofKind.FORK][:-1])
     with pytest.raises(BadEvidence, match="does not prove"):
         verify_proof_file(path, PIN, NOW)
+
+
+def test_evidence_outlives_its_charter(world: FakeFederation, tmp_path: Path) -> None:
+    report(world, 1, MAIL)
+    with world.client(0) as client:
+        (match,) = client.query([MAIL]).matches
+        folder = tmp_path / "evidence"
+        export_evidence(
+            folder, match.evidence, client.charter_chain(), writer=match.writer, name="x", index=match.index
+        )
+        pin, expires = client._session.config.charter_pin, client.charter.expires
+    assert verify_evidence(folder, pin, expires + 10**9).writer == world.homes[1].id

@@ -10,7 +10,7 @@ import pytest
 from tests.client.fake_node import FakeFederation, FakeNode
 from tests.drafts import report_draft
 from tocsin.client import Client, system
-from tocsin.client.errors import BudgetExhausted, SubmissionLost, Unavailable, ValuesRefused
+from tocsin.client.errors import BudgetExhausted, ValuesRefused
 from tocsin.sealing.label import AbuseKind, Report, bucket
 
 MAIL = ("contact.email", "mallory@example.com")
@@ -113,38 +113,6 @@ def test_the_highest_index_counts(world: FakeFederation) -> None:
     assert (match.index, match.label.confidence) == (1, 90)
 
 
-def test_a_lost_answer_is_retried_with_the_same_bytes_and_one_effect(world: FakeFederation) -> None:
-    node = world.node(1)
-    node.lose_answers = 1
-    with world.client(1, node) as client:
-        with pytest.raises(Unavailable):
-            client.submit([report_draft(MAIL, AbuseKind.RESALE)])
-        assert client.status().outbox == 1
-    with world.client(1, node) as client:
-        assert client.flush().accepted == 1
-        assert client.status().outbox == 0
-    assert node.requests[0] == node.requests[1]
-    node.tick()
-    assert len(world.logs[node.member].entries) == 1
-
-
-def test_an_outbox_that_waited_too_long_is_dropped_loudly(
-    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    node = world.node(1)
-    with world.client(1, node) as client:
-        client.query([MAIL])
-        node.down = True
-        with pytest.raises(Unavailable):
-            client.submit([report_draft(MAIL, AbuseKind.RESALE)])
-        node.down = False
-        later = system.now() + 7 * 86_400
-        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
-        with pytest.raises(SubmissionLost, match="report or retract again"):
-            client.flush()
-        assert client.status().outbox == 0
-
-
 def test_retracting_takes_a_report_back(world: FakeFederation) -> None:
     node = report(world, 1, MAIL, IBAN)
     with world.client(1, node) as client:
@@ -198,59 +166,6 @@ def test_renewing_seals_again_in_the_new_period_only_what_is_live(
     assert newest.header.period == world.charter.period.number + 1
     with world.client(0) as client:
         assert {each.index for each in client.query([MAIL]).matches} >= {3}
-
-
-def test_watching_finds_what_comes_later_and_resumes(world: FakeFederation) -> None:
-    node = world.node(0)
-    with world.client(0, node) as client:
-        assert client.query([MAIL, IBAN]).matches == ()
-        stop = threading.Event()
-        matches = client.watch(stop)
-        report(world, 1, MAIL)
-        first = next(matches)
-        assert (first.type, first.writer, first.key) == (
-            "contact.email",
-            world.homes[1].id,
-            client.key_of(MAIL),
-        )
-        assert (first.values, first.positions) == ((), ())
-        writer = world.node(2)
-        with world.client(2, writer) as reporter:
-            reporter.submit([report_draft(IBAN, AbuseKind.RESALE)])
-        writer.tick()
-        node.feed(node.streams[-1], writer.member, 0)
-        assert next(matches).type == "payment.iban"
-        # The consumer did not ask for more: after a crash the last match comes again.
-        matches.close()  # type: ignore[attr-defined] # a double takes what the port takes
-        assert client._session.vault.cursors()[world.homes[1].id].next_index == 1
-        assert client._session.vault.cursors()[writer.member].next_index == 0
-        again = client.watch(stop)
-        assert next(again).type == "payment.iban"
-        stop.set()
-        assert list(again) == []
-        assert client._session.vault.cursors()[writer.member].next_index == 1
-
-
-def test_watching_survives_a_broken_stream(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = world.node(0)
-    with world.client(0, node) as client:
-        client.query([MAIL])
-        stop = threading.Event()
-        monkeypatch.setattr(stop, "wait", lambda _: None)
-        matches = client.watch(stop)
-        report(world, 1, MAIL)
-        original = node.watch_tags
-
-        def broken(cursor: dict[bytes, int], newest_period: int) -> object:
-            stream = original(cursor, newest_period)
-            stream.messages.queue.clear()
-            stream.messages.put(Unavailable("gone"))
-            monkeypatch.setattr(node, "watch_tags", original)
-            return stream
-
-        monkeypatch.setattr(node, "watch_tags", broken)
-        assert next(matches).type == "contact.email"
-        assert len(node.streams) == 2
 
 
 def test_one_client_serves_several_threads(world: FakeFederation) -> None:

@@ -161,3 +161,37 @@ def test_threads_and_processes_write_side_by_side(tmp_path: Path) -> None:
         each.join()
     assert one.outputs(1, outputs(700)) == outputs(700)
     assert one.output_counts() == other.output_counts() == {(TYPE, 1): 700}
+
+
+def test_a_full_disk_is_named_and_the_vault_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    vault = opened(tmp_path / "v")
+    connection = vault._connection
+    vault.keep_outputs(TYPE, 1, outputs(10))
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(BadVault, match="full"):
+        vault.keep_outputs(TYPE, 1, outputs(2_000, start=10))
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert vault.output_counts() == {(TYPE, 1): 10}
+    vault.keep_outputs(TYPE, 1, outputs(2_000, start=10))
+    assert vault.output_counts() == {(TYPE, 1): 2_010}
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    vault = opened(tmp_path / "v")
+    vault._connection.executescript(
+        "PRAGMA foreign_keys = ON; CREATE TABLE a (id INTEGER PRIMARY KEY);"
+        "CREATE TABLE b (a INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED);"
+    )
+    with pytest.raises(BadVault, match="FOREIGN KEY"), vault._writing() as db:
+        db.execute("INSERT INTO b VALUES (1)")
+    vault.keep_outputs(TYPE, 1, outputs(1))
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "v")
+    other.execute("CREATE TABLE customers (name TEXT)")
+    other.commit()
+    with pytest.raises(BadVault, match="the database of another program"):
+        opened(tmp_path / "v")
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("customers",)]

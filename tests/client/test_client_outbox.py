@@ -96,3 +96,35 @@ def test_what_the_vault_knows_is_retracted_without_any_budget(world: FakeFederat
         node.tick()
     with world.client(0) as holder:
         assert holder.query([MAIL]).matches == ()
+
+
+def test_a_lost_answer_is_retried_with_the_same_bytes_and_one_effect(world: FakeFederation) -> None:
+    node = world.node(1)
+    node.lose_answers = 1
+    with world.client(1, node) as client:
+        with pytest.raises(Unavailable):
+            client.submit([report_draft(MAIL, AbuseKind.RESALE)])
+        assert client.status().outbox == 1
+    with world.client(1, node) as client:
+        assert client.flush().accepted == 1
+        assert client.status().outbox == 0
+    assert node.requests[0] == node.requests[1]
+    node.tick()
+    assert len(world.logs[node.member].entries) == 1
+
+
+def test_an_outbox_that_waited_too_long_is_dropped_loudly(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = world.node(1)
+    with world.client(1, node) as client:
+        client.query([MAIL])
+        node.down = True
+        with pytest.raises(Unavailable):
+            client.submit([report_draft(MAIL, AbuseKind.RESALE)])
+        node.down = False
+        later = system.now() + 7 * 86_400
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
+        with pytest.raises(SubmissionLost, match="report or retract again"):
+            client.flush()
+        assert client.status().outbox == 0
