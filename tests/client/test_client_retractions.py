@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from tests.client.fake_node import FakeFederation, FakeNode
 from tests.client.test_client_flow import IBAN, MAIL, report
 from tests.client.test_client_vault import opened
 from tests.drafts import report_draft
-from tocsin.client import Retraction, system, vault_matches
+from tests.federation import Federation
+from tocsin.client import Client, Retraction, system, vault_matches
+from tocsin.client.config import load_config
 from tocsin.client.vault_matches import RememberedMatch
 
 
@@ -119,3 +122,36 @@ def test_the_memory_is_bounded_and_holds_no_value(tmp_path: Path, monkeypatch: p
     vault.matches.forget(kept[:4])
     assert [row.index for row in vault.matches.of(row.key for row in kept)] == list(range(19, 25))
     vault.close()
+
+
+def test_real_nodes_show_a_retraction_to_query_and_watch(federation: Federation, tmp_path: Path) -> None:
+    value = ("contact.email", "retracted-over-real-nodes@example.com")
+    watched = tmp_path / "watched.db"
+    with federation.client(1) as writer, federation.client(0) as reader:
+        config = replace(load_config(federation.homes[0].client), vault=watched)
+        with Client.connect(config) as watcher:
+            writer.submit([report_draft(value)])
+            federation.await_followed()
+            (match,) = reader.query([value]).matches
+            assert watcher.query([value])
+            stop, retractions = threading.Event(), []
+
+            def on_retraction(retraction: Retraction) -> None:
+                retractions.append(retraction)
+                stop.set()
+
+            thread = threading.Thread(
+                target=lambda: list(watcher.watch(stop, on_retraction=on_retraction)), daemon=True
+            )
+            thread.start()
+            writer.retract([value])
+            assert stop.wait(20)
+            thread.join(10)
+        federation.await_followed()
+        result = reader.query([value])
+    assert (bool(result), [(row.writer, row.index) for row in result.retractions]) == (
+        False,
+        [(match.writer, match.index)],
+    )
+    assert [(row.writer, row.index, row.values) for row in retractions] == [(match.writer, match.index, ())]
+    assert all(heard.time > 0 and not heard.problem for heard in result.last_heard)

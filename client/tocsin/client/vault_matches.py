@@ -76,13 +76,16 @@ class MatchTable:
         """Return up to `limit` matches of these writers, those not checked for the longest time, as checked now."""
         chosen = list(writers)
         marks = ",".join("?" * len(chosen))
-        with self._lock, self._writing() as db:
+        with self._lock, self._snapshot() as db:
             rows = db.execute(
                 f"SELECT key, writer, idx, type FROM matched WHERE writer IN ({marks}) "  # noqa: S608  marks only
                 "ORDER BY checked, idx LIMIT ?",
                 (*chosen, limit),
             ).fetchall()
-            matches = [RememberedMatch(*row) for row in rows]
+        matches = [RememberedMatch(*row) for row in rows]
+        if not matches:
+            return []
+        with self._lock, self._writing() as db:
             db.executemany(
                 "UPDATE matched SET checked = ? WHERE key = ? AND writer = ? AND idx = ?",
                 [(now, match.key, match.writer, match.index) for match in matches],

@@ -163,6 +163,7 @@ class Watcher:
         self._before: list[Candidate] = []
         self._delivered: set[tuple[bytes, int, bytes]] = set()
         self._reported: set[tuple[bytes, str]] = set()
+        self._sizes: dict[bytes, int] = {}
 
     def matches(self) -> Iterator[Match]:
         """Yield matches until `stop` is set. Raises what is not cured by connecting again."""
@@ -203,7 +204,7 @@ class Watcher:
             target=_read, args=(stream, messages, ended), name="tocsin-watch", daemon=True
         )
         reader.start()
-        gathered, caught_up = Gathered(), False
+        gathered, caught_up, news = Gathered(), False, False
         checked = system.monotonic()
         try:
             while not self._stop.is_set():
@@ -218,11 +219,15 @@ class Watcher:
                 if message is not None:
                     gathered.add(message)
                     caught_up = message.caught_up
+                    news = news or caught_up
                     yield None
                 due = caught_up and system.monotonic() >= self._idle_until
                 if gathered.moves(cursors) and (due or gathered.count >= MAX_GATHERED):
                     yield from self._pass(node, gathered, cursors)
                     gathered = Gathered()
+                if due and news:
+                    self._report_retractions(node)
+                    news = False
                 if system.monotonic() - checked > REFRESH_SECONDS:
                     checked = system.monotonic()
                     if self._session.charter(system.now()).charter.version != version:
@@ -262,9 +267,7 @@ class Watcher:
                 self._on_problem(problem)
         matches = matches_of(active.charter, result.opened)
         similar = matches_of(active.charter, records.opened)
-        # Remembered before the retractions are looked for: a newer report by the same writer supersedes an older one.
         remember(self._vault, (*matches, *similar), now)
-        self._report_retractions(active, [writer for writer in gathered.positions if writer in others], now)
         yield from matches
         for match in similar:
             place = match.writer, match.index, match.key
@@ -278,8 +281,14 @@ class Watcher:
         self._vault.move_cursors(moved)
         cursors.update(moved)
 
-    def _report_retractions(self, active: ActiveCharter, writers: list[bytes], now: int) -> None:
-        for remembered, retraction in retracted_lately(self._session, active, writers, now):
+    def _report_retractions(self, node: NodeApi) -> None:
+        """Report what was retracted in logs that grew: the stream has no tag of a retraction, only that it went on."""
+        now = system.now()
+        active = self._session.charter(now)
+        sizes: dict[bytes, int] = {log.writer: log.size for log in node.status().logs}
+        grown = [member.id for member in active.others if sizes.get(member.id) != self._sizes.get(member.id)]
+        self._sizes = sizes
+        for remembered, retraction in retracted_lately(self._session, active, grown, now):
             self._on_retraction(retraction)
             # Forgotten once the consumer has it: after a crash it comes again.
             self._vault.matches.forget([remembered])
