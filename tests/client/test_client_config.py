@@ -99,7 +99,7 @@ def test_another_parts_keyring_is_refused(tmp_path: Path) -> None:
     (tmp_path / "client.keyring").write_bytes(seal_keyring({"log": b"x"}, UnlockKey(key), random_bytes))
     (tmp_path / "unlock.key").write_bytes(key)
     (tmp_path / "unlock.key").chmod(0o600)
-    with pytest.raises(BadConfig, match="holds no secret client_hpke"):
+    with pytest.raises(BadConfig, match="has no secret `client_hpke`"):
         open_secrets(config)
 
 

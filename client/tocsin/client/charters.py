@@ -3,15 +3,15 @@
 Rules
 1. Trust begins at the pinned hash of version 1. Every later version is verified against the one before it, and what
    was verified is kept in the vault; keys come from nowhere else.
-2. A client never goes back: a file or a node that offers less than the vault holds is refused.
-3. An expired charter is used for nothing but to verify its successor.
+2. A client never goes back: a file or a node that offers an older charter than the vault has is refused.
+3. An expired charter serves only to verify its successor.
 4. A pepper is opened with the client's key and must match its charter's commitment. It is kept while a period of it
    is live, since look-ups cover every period of the last 60 days.
 5. The newest charter is also written to client/charter.json, in one step.
 6. Nothing is evaluated by other tables of canonical forms than those the charter names.
 7. When a charter is adopted that is in force, the vault drops the peppers that no live period needs (rule 4), the
    outputs of key epochs that the charter ended or whose overlap is past, and the bands that nothing needs then. A
-   period, epoch or type beyond what this charter and release know is another process's, and stays.
+   period, epoch or type that this charter and release do not know belongs to another process, and stays.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ActiveCharter:
     @property
     def others(self) -> tuple[Member, ...]:
         """Every member but this one, in the charter's order."""
-        return tuple(each for each in self.charter.members if each.id != self.member.id)
+        return tuple(member for member in self.charter.members if member.id != self.member.id)
 
     @property
     def newest_period(self) -> int:
@@ -68,23 +68,25 @@ class ActiveCharter:
 
     def pepper(self, period: int) -> Pepper:
         """Return the pepper of a live period."""
-        number = max((each for each in self.peppers if each <= period), default=None)
+        number = max((first for first in self.peppers if first <= period), default=None)
         if number is None:
-            raise CharterRefused(f"no pepper of period {period} was ever received; wait for the next charter")
+            raise CharterRefused(
+                f"the pepper of period {period} was never received; wait for the next charter"
+            )
         return ratchet(self.peppers[number], period - number)
 
     def periods(self, since: int, now: int) -> tuple[int, ...]:
         """Return, newest first, every period of the last 60 days (M-7.4) that did not end before `since`."""
-        found: set[int] = set()
+        periods: set[int] = set()
         for era in live_peppers(self.chain, now):
             own = era.charter.period
             if own.number in self.peppers:
-                found.update(
-                    each
-                    for each in era.periods
-                    if own.start + (each - own.number + 1) * PERIOD_SECONDS > since
+                periods.update(
+                    period
+                    for period in era.periods
+                    if own.start + (period - own.number + 1) * PERIOD_SECONDS > since
                 )
-        return tuple(sorted(found, reverse=True))
+        return tuple(sorted(periods, reverse=True))
 
     def check_tables(self) -> None:
         """Check that values are folded here by the tables that the charter names (rule 6). Raises `CharterRefused`."""
@@ -98,14 +100,14 @@ class ActiveCharter:
     def live_classes(self, key_class: int, now: int) -> tuple[ClassKey, ...]:
         """Return a class's keys that are evaluated now, newest epoch first. Raises `CharterRefused`."""
         try:
-            found = self.charter.live_classes(key_class, now)
+            keys = self.charter.live_classes(key_class, now)
         except BadCharter as error:
             raise CharterRefused(str(error)) from None
-        if not found:
+        if not keys:
             raise CharterRefused(
                 f"no epoch of class {key_class} is live in charter version {self.charter.version}"
             )
-        return found
+        return keys
 
 
 class CharterKeeper:
@@ -117,9 +119,9 @@ class CharterKeeper:
         self._client_hpke = client_hpke
 
     def certificate_authority(self) -> bytes:
-        """Return the own member's CA (DER) for the channel to the own node, from the best charter at hand.
+        """Return the member's CA (DER) for the channel to its node, from the newest charter available.
 
-        The file need not be verified yet: the chain that then comes through the channel is.
+        The file need not be verified yet: the chain that then comes through the channel is verified.
         """
         kept = self._vault.charters()
         try:
@@ -135,7 +137,7 @@ class CharterKeeper:
 
         Raises `CharterRefused` and `WrongPepper`.
         """
-        chain = [parse_envelope(each) for each in self._vault.charters()]
+        chain = [parse_envelope(envelope) for envelope in self._vault.charters()]
         try:
             file = parse_envelope(self._config.charter.read_bytes())
             offered = parse_charter(file.document)
@@ -157,14 +159,14 @@ class CharterKeeper:
         if offered.version < current.version:
             raise UntrustedCharter(
                 f"{self._config.charter} holds version {offered.version}, but this client has already verified version "
-                f"{current.version}: a charter never goes back. Restore the newer file"
+                f"{current.version}, and never goes back; restore the newer file"
             )
         if offered.version == current.version and charter_hash(file.document) != charter_hash(
             chain[-1].document
         ):
             raise UntrustedCharter(
                 f"{self._config.charter} is another charter of version {current.version} than the one verified before: "
-                "two charters of one version exist. Keep both files and tell the federation"
+                "two charters of one version exist; keep both files and report them to the federation"
             )
         adopted = offered.version == current.version + 1
         if adopted:
@@ -185,11 +187,11 @@ class CharterKeeper:
         current = active.charter if active is not None else None
         first = current.version if current is not None else 1
         while True:
-            offered = [self._parse_offer(each) for each in node.charters(first)]
+            offered = [self._parse_offer(envelope) for envelope in node.charters(first)]
             before = current.version if current is not None else 0
             if not offered:
                 if current is None:
-                    raise CharterRefused("the node has no charter from version 1 on; let it load one first")
+                    raise CharterRefused("the node has no charter yet; install one there first")
                 if first == current.version:
                     raise Unavailable(
                         f"the node does not hold charter version {current.version} yet, which this client has "
@@ -200,7 +202,7 @@ class CharterKeeper:
                 self._check_same(active, offered.pop(0))
             current = self._adopt(offered, current, now) or current
             if current is None:
-                raise NodeMisbehaved("it answered with charters of other versions than asked")
+                raise NodeMisbehaved("charters of other versions than requested")
             # A page ends where the node's message was full, so only one without news is the last.
             if current.version == before:
                 break
@@ -216,7 +218,7 @@ class CharterKeeper:
         try:
             return parse_envelope(envelope)
         except BadCharter as error:
-            raise NodeMisbehaved(f"it served a charter that cannot be read ({error})") from None
+            raise NodeMisbehaved(f"a charter that cannot be read ({error})") from error
 
     def _check_same(self, active: ActiveCharter | None, offered: SignedCharter) -> None:
         if active is None:
@@ -224,7 +226,7 @@ class CharterKeeper:
         if charter_hash(offered.document) != charter_hash(parse_envelope(active.envelope).document):
             raise UntrustedCharter(
                 f"the node holds another charter of version {active.charter.version} than this client verified: two "
-                "charters of one version exist. Keep both and tell the federation"
+                "charters of one version exist; keep both and report them to the federation"
             )
 
     def _adopt(self, offered: Sequence[SignedCharter], current: Charter | None, now: int) -> Charter | None:
@@ -266,7 +268,7 @@ class CharterKeeper:
         chain = self._vault.charters()
         if not chain:
             return None
-        documents = tuple(parse_charter(parse_envelope(each).document) for each in chain)
+        documents = tuple(parse_charter(parse_envelope(envelope).document) for envelope in chain)
         charter = documents[-1]
         try:
             check_fresh(charter, now)
@@ -289,9 +291,9 @@ class CharterKeeper:
         for type, epoch in self._vault.output_counts():
             if type not in TYPES:
                 continue
-            of_class = [each for each in charter.classes if each.key_class == TYPES[type].key_class]
-            newest = max((each.epoch for each in of_class), default=epoch + 1)
-            if epoch < newest and not any(each.epoch == epoch and each.is_live(now) for each in of_class):
+            keys = [key for key in charter.classes if key.key_class == TYPES[type].key_class]
+            newest = max((key.epoch for key in keys), default=epoch + 1)
+            if epoch < newest and not any(key.epoch == epoch and key.is_live(now) for key in keys):
                 self._vault.forget_epoch(type, epoch)
         self._vault.templates.forget(now)
         live = {era.charter.period.number for era in live_peppers(active.chain, now)}
@@ -304,7 +306,7 @@ class CharterKeeper:
         try:
             if path.read_bytes() == envelope:
                 return
-            # Two processes may do this at once; each replaces the file whole.
+            # Two processes may do this at once; either replaces the whole file.
             fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
             with fresh.open("wb") as file:
                 file.write(envelope)

@@ -1,4 +1,4 @@
-"""client.toml, and what it points to.
+"""client.toml, and the files that it names.
 
 1. Environment variables `TOCSIN_CLIENT_<KEY>` take precedence over the file; unknown keys are refused in both.
 2. Relative paths begin at the file's folder.
@@ -43,7 +43,7 @@ _OTHER_VARIABLES = frozenset({"TOCSIN_CLIENT_CONFIG"})
 class ClientConfig:
     """A client's settings. `member` is 16 bytes, `charter_pin` the 32-byte hash of charter version 1.
 
-    `batch_size` is elements per evaluation request, `in_flight` how many of them are under way at once.
+    `batch_size` is the elements of one evaluation request, `in_flight` the requests under way at once.
     """
 
     path: Path
@@ -67,7 +67,7 @@ def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] = o
     if file.is_dir():
         file /= "client.toml"
     try:
-        found = tomllib.loads(file.read_text("utf-8"))
+        settings = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise BadConfig(
             f"{file} does not exist; name the client's folder or file (`tocsin member init` makes one)"
@@ -80,9 +80,9 @@ def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] = o
         if name.startswith(PREFIX) and name not in _OTHER_VARIABLES:
             key = name.removeprefix(PREFIX).lower()
             if key not in _TEXT and key not in _NUMBERS:
-                raise BadConfig(f"the environment variable {name} is no setting of the client; unset it")
-            found[key] = environment[name]
-    return _parse(file, found)
+                raise BadConfig(f"unknown environment variable {name}; unset it")
+            settings[key] = environment[name]
+    return _parse(file, settings)
 
 
 def open_secrets(config: ClientConfig) -> dict[str, Secret]:
@@ -100,7 +100,7 @@ def open_secrets(config: ClientConfig) -> dict[str, Secret]:
     for name in ("client_hpke", "tls", "vault"):
         if name not in secrets:
             raise BadConfig(
-                f"{config.keyring} holds no secret {name}; name a client's keyring, not another's"
+                f"{config.keyring} has no secret `{name}`, so it is no client's keyring; name another file as `keyring`"
             )
     return secrets
 
@@ -110,21 +110,23 @@ def _passphrase() -> Passphrase:
     if named is not None:
         return Passphrase(read_passphrase_file(Path(named)))
     if not sys.stdin.isatty():
-        raise BadConfig(f"the keyring needs a passphrase and there is no terminal; set {PASSPHRASE_FILE}")
+        raise BadConfig(
+            f"the keyring needs a passphrase, but there is no terminal to ask at; set {PASSPHRASE_FILE}"
+        )
     return Passphrase(getpass.getpass("passphrase of the client's keyring: "))
 
 
-def _parse(file: Path, found: Mapping[str, object]) -> ClientConfig:
-    for key in found:
+def _parse(file: Path, settings: Mapping[str, object]) -> ClientConfig:
+    for key in settings:
         if key not in _TEXT and key not in _NUMBERS:
             raise BadConfig(f"{file}: unknown key {key}; known are {', '.join((*_TEXT, *_NUMBERS))}")
     for key in sorted(_REQUIRED):
-        if key not in found:
+        if key not in settings:
             raise BadConfig(f"{file}: the key {key} is missing")
-    text = {key: found[key] for key in _TEXT if key in found}
+    text = {key: settings[key] for key in _TEXT if key in settings}
     for key, value in text.items():
         if not isinstance(value, str) or not value:
-            raise BadConfig(f"{file}: {key} must be text that is not empty{_HINTS.get(key, '')}")
+            raise BadConfig(f"{file}: {key} must be text and not empty{_HINTS.get(key, '')}")
     strings = {key: str(value) for key, value in text.items()}
 
     def path(key: str, default: str = "") -> Path:
@@ -141,7 +143,7 @@ def _parse(file: Path, found: Mapping[str, object]) -> ClientConfig:
         charter=path("charter"),
         charter_pin=_hex(file, "charter_pin", strings["charter_pin"], 32),
         vault=path("vault", "vault.db"),
-        **{key: _number(file, key, found.get(key)) for key in _NUMBERS},
+        **{key: _number(file, key, settings.get(key)) for key in _NUMBERS},
     )
 
 

@@ -7,8 +7,8 @@ Rules
    and elements, its proof against commitments from the client's own charter.
 3. A partial that is signed for exactly this batch and whose proof fails convicts its evaluator: the batch is repeated
    with it attached, so that the node routes around. When no quorum without it can be had, `BadPartial` names it.
-4. Everything else that does not fit is the own node's fault.
-5. Batches are worked on by several threads: while one waits for the network, another computes.
+4. Everything else that does not fit is the node's fault (M-7.11).
+5. Several threads work on batches: while one waits for the network, another computes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Wanted:
 
 
 class Evaluator:
-    """Evaluates batches through the own node."""
+    """Evaluates batches through the member's own node."""
 
     def __init__(self, node: NodeApi, random: Random, batch_size: int, in_flight: int) -> None:
         self._node = node
@@ -120,12 +120,12 @@ class Evaluator:
             bad = self._verify(active, class_key, blinded, answered)
             if not bad:
                 try:
-                    return threshold.combine([each.partial for each in answered])
-                except (BadElement, MixedContexts, ValueError):
-                    raise NodeMisbehaved("its partials cannot be combined") from None
-            again = [each for each in bad if each.evaluator in culprits]
-            for each in bad:
-                culprits[each.evaluator] = active.charter.member(each.evaluator).name
+                    return threshold.combine([answer.partial for answer in answered])
+                except (BadElement, MixedContexts, ValueError) as error:
+                    raise NodeMisbehaved("partials that cannot be combined") from error
+            again = [partial for partial in bad if partial.evaluator in culprits]
+            for partial in bad:
+                culprits[partial.evaluator] = active.charter.member(partial.evaluator).name
             # M-4.19: nothing of the batch is used; it is repeated with the partial as a complaint.
             complaints += bad
             if again or len(complaints) > MAX_COMPLAINTS:
@@ -140,48 +140,48 @@ class Evaluator:
     ) -> list[SignedPartial]:
         """Return the partials that convict their evaluators (rule 3); raise `NodeMisbehaved` (rule 4)."""
         if len(answered) != class_key.threshold:
-            raise NodeMisbehaved(
-                f"it relayed {len(answered)} partials, the threshold is {class_key.threshold}"
-            )
+            raise NodeMisbehaved(f"{len(answered)} partials where the threshold is {class_key.threshold}")
         contexts = []
-        for each in answered:
+        for answer in answered:
             if (
-                not 1 <= each.seat <= len(class_key.committee)
-                or class_key.committee[each.seat - 1] != each.evaluator
+                not 1 <= answer.seat <= len(class_key.committee)
+                or class_key.committee[answer.seat - 1] != answer.evaluator
             ):
                 raise NodeMisbehaved(
-                    f"it relayed a partial of seat {each.seat} from another than the seat's holder"
+                    f"a partial of seat {answer.seat} from another member than the seat's holder"
                 )
             try:
-                contexts.append(active.charter.context(class_key, each.seat, active.member.id, each.quorum))
+                contexts.append(
+                    active.charter.context(class_key, answer.seat, active.member.id, answer.quorum)
+                )
             except ValueError as error:
-                raise NodeMisbehaved(f"it relayed a partial for a quorum that cannot be ({error})") from None
+                raise NodeMisbehaved(f"a partial for an impossible quorum ({error})") from None
         try:
             threshold.check_contexts(contexts)
         except MixedContexts as error:
-            raise NodeMisbehaved(f"it mixed partials ({error})") from None
+            raise NodeMisbehaved(f"partials that do not belong together ({error})") from None
         bad = []
-        for each, context in zip(answered, contexts, strict=True):
-            if len(each.partial.evaluated) != len(blinded):
+        for answer, context in zip(answered, contexts, strict=True):
+            if len(answer.partial.evaluated) != len(blinded):
                 raise NodeMisbehaved(
-                    f"the partial of seat {each.seat} has another number of elements than were sent"
+                    f"a partial of seat {answer.seat} with another number of elements than were sent"
                 )
             statement = threshold.signed_statement(
-                context, blinded, each.partial, each.budget_left, each.time
+                context, blinded, answer.partial, answer.budget_left, answer.time
             )
             try:
-                verify_signature(active.charter.member(each.evaluator).node, statement, each.signature)
+                verify_signature(active.charter.member(answer.evaluator).node, statement, answer.signature)
             except (BadKey, BadSignature):
                 raise NodeMisbehaved(
-                    f"the partial of seat {each.seat} is not signed by its evaluator for exactly this batch"
+                    f"a partial of seat {answer.seat} that its evaluator did not sign for exactly this batch"
                 ) from None
             try:
-                threshold.verify(class_key.commitments, context, blinded, each.partial)
+                threshold.verify(class_key.commitments, context, blinded, answer.partial)
             except InvalidPartial:
-                bad.append(each)
+                bad.append(answer)
             except ValueError as error:
                 raise NodeMisbehaved(
-                    f"the partial of seat {each.seat} is for a quorum that cannot be ({error})"
+                    f"a partial of seat {answer.seat} for an impossible quorum ({error})"
                 ) from None
         return bad
 

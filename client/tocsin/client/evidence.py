@@ -97,7 +97,7 @@ def fetch_proof(node: NodeApi, charter: Charter, writer: bytes, index: int) -> P
         answer.entries[0].writer,
         answer.entries[0].stored.index,
     ) != (writer, index):
-        raise NodeMisbehaved("it answered with other entries than were asked for")
+        raise NodeMisbehaved("other entries than were requested")
     proven = answer.entries[0]
     header, body = proven.stored.entry.header, proven.stored.entry.body
     try:

@@ -1,4 +1,4 @@
-"""Proofs that a member's log showed two histories, as the own node keeps them, and as files for everybody else.
+"""Proofs that a member's log showed two histories: as the member's node keeps them, and as files for everybody else.
 
 1. A proof holds against every charter that the writer was a member of: whoever forked may have been removed since, or
    have changed its log key.
@@ -58,7 +58,7 @@ def prove_fork(proof: bytes, charters: Sequence[Charter]) -> ProvenFork:
 
 def fetch_forks(node: NodeApi, charters: Sequence[Charter]) -> list[ProvenFork]:
     """Fetch and verify every proof that the node keeps. Raises `NodeMisbehaved`, `Unavailable`."""
-    found = []
+    proofs = []
     for kept in node.forks():
         try:
             proven = prove_fork(kept.proof, charters)
@@ -70,12 +70,12 @@ def fetch_forks(node: NodeApi, charters: Sequence[Charter]) -> list[ProvenFork]:
             raise NodeMisbehaved(
                 f"its proof that the log of {kept.writer.hex()} forked is of {proven.writer_name}'s"
             )
-        found.append(proven)
-    return found
+        proofs.append(proven)
+    return proofs
 
 
 def export_forks(folder: Path, forks: Sequence[ProvenFork], charters: Sequence[bytes]) -> list[Path]:
-    """Write `<writer>.fork` of each and the charters into a new or empty folder; returns the former.
+    """Write `<writer>.fork` of every proof, and the charters, into a new or empty folder; returns the former.
 
     Raises `FolderUnusable`.
     """
@@ -87,9 +87,9 @@ def export_forks(folder: Path, forks: Sequence[ProvenFork], charters: Sequence[b
             )
         for version, envelope in enumerate(charters, 1):
             (folder / f"charter-{version}.json").write_bytes(envelope)
-        paths = [folder / f"{each.writer.hex()}.fork" for each in forks]
-        for path, each in zip(paths, forks, strict=True):
-            path.write_bytes(each.proof)
+        paths = [folder / f"{fork.writer.hex()}.fork" for fork in forks]
+        for path, fork in zip(paths, forks, strict=True):
+            path.write_bytes(fork.proof)
     except OSError as error:
         raise FolderUnusable(f"{folder}: cannot be written ({error.strerror})") from error
     return paths

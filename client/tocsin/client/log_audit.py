@@ -1,4 +1,4 @@
-"""Verify a whole log as the own node holds it: signature, every leaf, root, and that it only grew.
+"""Verify a whole log as the member's node has it: signature, every leaf, root, and that it only grew.
 
 1. The checkpoint must carry the log's signature, under the key of the client's verified charter.
 2. The tree is recomputed from every leaf; a body that is there must be the one its leaf commits to.
@@ -68,17 +68,21 @@ def audit_log(
     if who is None:
         raise UnknownMember(member)
     checkpoints: dict[bytes, LogCheckpoint] = {log.writer: log for log in node.checkpoints()}
-    held = checkpoints.get(member)
-    if held is None and member not in vault.heads():
-        raise Unavailable(f"the own node could not read {who.name}'s log yet: see `tocsin status`")
-    if held is None:
-        raise NodeMisbehaved(f"it no longer holds {who.name}'s log, which was verified before")
-    if held.quarantined:
-        raise PeerMisbehaved(member, who.name, "it signed two histories of its log; the node keeps the proof")
+    newest = checkpoints.get(member)
+    if newest is None and member not in vault.heads():
+        raise Unavailable(f"your node could not read {who.name}'s log yet; `tocsin status` says why")
+    if newest is None:
+        raise NodeMisbehaved(f"{who.name}'s log, which was verified before, is gone")
+    if newest.quarantined:
+        raise PeerMisbehaved(
+            member,
+            who.name,
+            "it signed two histories of its log; your node keeps the proof (`tocsin log forks`)",
+        )
     try:
-        signed = open_checkpoint(held.note, log_origin(charter.federation, member), who.log)
+        signed = open_checkpoint(newest.note, log_origin(charter.federation, member), who.log)
     except TlogError as error:
-        raise NodeMisbehaved(f"its checkpoint of {who.name}'s log is not that log's ({error})") from None
+        raise NodeMisbehaved(f"the checkpoint of {who.name}'s log is not that log's ({error})") from None
     size = signed.checkpoint.size
     old_size, old_root = vault.heads().get(member, (0, b""))
     if old_size > size:
@@ -93,14 +97,14 @@ def audit_log(
         page = node.entries(member, frontier.size, limit)[:limit]
         if not page:
             raise NodeMisbehaved(f"{who.name}'s log ends at {frontier.size}, its checkpoint says {size}")
-        for offset, each in enumerate(page):
-            counts[each.entry.header.kind] += 1
-            bodies += each.entry.body is not None
+        for offset, stored in enumerate(page):
+            counts[stored.entry.header.kind] += 1
+            bodies += stored.entry.body is not None
             try:
-                check_reference(each.entry.header, frontier.size + offset)
+                check_reference(stored.entry.header, frontier.size + offset)
             except TlogError as error:
                 raise PeerMisbehaved(member, who.name, str(error)) from None
-        frontier, _ = frontier.append([each.leaf_hash() for each in page])
+        frontier, _ = frontier.append([stored.leaf_hash() for stored in page])
         if frontier.size == old_size and frontier.root() != old_root:
             raise NodeMisbehaved(
                 f"the first {old_size} entries of {who.name}'s log are not those verified before"

@@ -96,19 +96,19 @@ class _Query:
         values, refused = read_values(chunk, mode, session.vault.key_of)
         self._refused += refused
         rest = self._advance_by_batches(values, len(chunk))
-        found = available_outputs(session, values, self._spending, now, newest_only=False)
-        self._outputs += len(found.values) + len(found.bands)
-        active = found.active
+        outputs = available_outputs(session, values, self._spending, now, newest_only=False)
+        self._outputs += len(outputs.values) + len(outputs.bands)
+        active = outputs.active
         writers = [member.id for member in active.others]
         taggers = Taggers(active, writers, active.periods(0, now))
-        candidates = look_up(session.node, taggers, found.values)
+        candidates = look_up(session.node, taggers, outputs.values)
         opened = open_all(session.node, active, candidates, now)
-        screened = {subject.key: subject for subject in found.values}
+        screened = {subject.key: subject for subject in outputs.values}
         self._queried += sum(len(subject.positions) for subject in screened.values())
         self._problems += opened.problems
         matches = matches_of(active.charter, opened.opened)
         self._matches += matches
-        records = find_records(session.node, active, found.skeletons, found.bands, writers, now)
+        records = find_records(session.node, active, outputs.skeletons, outputs.bands, writers, now)
         self._problems += records.problems
         similar = matches_of(active.charter, records.opened)
         self._matches += similar

@@ -48,16 +48,16 @@ def retract(session: Session, values: Iterable[Value], now: int) -> Receipt:
     spending = Spending()
     try:
         keys += records.clear(active, readable, now)
-        found = all_outputs(session, readable, spending, now, newest_only=False)
+        outputs = all_outputs(session, readable, spending, now, newest_only=False)
     except TocsinError:
         outbox.flush(session.node, now)
         raise
     known = {(subject.key, subject.epoch) for subject in stored}
-    rest = [subject for subject in found.values if (subject.key, subject.epoch) not in known]
-    keys += outbox.enqueue_retraction(_retraction_tags(found.active, rest, now), now)
-    keys += records.clear_unknown(found.active, found.skeletons, found.bands, now)
+    rest = [subject for subject in outputs.values if (subject.key, subject.epoch) not in known]
+    keys += outbox.enqueue_retraction(_retraction_tags(outputs.active, rest, now), now)
+    keys += records.clear_unknown(outputs.active, outputs.skeletons, outputs.bands, now)
     accepted = outbox.flush(session.node, now).accepted(keys)
-    from_vault = len(found.values) + len(found.bands) - spending.paid
+    from_vault = len(outputs.values) + len(outputs.bands) - spending.paid
     return Receipt(accepted, tuple(refused), keys, spending.paid, from_vault)
 
 

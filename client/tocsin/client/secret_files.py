@@ -1,8 +1,8 @@
 """Files that hold a key or a passphrase.
 
-1. One that belongs to another user than who runs this, or root, is refused: that user could read or replace it. Root
-   itself reads whatever it is given, as in a container.
-2. What is checked is the open file, so it is what is read.
+1. A file that belongs to neither the current user nor root is refused: its owner could read or replace it. Root itself
+   reads any file, as in a container.
+2. The open file is checked, so what is checked is what is read.
 3. A passphrase's file may be readable by others: containers hand secrets over as files that only one user can reach.
 """
 

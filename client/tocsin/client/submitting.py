@@ -33,29 +33,29 @@ def submit(session: Session, drafts: Iterable[ReportDraft], progress: Progress |
     refused: list[ValueRefused | DraftRefused] = []
     submissions: list[bytes] = []
     spending = Spending()
-    accepted = outputs = 0
+    accepted = count = 0
     for chunk in chunks(enumerate(iterable("drafts", drafts))):
         deadline.check()
         values, labels = _checked(session, session.charter(now), chunk, refused, now)
-        found = all_outputs(session, values, spending, now, newest_only=True)
-        outputs += len(found.values) + len(found.bands)
-        active, by_key = found.active, {subject.key: subject for subject in found.values}
+        outputs = all_outputs(session, values, spending, now, newest_only=True)
+        count += len(outputs.values) + len(outputs.bands)
+        active, by_key = outputs.active, {subject.key: subject for subject in outputs.values}
         entries = []
         for key, label in labels:
             subject = by_key[key]
             class_key = active.charter.class_key(subject.key_class, subject.epoch)
             entries.append(seal_label(active, class_key, subject.output, label, now, system.random_bytes))
         # Marked first: renewal asks the log what is live, so a mark without an entry does no harm.
-        for epoch, keys in _by_epoch(found.values).items():
+        for epoch, keys in _by_epoch(outputs.values).items():
             session.vault.mark_reported(epoch, keys)
         requests = session.outbox.enqueue_entries(entries, now)
-        mark_sealed(session.vault, found.values, active.charter.period_at(now))
-        requests += TemplateRecords(session).report(active, found.skeletons, labels, found.bands, now)
+        mark_sealed(session.vault, outputs.values, active.charter.period_at(now))
+        requests += TemplateRecords(session).report(active, outputs.skeletons, labels, outputs.bands, now)
         accepted += session.outbox.flush(session.node, now).accepted(requests)
         submissions += requests
         if progress is not None:
             progress(len(chunk))
-    return Receipt(accepted, tuple(refused), tuple(submissions), spending.paid, outputs - spending.paid)
+    return Receipt(accepted, tuple(refused), tuple(submissions), spending.paid, count - spending.paid)
 
 
 def flush(session: Session, now: int) -> Receipt:

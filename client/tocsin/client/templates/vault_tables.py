@@ -173,10 +173,10 @@ class TemplateTables:
 def _unused(bands: str) -> str:
     """SQL for those skeletons of `bands` that nothing needs (rule 4)."""
     return (
-        f"SELECT skeleton FROM (SELECT DISTINCT skeleton FROM {bands}) AS each"  # noqa: S608  constants and marks
-        " WHERE NOT EXISTS (SELECT 1 FROM band JOIN value ON key = band WHERE skeleton = each.skeleton)"
-        " AND NOT EXISTS (SELECT 1 FROM value WHERE key = each.skeleton AND reported)"
-        " AND NOT EXISTS (SELECT 1 FROM record WHERE skeleton = each.skeleton)"
+        f"SELECT skeleton FROM (SELECT DISTINCT skeleton FROM {bands}) AS candidate"  # noqa: S608  constants and marks
+        " WHERE NOT EXISTS (SELECT 1 FROM band JOIN value ON key = band WHERE skeleton = candidate.skeleton)"
+        " AND NOT EXISTS (SELECT 1 FROM value WHERE key = candidate.skeleton AND reported)"
+        " AND NOT EXISTS (SELECT 1 FROM record WHERE skeleton = candidate.skeleton)"
     )
 
 
