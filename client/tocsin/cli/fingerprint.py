@@ -234,7 +234,7 @@ def make_common(
     most = max(counts.values())
     if most < least:
         raise BadPrompts(
-            f"no shingle stands in {least:,} prompts: the most frequent one stands in {most:,}; give a lower --least, "
+            f"no shingle is in {least:,} prompts: the most frequent one is in {most:,}; give a lower --least, "
             "or more prompts"
         )
     data = build_common_list(name, counts, least)
@@ -374,7 +374,7 @@ def _verdict(refused: str | None, why: str | None) -> str:
 
 
 def _told(pair: Likeness) -> str:
-    """Say whether a federation would tell, and where not because of a refusal, of which."""
+    """Say whether the pair would match and, if a refusal prevents it, which."""
     if pair.reached:
         return "yes"
     sides = [f"{name} is refused ({rule})" for name, rule in zip("AB", pair.refused, strict=True) if rule]

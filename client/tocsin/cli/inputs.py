@@ -108,7 +108,7 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Row | BadLine]:
 def no_such_type(name: str) -> str:
     """Say that a type does not exist, and name the one that is meant.
 
-    The name is repeated only where it is close to a type's: in a file with swapped columns a value stands in its place.
+    The name is repeated only if it is close to a type's: in a file with swapped columns it is a value.
     """
     meant = _meant(name)
     return f"type `{name}` does not exist; did you mean {meant}?" if meant else f"no such type: {_LIST_TYPES}"

@@ -1,4 +1,4 @@
-"""How a command opens keyrings: under a key file beside them, or a passphrase that never stands in argv."""
+"""How a command opens keyrings: under a key file beside them, or a passphrase that is never in argv."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 1. A draft is version 1 without class keys; `keys deal` adds them. Only then it is signed.
 2. Before a member signs, its own client key must open the pepper and the commitment must match (SPEC.md §5).
 3. Whoever installs a charter pins the hash of version 1, which members compare with each other by other means.
-4. Whoever holds seats installs a charter with the shares of all of them, or nothing: its node would start and evaluate
-   nothing.
-5. Nothing is written over but a charter file by its successor, and that in one step.
+4. A member that holds seats installs a charter with the shares of all of them, or nothing: without them its node would
+   start and evaluate nothing.
+5. Existing files are never overwritten, except a charter file by its successor, and that in one step.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def read_draft(path: Path) -> Charter:
 def write_dealt(folder: Path, charter: Charter, shares: Mapping[bytes, Mapping[str, bytes]]) -> None:
     """Write `charter.json`, complete and unsigned, and `shares/<member id>/` with each member's sealed files."""
     if folder.exists() and any(folder.iterdir()):
-        raise FoundingError(f"{folder} is not empty: name a new folder, dealt shares are never written over")
+        raise FoundingError(
+            f"{folder} is not empty: name a new folder; existing shares are never overwritten"
+        )
     for member, files in shares.items():
         own = folder / "shares" / member.hex()
         own.mkdir(parents=True, mode=0o700)
@@ -170,7 +172,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def coverage_text(key: ClassKey) -> str:
-    """Say how much of a class's smallest space a member that holds one seat can search in one epoch."""
+    """Return, in words, how much of a class's smallest space the holder of one seat can search in one epoch."""
     share = key.coverage(1)
     if share is None:
         return "no bound: one seat holds the key"
@@ -184,7 +186,7 @@ def _pin(text: str) -> bytes:
     except ValueError:
         pin = b""
     if len(pin) != 32:
-        raise FoundingError("a pin is 64 hex digits, the SHA-256 of version 1's document")
+        raise FoundingError("a pin must be 64 hex digits: the SHA-256 of version 1's document")
     return pin
 
 

@@ -3,7 +3,7 @@
 1. Three folders, for three machines: `identity/` (kept offline), `node/` and `client/`. The client's HPKE key, which
    opens peppers, is never in `node/`; the identity and CA keys are in neither.
 2. Secrets are written only inside keyrings, encrypted under `unlock.key` (mode 0600) or a passphrase.
-3. A folder that exists is never written over.
+3. An existing folder is never overwritten.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tocsin.sealing.keyring import Passphrase, UnlockKey, open_keyring, seal_key
 
 
 class FoundingError(ValueError):
-    """What a founding command was given cannot be used; the message says what, where and how to mend it."""
+    """A founding command was given something it cannot use; the message says what, where and how to fix it."""
 
 
 def init_member(
@@ -32,7 +32,7 @@ def init_member(
 ) -> MemberCard:
     """Make a member: keys, CA, certificates, configuration, card. Raises FoundingError for a folder in use."""
     if folder.exists() and any(folder.iterdir()):
-        raise FoundingError(f"{folder} is not empty: name a new folder, nothing is written over")
+        raise FoundingError(f"{folder} is not empty: name a new folder; existing files are never overwritten")
     check_federation(federation)
     member = random_bytes(16)
     seeds = {key: random_bytes(32) for key in ("identity", "log", "cosigner", "node")}
@@ -88,7 +88,7 @@ def open_part(folder: Path, part: str, passphrase: Passphrase | None = None) -> 
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner reads; refuse to write over one."""
+    """Write a file that only its owner reads; never overwrite an existing one."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
