@@ -19,12 +19,15 @@ STATEMENTS = (
     """CREATE OR REPLACE TABLE hand_counted AS SELECT type, value, root, first_day, last_day,
     accounts * confidence * 16 // (1 << hops) * counted // (total * (1 + 3 * disputed)) AS k
     FROM signals JOIN reporters USING (reporter, type)""",
-    """CREATE OR REPLACE TABLE hand_bad AS SELECT type, value, sum(own)::BIGINT AS own, sum(k)::BIGINT AS k,
+    """CREATE OR REPLACE TABLE hand_bad AS SELECT type, value, max(sole) AS sole, sum(own)::BIGINT AS own,
+    sum(k)::BIGINT AS k,
     min(first_day) AS first_day, max(last_day) AS last_day FROM (
-        SELECT type, value, count(DISTINCT account) AS own, count(DISTINCT account) * 1600 AS k, min(first_day) AS
+        SELECT type, value, min(account) AS sole, count(DISTINCT account) AS own, count(DISTINCT account) * 1600 AS
+        k, min(first_day) AS
         first_day,
             max(last_day) AS last_day FROM holdings SEMI JOIN hand_confirmed USING (account) GROUP BY type, value
-        UNION ALL SELECT type, value, 0, sum(k), min(first_day), max(last_day) FROM hand_counted GROUP BY type, value)
+        UNION ALL SELECT type, value, NULL, 0, sum(k), min(first_day), max(last_day) FROM hand_counted GROUP BY
+        type, value)
     GROUP BY type, value""",
     """CREATE OR REPLACE TABLE hand_off AS SELECT type, value FROM (
         SELECT type, value, count(DISTINCT account) FILTER (state = 2) AS rejected,
@@ -42,7 +45,8 @@ STATEMENTS = (
         (SELECT count(*) FROM hand_established) AS n FROM hand_bad AS bad ANTI JOIN hand_off USING (type, value)
         LEFT JOIN held USING (type, value)
         LEFT JOIN own_totals USING (type) LEFT JOIN foreign_totals USING (type))
-    SELECT type, value, family, "group", own, k, b, h, n, {_LOG.format(ratio=_RATIO)} AS weight,
+    SELECT type, value, family, "group", own, if(own = 1 AND k = 1600, sole, NULL) AS sole, k, b, h, n,
+    {_LOG.format(ratio=_RATIO)} AS weight,
         {_LOG.format(ratio=_RATIO_SELF)} AS weight_self,
         first_day - slack_days AS first_day, last_day + slack_days AS last_day FROM joined JOIN types USING (type)
     WHERE weight >= 2""",

@@ -114,6 +114,17 @@ def test_a_member_whose_judgement_proved_right_may_flag_alone(member: Path, tmp_
     assert flagged(tmp_path / "state") == NORTH | SOUTH
 
 
+def test_a_household_is_one_group(member: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = innocents(2_000)
+    campaign(tables, "north", 12, 8, VALUES)
+    campaign(tables, "home", 3, 1, {"net.ipv4": "192.0.2.44", "payment.par": "card", "client.tools": "z"})
+    write_provider(tmp_path / "member", tables)
+    state = tmp_path / "state"
+    score(tmp_path / "member", state)
+    assert flagged(state) == NORTH
+    assert "a second confirmed account: all of it rests on one" in explained(state, "home2", capsys)
+
+
 def test_disputed_reports_weigh_less(member: Path, tmp_path: Path) -> None:
     score(member, tmp_path / "state", "--signals", str(member / "disputed.parquet"))
     assert flagged(tmp_path / "state") == NORTH

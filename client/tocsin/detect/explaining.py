@@ -55,13 +55,13 @@ class Explanation:
 def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -> Explanation:
     """Explain one account by the current run. Raises `NoSuchAccount`."""
     scored = connection.execute(
-        "SELECT abuse, bits, firm_bits, flag FROM current.scores WHERE account = ?", [account]
+        "SELECT abuse, bits, firm_bits, flag, groups FROM current.scores WHERE account = ?", [account]
     ).fetchone()
     if scored is None:
         raise NoSuchAccount(
             "nothing speaks against this account in the last run: check the id, or run `tocsin detect run`"
         )
-    abuse, bits, firm_bits, flag = scored
+    abuse, bits, firm_bits, flag, independent = scored
     rows = connection.execute(
         """SELECT found.type, found.value, found.family, found."group", found.weight, found.firm, found.own,
             weighed.holders, weighed.established, weighed.hub
@@ -80,7 +80,7 @@ def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -
     groups = tuple(sorted({reason.group for reason in reasons}))
     return Explanation(
         account, bits, bool(flag), groups, reasons,
-        () if flag else _missing(bits, firm_bits, groups, reasons, rules),
+        () if flag else _missing(bits, firm_bits, groups, independent, reasons, rules),
         _would_end(reasons, rules) if flag else (),
     )  # fmt: skip
 
@@ -137,13 +137,20 @@ def _score(reasons: Sequence[Reason], rules: Rules) -> int:
 
 
 def _missing(
-    bits: int, firm_bits: int, groups: Sequence[str], reasons: Sequence[Reason], rules: Rules
+    bits: int,
+    firm_bits: int,
+    groups: Sequence[str],
+    independent: int,
+    reasons: Sequence[Reason],
+    rules: Rules,
 ) -> tuple[str, ...]:
     said = []
     if bits < rules.flag:
         said.append(f"{in_bits(rules.flag - bits):g} more bits, to {in_bits(rules.flag):g}")
     if len(groups) < rules.groups:
         said.append(f"evidence of another kind than {' and '.join(groups) or 'none'}")
+    elif independent < rules.groups:
+        said.append("a second confirmed account: all of it rests on one, as in a household")
     if bits >= rules.flag > firm_bits:
         said.append(f"{rules.firm_total} known bad accounts with values of these types")
     if _score(reasons, rules) > bits:

@@ -2,7 +2,9 @@
 
 1. A holding counts if its days overlap those of the value's weight.
 2. Score = for each family of types its best value + 0.3 × the others, at most 14 bits; families add up.
-3. A flag needs 15 bits from two groups at least, from values of which enough bad accounts are known.
+3. A flag needs 15 bits from two groups at least, from values of which enough bad accounts are known. Values that all
+   rest on one and the same confirmed account are one group: a household or a small office shares its address, its card
+   and its device, and one wrong verdict must not flag all who live there.
 4. One other member's judgement alone adds at most 10 bits to what is left without it, until this member's own verdicts
    have shown that it can be trusted. (With 14 bits, one lying member's report and a single bit of anything else is a
    flag: seen in simulation, four innocents in a hundred.)
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def evidence(known: Known, weighed: Table, rules: Rules) -> Table:
-    """Return what counts against each account: account, abuse, type, value, family, group, weight, firm, own."""
+    """Return what counts against each account: account, abuse, type, value, family, group,
+    weight, firm, own, only."""
     import ibis
 
     confirmed = (
@@ -36,7 +39,7 @@ def evidence(known: Known, weighed: Table, rules: Rules) -> Table:
     joined = counts.left_join(confirmed, ["account", "abuse"])
     rows = joined.select(
         account=counts.account, abuse=counts.abuse, type=counts.type, value=counts.value, family=counts.family,
-        group=counts.group, firm=counts.firm,
+        group=counts.group, firm=counts.firm, only=counts.only,
         weight=ibis.ifelse(confirmed.itself.notnull(), counts.weight_self, counts.weight),
         own=ibis.ifelse(confirmed.itself.notnull(), counts.own - 1, counts.own),
     )  # fmt: skip
@@ -58,6 +61,9 @@ def totals(found: Table, rules: Rules) -> Table:
         firm_best=ibis._.firm_weight.max(),
         firm_all=ibis._.firm_weight.sum(),
         values=ibis._.count(),
+        several=ibis._.only.isnull().cast("int64").max(),
+        first_only=ibis._.only.min(),
+        last_only=ibis._.only.max(),
     )
     tenths = of_family.mutate(
         tenths=_family(of_family.best, of_family.all, rules),
@@ -68,9 +74,18 @@ def totals(found: Table, rules: Rules) -> Table:
         firm_tenths=ibis._.firm_tenths.sum().cast("int64"),
         groups=ibis._.group.nunique(),
         values=ibis._.values.sum().cast("int64"),
+        several=ibis._.several.max(),
+        first_only=ibis._.first_only.min(),
+        last_only=ibis._.last_only.max(),
     )
+    independent = (summed.several == 1) | ibis.coalesce(summed.first_only != summed.last_only, False)
     return summed.select(
-        "account", "abuse", "groups", "values", bits=summed.tenths // 10, firm_bits=summed.firm_tenths // 10
+        "account",
+        "abuse",
+        "values",
+        groups=ibis.ifelse(independent, summed.groups, 1),
+        bits=summed.tenths // 10,
+        firm_bits=summed.firm_tenths // 10,
     )
 
 

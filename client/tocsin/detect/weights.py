@@ -98,8 +98,8 @@ def counted_signals(known: Known, rules: Rules) -> Table:
 
 
 def bad_values(known: Known, counted: Table) -> Table:
-    """Return every value that a confirmed account or a signal speaks against: abuse, type, value, own, k, first_day,
-    last_day. `counted` is the result of `counted_signals`.
+    """Return every value that a confirmed account or a signal speaks against: abuse, type, value, own, only, k,
+    first_day, last_day. `counted` is the result of `counted_signals`.
     """
     import ibis
 
@@ -108,18 +108,25 @@ def bad_values(known: Known, counted: Table) -> Table:
         .group_by("abuse", "type", "value", "account")
         .aggregate(first_day=ibis._.first_day.min(), last_day=ibis._.last_day.max())
         .group_by("abuse", "type", "value")
-        .aggregate(own=ibis._.count(), first_day=ibis._.first_day.min(), last_day=ibis._.last_day.max())
+        .aggregate(
+            own=ibis._.count(),
+            only=ibis._.account.min(),
+            first_day=ibis._.first_day.min(),
+            last_day=ibis._.last_day.max(),
+        )
     )
     foreign = counted.group_by("abuse", "type", "value").aggregate(
         k=ibis._.k.sum().cast("int64"), first_day=ibis._.first_day.min(), last_day=ibis._.last_day.max()
     )
-    columns = ("abuse", "type", "value", "own", "k", "first_day", "last_day")
+    columns = ("abuse", "type", "value", "own", "only", "k", "first_day", "last_day")
+    nobody = ibis.null().cast(own.only.type())
     both = own.mutate(k=own.own * UNITS).select(*columns)
     return (
-        both.union(foreign.mutate(own=ibis.literal(0, "int64")).select(*columns))
+        both.union(foreign.mutate(own=ibis.literal(0, "int64"), only=nobody).select(*columns))
         .group_by("abuse", "type", "value")
         .aggregate(
             own=ibis._.own.sum().cast("int64"),
+            only=ibis._.only.max(),
             k=ibis._.k.sum().cast("int64"),
             first_day=ibis._.first_day.min(),
             last_day=ibis._.last_day.max(),
@@ -173,7 +180,8 @@ def weights(known: Known, measured: Table, rules: Rules) -> Table:
     """Return every value that weighs something; `measured` is the result of `ratios`.
 
     Columns: abuse, type, value, family, group, weight (steps of half a bit), weight_self (as a confirmed account sees
-    it, without itself), firm (1 where enough bad accounts are known), own, k, total, holders, established, hub,
+    it, without itself), firm (1 where enough bad accounts are known), own, only (the one own
+    confirmed account that all of it rests on, or null), k, total, holders, established, hub,
     first_day, last_day (the days in which a holding counts, slack included).
     """
     import ibis
@@ -192,6 +200,7 @@ def weights(known: Known, measured: Table, rules: Rules) -> Table:
     return typed.select(
         "abuse", "type", "value", "family", "group", "weight", "weight_self", "firm", "own", "k", "total", "holders",
         "established", "hub",
+        only=ibis.ifelse((typed.own == 1) & (typed.k == UNITS), typed.only, ibis.null().cast(typed.only.type())),
         first_day=typed.first_day - typed.slack_days,
         last_day=typed.last_day + typed.slack_days,
     )  # fmt: skip

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tocsin.detect.errors import BadPopulation, ExtraMissing
@@ -55,6 +56,8 @@ class Population:
     days: int
     has_activity: bool
     warnings: tuple[str, ...] = field(default=())
+    scratch: TemporaryDirectory[str] | None = field(default=None, repr=False)
+    """Where DuckDB spills what does not fit into memory; it goes with the population."""
 
 
 def load(folder: Path, key: str = "simulation", memory: str = "3GB", threads: int = 2) -> Population:
@@ -70,14 +73,16 @@ def load(folder: Path, key: str = "simulation", memory: str = "3GB", threads: in
     names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and _has_parquet(path)))
     if not names:
         raise BadPopulation(f"{folder} holds no provider: each needs a folder with holdings.parquet")
+    scratch = TemporaryDirectory(prefix="tocsin-")
     connection = duckdb.connect(
         config={
+            "temp_directory": scratch.name,
             "memory_limit": memory, "threads": threads, "preserve_insertion_order": "false",
             "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
         }
     )  # fmt: skip
     try:
-        return _loaded(connection, folder, names, key)
+        return replace(_loaded(connection, folder, names, key), scratch=scratch)
     except BaseException:
         connection.close()
         raise
