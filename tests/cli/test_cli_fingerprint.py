@@ -249,7 +249,7 @@ def test_a_common_list_without_shingles_is_not_written(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        "tocsin: no shingle stands in 9 prompts: the most frequent one stands in 8; give a lower --least, or more "
+        "tocsin: no shingle is in 9 prompts: the most frequent one is in 8; give a lower --least, or more "
         "prompts\n"
     )
     assert not out.exists()
