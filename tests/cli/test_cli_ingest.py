@@ -143,7 +143,7 @@ def test_a_log_that_changed_while_it_was_read_is_named(
         "ingest", logs, "--out", tmp_path / "a.parquet", "--workers", 1, "--state", tmp_path / "s", "--json",
     )  # fmt: skip
     assert (code, json.loads(out)["changed"]) == (0, [str(logs)])
-    assert f"{logs}: was cut, refilled or replaced while this ran; it is not remembered as read" in err
+    assert f"{logs}: was cut, refilled or replaced during this run; it is not remembered as read" in err
 
 
 def test_local_percent_decides_what_is_refused_as_local(
