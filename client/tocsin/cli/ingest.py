@@ -20,6 +20,7 @@ from tocsin.cli.output import Json, counted, fail, note, print_json, print_table
 
 if TYPE_CHECKING:
     from tocsin.indicators.ptf2.common_list import CommonList
+    from tocsin.ingest.account_indicators import Tally
     from tocsin.ingest.formats import FieldMap
     from tocsin.ingest.ingesting import Summary
     from tocsin.ingest.log_reader import BadLine, Counts
@@ -27,23 +28,29 @@ if TYPE_CHECKING:
 EXIT_INPUT = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
 _SHOWN_ENDINGS = 5
+_LONGEST_NAME = 64
 
 Logs = Annotated[
     str,
     Parameter(
         allow_leading_hyphen=True,
-        help="Files (JSON lines, gzip, zstd, Parquet), folders (their files ending in .json, .jsonl, .ndjson, .gz, "
-        ".zst and .parquet), or `-` for standard input.",
+        help="Files (JSON lines, CSV, gzip, zstd, Parquet), folders (their files ending in .json, .jsonl, .ndjson, "
+        ".csv, .gz, .zst and .parquet), or `-` for standard input.",
     ),
 ]
 Format = Annotated[
     str,
     Parameter(
-        help="auto, litellm, otlp, openinference, langfuse, openai-batch or anthropic-batch.",
+        help="auto, litellm, otlp, openinference, langfuse, bedrock, azure, google, langsmith, helicone, portkey, "
+        "phoenix, jaeger, console, openai-batch or anthropic-batch; docs/formats.md says what each reads.",
     ),
 ]
 FieldMapFile = Annotated[
-    Path | None, Parameter(help="TOML file that says where each field is, for any other format.")
+    Path | None,
+    Parameter(
+        help="TOML file that says where each field is, for any other format; or `kong`, `databricks` or `cloudflare`, "
+        "which come with Tocsin."
+    ),
 ]
 CommonFile = Annotated[
     Path | None, Parameter(help="List of common shingles to use; by default the one that is shipped.")
@@ -78,6 +85,13 @@ def ingest(
     ] = 5.0,
     state: StateFolder = None,
     workers: Annotated[int, Parameter(help="Processes.")] = 2,
+    trusted_hops: Annotated[
+        int | None,
+        Parameter(
+            help="Of a list of addresses (X-Forwarded-For), use the one that this many of your proxies from the "
+            "right saw; without it, the right-most public one. The left-most is the client's word."
+        ),
+    ] = None,
     strict: Annotated[bool, Parameter(negative=(), help="Write nothing if any line is bad.")] = False,
     test: Annotated[
         bool,
@@ -112,6 +126,7 @@ def ingest(
         workers,
         strict,
         Mode.TEST if test else Mode.LIVE,
+        trusted_hops=trusted_hops,
     )
     rates = Rates()
     with _ended_by_sigterm():
@@ -133,9 +148,8 @@ def ingest(
             "name only new logs"
         )
     counts = summary.counts
-    if counts.exchanges and counts.without_content == counts.exchanges:
-        mapped = ", or the field map names fields that the exchanges do not have" if field_map else ""
-        warn(f"no exchange has content: content capture is off{mapped}")
+    warn_unread(counts, mapped=field_map is not None)
+    warn_addresses(summary.tally)
     warn_bad(summary.bad, counts.bad)
     if not summary.written:
         why = "--strict" if strict else no_line_read(counts, mapped=field_map is not None)
@@ -160,6 +174,33 @@ def warn_bad(shown: Sequence[BadLine], total: int) -> None:
         others = total - sum(bad.count + bad.more for bad in shown)
         unlike = f", {others:,} of them in other files or for other reasons" if others else ""
         warn(f"{counted(total, 'bad line')} in all{unlike}")
+
+
+def warn_unread(counts: Counts, *, mapped: bool) -> None:
+    """Say what share of the exchanges has no content that could be read, and where it may be."""
+    if not counts.without_content:
+        return
+    if counts.without_content == counts.exchanges and counts.unread is None:
+        fields = ", or the field map names fields that the exchanges do not have" if mapped else ""
+        warn(f"no exchange has content: content capture is off{fields}")
+        return
+    share = max(1, round(100 * counts.without_content / counts.exchanges))
+    where = "they have no field for it: content capture may be off there"
+    if counts.unread is not None:
+        name = "".join(letter if letter.isprintable() else "?" for letter in counts.unread[:_LONGEST_NAME])
+        where = f"the first such attribute is `{name}`"
+    warn(f"{share} % of exchanges have no readable content; {where}")
+
+
+def warn_addresses(tally: Tally) -> None:
+    """Say that most addresses were refused: a proxy's own, most likely."""
+    refused = sum(count for rule, count in tally.refused.items() if rule.startswith("ip."))
+    kept = tally.values["net.ipv4"] + tally.values["net.ipv6-64"]
+    if refused > kept:
+        warn(
+            f"{counted(refused, 'address is', 'addresses are')} refused, {kept:,} kept: the log may hold a proxy's "
+            "address; have the gateway log the client's, or say with --trusted-hops which one of a list it is"
+        )
 
 
 @contextmanager

@@ -4,8 +4,9 @@ Rules
 1. An argument is `type=value`, or a file (a pipe too), or `-` for standard input. Values given as arguments are visible
    to everybody who may list this machine's processes: use files for real data.
 2. Everything is UTF-8, with or without a byte order mark, whatever the terminal's encoding: read otherwise, a value
-   would be another value. CSV has a header with `type` and `value`; JSON lines are objects with both as text. A file is
-   JSON lines if its first character is `{`. Names of columns and keys are read without regard to case: `TLP` and `tlp`
+   would be another value. CSV has a header with `type` and `value`; JSON lines, or a JSON array, are objects with both
+   as text. MISP's JSON and CSV and STIX bundles are read by `tocsin.ingest.threat_intel`, and what is left out of them
+   is named. Names of columns and keys are read without regard to case: `TLP` and `tlp`
    are one column.
 3. Other columns are kept, in their order: `account` says which of your accounts hold the value, the rest is yours.
 4. A line that cannot be read is reported by file, line and rule, never by its content, and skipped. A quote that is
@@ -29,10 +30,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TextIO
 
+from tocsin.cli.output import warn
 from tocsin.indicators.ptf2.template import BAND, TEMPLATE
 from tocsin.indicators.registry import TYPES
+from tocsin.ingest.threat_intel import MISP_COLUMNS, Reading, read_misp_attribute, read_shared
 
 MAX_LINE = 1 << 20
+MAX_DOCUMENT = 64 << 20
+_KINDS_SHOWN = 8
 ACCOUNT = "account"
 """The column that names the account that holds a value."""
 
@@ -175,7 +180,13 @@ def _lines(source: str, file: TextIO) -> Iterator[Row | BadLine]:
         if "\0" in first:
             raise BadInput(_utf_16(source))
         rest = itertools.chain([first], lines) if first else iter(())
-        yield from _json_lines(source, rest) if first.lstrip().startswith("{") else _csv(source, rest)
+        match first.lstrip()[:1]:
+            case "[":
+                yield from _json_array(source, "".join(_whole(source, rest)))
+            case "{":
+                yield from _json_objects(source, first, rest)
+            case _:
+                yield from _csv(source, rest)
     except UnicodeDecodeError as error:
         if error.object[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise BadInput(_utf_16(source)) from None
@@ -186,6 +197,70 @@ def _lines(source: str, file: TextIO) -> Iterator[Row | BadLine]:
 
 def _utf_16(source: str) -> str:
     return f"{source}: is UTF-16, not UTF-8; convert it, for example with: iconv -f UTF-16 -t UTF-8"
+
+
+def _whole(source: str, lines: Iterable[str]) -> Iterator[str]:
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > MAX_DOCUMENT:
+            raise BadInput(
+                f"{source}: is one JSON document of more than {MAX_DOCUMENT >> 20} Mi characters; split it"
+            )
+        yield line
+
+
+def _json_array(source: str, text: str) -> Iterator[Row | BadLine]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadInput(f"{source}: begins like a JSON array, but is not JSON") from None
+    reading = read_shared(document)
+    if reading is not None:
+        yield from _shared(source, reading)
+        return
+    for number, found in enumerate(document, 1):
+        if not isinstance(found, dict):
+            yield BadLine(source, number, "json.object", "the item of the JSON array is not an object")
+        else:
+            yield _row(source, number, {str(key).strip().lower(): value for key, value in found.items()})
+
+
+def _json_objects(source: str, first: str, lines: Iterable[str]) -> Iterator[Row | BadLine]:
+    """JSON lines, or one document of MISP or STIX, on one line or over many."""
+    gathered: Iterable[str] = lines
+    document = _loads(first)
+    if document is None:
+        gathered = list(_whole(source, lines))
+        document = _loads("".join(gathered))
+    reading = None if document is None else read_shared(document)
+    yield from _json_lines(source, gathered) if reading is None else _shared(source, reading)
+
+
+def _loads(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _shared(source: str, reading: Reading) -> Iterator[Row]:
+    for number, shared in enumerate(reading.values, 1):
+        yield Row(source, number, shared.type, shared.value, shared.columns)
+    if reading.left_out:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in reading.left_out.most_common(_KINDS_SHOWN))
+        others = ", …" if len(reading.left_out) > _KINDS_SHOWN else ""
+        warn(
+            f"{source}: {reading.left_out.total():,} left out, of types that do not exist here: {kinds}{others}"
+        )
+
+
+def _misp_csv(source: str, header: Sequence[str], reader: Iterable[Sequence[str]]) -> Iterator[Row]:
+    reading = Reading()
+    for cells in reader:
+        named = dict(zip(header, cells, strict=False))
+        read_misp_attribute(named, (named.get("attribute_tag", ""),), reading)
+    yield from _shared(source, reading)
 
 
 def _json_lines(source: str, lines: Iterable[str]) -> Iterator[Row | BadLine]:
@@ -220,6 +295,9 @@ class _Object(dict[str, object]):
 def _csv(source: str, lines: Iterable[str]) -> Iterator[Row | BadLine]:
     reader = csv.reader(lines, strict=True)
     header = [name.strip().lower() for name in next(reader, [])]
+    if set(header) >= MISP_COLUMNS:
+        yield from _misp_csv(source, header, reader)
+        return
     if not {"type", "value"} <= set(header) or len(set(header)) != len(header):
         raise BadInput(f"{source}: {_bad_header(header)}")
     while True:

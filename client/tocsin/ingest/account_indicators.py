@@ -26,7 +26,9 @@ from tocsin.indicators.ptf2.skeleton import find_blocks
 from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, judged, write_skeleton
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.registry import observable
-from tocsin.ingest.sampling import DAY, FACTS, MAX_FACTS, TEXT, TOOLS, smallest
+from tocsin.ingest.facts import ADDRESS, MAX_FACTS, Facts, Holding
+from tocsin.ingest.facts import TOOLS as TOOL_SET
+from tocsin.ingest.sampling import DAY, FACTS, TEXT, TOOLS
 from tocsin.ingest.spilling import Spill, spilled_bytes, spilled_rows
 
 _SLICE_BYTES = 96 << 20
@@ -34,7 +36,11 @@ _SLICE_BYTES = 96 << 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One indicator of an account in a window; `window` is the second at which it begins. Nothing shows in the repr."""
+    """One holding of an account in a window; `window` is the second at which it begins. Nothing shows in the repr.
+
+    Times and counts are of the value. `activity` is the account's active hours in the window, a hexadecimal number of
+    which bit n is hour n.
+    """
 
     account: str = field(repr=False)
     type: str
@@ -44,6 +50,7 @@ class Row:
     first_seen: int
     last_seen: int
     window: int
+    activity: str = field(default="0", repr=False)
 
 
 @dataclass(slots=True)
@@ -74,8 +81,7 @@ class _Gathered:
     exchanges: int = 0
     first: int = 1 << 62
     last: int = 0
-    addresses: set[str] = field(default_factory=set)
-    ja4: set[str] = field(default_factory=set)
+    values: Facts = field(default_factory=Facts)
     tools: dict[int, str] = field(default_factory=dict)
     texts: dict[int, tuple[float, str, str]] = field(default_factory=dict)
     sample: Sample | None = None
@@ -83,11 +89,10 @@ class _Gathered:
     times: dict[int, float] = field(default_factory=dict)
     """Of the conversations in `sample`, by place: when the text that was hashed was sent."""
 
-    def facts(self, exchanges: int, first: int, last: int, addresses: list[str], ja4: list[str]) -> None:
+    def facts(self, exchanges: int, first: int, last: int, values: list[list[Any]], hours: str) -> None:
         self.exchanges += exchanges
         self.first, self.last = min(self.first, first), max(self.last, last)
-        self.addresses.update(addresses)
-        self.ja4.update(ja4)
+        self.values.merge(values, hours)
 
     def text(self, k: int, place: int, time: float, system: str, turn: str) -> None:
         found = (time, system, turn)
@@ -98,8 +103,7 @@ class _Gathered:
                 self.texts = _lowest(self.texts, k)
 
     def trim(self, key: bytes) -> None:
-        self.addresses = set(smallest(key, self.addresses))
-        self.ja4 = set(smallest(key, self.ja4))
+        self.values.trim(key)
         self.tools = _lowest(self.tools, MAX_FACTS)
 
     def tool(self, place: int, tools: str) -> None:
@@ -194,35 +198,50 @@ class IndicatorBuilder:
     def _rows(
         self, account: str, window: int, each: _Gathered, sample: Sample, tally: Tally
     ) -> Iterator[Row]:
-        def row(type: str, value: str, conversations: int) -> Row:
+        activity = f"{each.values.hours:x}"
+        sampled = max(1, len(sample.conversations))
+
+        def row(type: str, value: str, holding: Holding, conversations: int) -> Row:
             tally.values[type] += 1
             start = window * self._settings.window_days * DAY
-            return Row(account, type, value, each.exchanges, conversations, each.first, each.last, start)
+            times = int(holding.first), int(holding.last)
+            return Row(account, type, value, holding.exchanges, conversations, *times, start, activity)
 
         for type, units in (
             (TEMPLATE, [one.turn for one in sample.conversations if one.turn]),
             (SYSTEM, [one.system for one in sample.conversations if one.system]),
         ):
             for value, support in skeletons(units, self._settings.common, tally):
-                yield row(type, value, support)
-        for type, value in self._facts(each, tally):
-            yield row(type, value, len(sample.conversations))
+                exchanges = max(support, each.exchanges * support // sampled)
+                yield row(type, value, Holding(each.first, each.last, exchanges, ()), support)
+        for (type, value), holding in self._facts(each, tally):
+            yield row(type, value, holding, holding.distinct_conversations)
 
-    def _facts(self, each: _Gathered, tally: Tally) -> Iterator[tuple[str, str]]:
-        asked: list[tuple[str, str]] = []
-        for address in each.addresses:
-            types = ("net.ipv6-64",) if ":" in address else ("net.ipv4", "net.ipv4-24")
-            asked.extend((type, address) for type in types)
-        asked.extend(("net.ja4", ja4) for ja4 in each.ja4)
-        asked.extend(("client.tools", tools) for tools in each.tools.values())
-        found: dict[tuple[str, str], None] = {}
-        for type, value in asked:
-            written = self._write(type, value)
-            if isinstance(written, Refused):
-                tally.refused[written.rule] += 1
-            else:
-                found[type, written] = None
-        yield from sorted(found)
+    def _facts(self, each: _Gathered, tally: Tally) -> list[tuple[tuple[str, str], Holding]]:
+        found: dict[tuple[str, str], Holding] = {}
+        for (kind, given), holding in each.values.values.items():
+            value = given
+            types: tuple[str, ...] = (kind,)
+            if kind == ADDRESS:
+                types = ("net.ipv6-64",) if ":" in given else ("net.ipv4", "net.ipv4-24")
+            elif kind == TOOL_SET:
+                tools = each.tools.get(int(given))
+                if tools is None:
+                    continue
+                value = tools
+            for type in types:
+                written = self._write(type, value)
+                if isinstance(written, Refused):
+                    tally.refused[written.rule] += 1
+                    continue
+                known = found.setdefault((type, written), holding)
+                if known is not holding:
+                    # Another writing of the same value, or another address of the same network.
+                    found[type, written] = joined = Holding(
+                        known.first, known.last, known.exchanges, known.conversations
+                    )
+                    joined.merge(holding)
+        return sorted(found.items(), key=lambda item: item[0])
 
     def _write(self, type: str, value: str) -> str | Refused:
         if type == "client.tools":
@@ -247,7 +266,7 @@ def skeletons(units: list[frozenset[int]], common: CommonList, tally: Tally) -> 
 
 
 def _keep(state: Spill, number: int, account: str, window: int, each: _Gathered, sample: Sample) -> None:
-    facts = [each.exchanges, each.first, each.last, sorted(each.addresses), sorted(each.ja4)]
+    facts = [each.exchanges, each.first, each.last, each.values.rows(), f"{each.values.hours:x}"]
     encoded = base64.b64encode(sample.encode()).decode()
     times = [each.times[one.place] for one in sample.conversations]
     state.add(number, [FACTS, account, window, *facts, encoded, times])

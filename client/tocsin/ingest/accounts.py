@@ -37,7 +37,9 @@ _PLACEHOLDERS = frozenset(
         "00000000-0000-0000-0000-000000000000",
     )
 )  # fmt: skip
-_TEMPLATE = re.compile(r"\$?\{\{?[^{}]*\}\}?|%\w+%|<[a-z_ -]+>")  # `{{user_id}}` that nobody filled in
+_TEMPLATE = re.compile(
+    r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\{[a-z_. -]+\}|%\w+%|<[a-z_ -]+>"
+)  # `{{user_id}}` that nobody filled in
 _LONGEST_PLACEHOLDER = 64
 _CLAUDE_CODE = re.compile(r"user_([0-9A-Za-z]*)_account_([0-9A-Za-z-]*)_session_([0-9A-Za-z-]+)", re.ASCII)
 _VENDOR = "claude-code"
@@ -74,15 +76,15 @@ def is_placeholder(value: str) -> bool:
 
 def _named(value: str) -> Named | None:
     if value[:1] == "{":
-        found = _of_json(value)
-        if found is not None:
-            return found
+        parts = _parts_of_json(value)
+        if parts is not None:
+            return _of_claude_code(*parts)
     elif value[:5] == "user_" and (match := _CLAUDE_CODE.fullmatch(value.strip())) is not None:
         return _of_claude_code(*match.groups())
     return None if is_placeholder(value) else Named(value)
 
 
-def _of_json(value: str) -> Named | None:
+def _parts_of_json(value: str) -> tuple[str, str, str] | None:
     try:
         document = parse_json(value)
     except ValueError:
@@ -93,7 +95,7 @@ def _of_json(value: str) -> Named | None:
         held if type(held := document.get(name)) is str else ""
         for name in ("device_id", "account_uuid", "session_id")
     )
-    return _of_claude_code(device, account, session)
+    return device, account, session
 
 
 def _of_claude_code(device: str, account: str, session: str) -> Named | None:

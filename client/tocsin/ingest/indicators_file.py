@@ -1,7 +1,9 @@
 """The file of indicators that `tocsin ingest` writes: Parquet, one row for one value of an account in a window.
 
-1. Columns: account, type, value, exchanges (of the account in the window), conversations (those that a skeleton was
-   found in; else those sampled), first_seen and last_seen (of the account, unix seconds), window (its first second).
+1. A row is a holding. Columns: account, type, value; exchanges, conversations, first_seen and last_seen (unix seconds),
+   all of this value and account in the window; window (its first second); activity (the account's active hours in the
+   window, a hexadecimal number of which bit n is hour n). Of a skeleton, conversations are the sampled ones that it was
+   found in, exchanges are reckoned from their share, and the times are the account's.
 2. A skeleton held by more than X % of the accounts, and by 50 at least, is what everybody here writes: refused as
    `template.local`.
 3. A skeleton that is one account's level with bands and another's without is read once, with bands.
@@ -34,7 +36,7 @@ _MACRO = "CREATE TEMP MACRO digest_of(text) AS md5(replace(text, 'ptf2-exact:', 
 _LOAD = """
 CREATE TEMP TABLE found AS SELECT *, digest_of(value) AS digest FROM read_json(?, format='newline_delimited', columns={
     account: 'VARCHAR', type: 'VARCHAR', value: 'VARCHAR', exchanges: 'BIGINT', conversations: 'BIGINT',
-    first_seen: 'BIGINT', last_seen: 'BIGINT', "window": 'BIGINT'})
+    first_seen: 'BIGINT', last_seen: 'BIGINT', "window": 'BIGINT', activity: 'VARCHAR'})
 """
 _FIND_LOCAL = """
 CREATE TEMP TABLE local AS SELECT type, digest FROM found WHERE type IN ('prompt.template', 'client.system')
@@ -43,7 +45,7 @@ GROUP BY type, digest HAVING count(DISTINCT account) > ?
 _COUNT_LOCAL = "SELECT type, count(*) FROM found SEMI JOIN local USING (type, digest) GROUP BY type"
 # Not sorted: rows come account by account, and to sort long values takes more memory than there is.
 _WRITE = "SELECT * EXCLUDE digest FROM found ANTI JOIN local USING (type, digest)"
-# An account's exchanges are the same in each row of one window: windows add up, rows do not.
+# A skeleton may have two rows in a window, with bands and without: windows add up, rows do not.
 _GATHER = """
 CREATE TEMP TABLE gathered AS
 WITH each AS (

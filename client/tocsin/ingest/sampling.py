@@ -5,9 +5,8 @@
    and its first user turn. Of the places of an account the k smallest seen so far are held, not their texts.
 3. A text whose place is among these goes to the spill at once. So the spill holds at least the texts of the k smallest
    of all, in whatever order exchanges come, and of one conversation the text with the earliest time.
-4. Facts of an account (exchanges, first and last time, addresses, JA4) are held; of addresses and JA4 each the 64 with
-   the smallest places, cut to 256 characters: none is so long, and what is cut is still refused. Tool schemas are
-   spilled when first seen, as they can be large.
+4. Facts of an account are held (see `facts`). Tool schemas are spilled when first seen, as they can be large. A text
+   without a user turn never displaces one with a turn, however early it was sent.
 5. When more accounts are held than allowed, the facts of all go to the spill and the accounts are forgotten: memory
    does not grow with the number of accounts, only the spill does.
 """
@@ -20,22 +19,23 @@ from hashlib import blake2b
 from tocsin.indicators.ptf2.account import place_of
 from tocsin.indicators.ptf2.normalising import MAX_BYTES
 from tocsin.ingest.exchange import Exchange
+from tocsin.ingest.facts import ADDRESS, DEVICE, JA4, MAX_FACTS, Facts
+from tocsin.ingest.facts import TOOLS as TOOL_SET
 from tocsin.ingest.spilling import PARTITIONS, Spill
 
 DEFAULT_K = 32
 DEFAULT_WINDOW_DAYS = 28
 MAX_ACCOUNTS = 40_000
 """How many accounts (in windows) a worker holds."""
-MAX_FACTS = 64
-"""How many addresses, JA4s and tool sets of an account are kept."""
-
 TEXT, FACTS, TOOLS = 0, 1, 2
 """First item of a spilled row; then account and window, then what the rows below say."""
 
 DAY = 86_400
 _NO_PLACE = 1 << 64
+_NO_TURN = 1e12
+"""Added to the time of a text without a user turn, later than any with one."""
 _MAX_TOOLS_TEXT = 1 << 18
-_MAX_FACT_TEXT = 256
+_HOUR = 3_600
 
 
 def partition_of(key: bytes, account: str) -> int:
@@ -43,18 +43,10 @@ def partition_of(key: bytes, account: str) -> int:
     return place_of(key, account) % PARTITIONS
 
 
-def smallest(key: bytes, values: Iterable[str]) -> list[str]:
-    """Return the `MAX_FACTS` of distinct values with the smallest places, sorted: the same in any order (rule 4)."""
-    found = set(values)
-    if len(found) > MAX_FACTS:
-        found = set(sorted(found, key=lambda each: place_of(key, each))[:MAX_FACTS])
-    return sorted(found)
-
-
 class _Account:
     """What is held of one account in one window."""
 
-    __slots__ = ("addresses", "exchanges", "first", "ja4", "last", "limit", "partition", "places", "tools")
+    __slots__ = ("exchanges", "facts", "first", "last", "limit", "partition", "places", "tools")
 
     def __init__(self, partition: int, time: float) -> None:
         self.partition = partition
@@ -62,9 +54,9 @@ class _Account:
         self.first = self.last = time
         self.places: dict[int, tuple[float, int]] = {}
         self.limit = _NO_PLACE
-        self.addresses: set[str] = set()
-        self.ja4: set[str] = set()
-        self.tools: set[int] = set()
+        self.facts = Facts()
+        self.tools: dict[int, str] = {}
+        """The place of each set of tools as text, by the hash of its text."""
 
 
 class Sampler:
@@ -95,32 +87,26 @@ class Sampler:
                 account.last = time
             elif time < account.first:
                 account.first = time
-            if (address := exchange.address) is not None and address not in account.addresses:
-                self._fact(account.addresses, address)
-            if (ja4 := exchange.ja4) is not None and ja4 not in account.ja4:
-                self._fact(account.ja4, ja4)
-            if (tools := exchange.tools) is not None and hash(tools) not in account.tools:
-                self._tools(name, account, tools)
             turn, system = exchange.first_user_turn, exchange.system
-            if turn is None and system is None:
-                continue
+            place = None
             # P-1.2: one place for each conversation, by its id or else by its texts.
-            text = exchange.conversation or f"{system or ''}\x1f{turn or ''}"
-            # `place_of` written out: a call would be a fifth of the loop.
-            place = int.from_bytes(
-                digest(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest(), "big"
-            )
-            if place <= account.limit:
+            if text := exchange.conversation or (f"{system or ''}\x1f{turn or ''}" if turn or system else ""):
+                # `place_of` written out: a call would be a fifth of the loop.
+                place = int.from_bytes(
+                    digest(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest(), "big"
+                )
+            self._facts(name, account, exchange, place)
+            if place is not None and (turn or system) and place <= account.limit:
                 self._place(name, account, place, time, system, turn)
         return count
 
     def flush(self) -> None:
         """Spill the facts of all accounts and forget them (rule 5)."""
         for (name, window), each in self._held.items():
-            addresses, ja4 = smallest(self._key, each.addresses), smallest(self._key, each.ja4)
+            each.facts.trim(self._key)
+            facts = [each.facts.rows(), f"{each.facts.hours:x}"]
             self._spill.add(
-                each.partition,
-                [FACTS, name, window, each.exchanges, int(each.first), int(each.last), addresses, ja4],
+                each.partition, [FACTS, name, window, each.exchanges, int(each.first), int(each.last), *facts]
             )
         self._held.clear()
 
@@ -140,28 +126,42 @@ class Sampler:
         turn: str | None,
     ) -> None:
         places = account.places
-        stamp = (time, hash((system, turn)))
+        stamp = (time + (0.0 if turn else _NO_TURN), hash((system, turn)))
         known = places.get(place)
-        if known is not None and (known[0] < time or known == stamp):
+        if known is not None and (known[0] < stamp[0] or known == stamp):
             return
         places[place] = stamp
         if len(places) > self._k:
             del places[max(places)]
         if len(places) == self._k:
             account.limit = max(places)
-        row = [TEXT, *name, place, time, (system or "")[:MAX_BYTES], (turn or "")[:MAX_BYTES]]
+        row = [TEXT, *name, place, stamp[0], (system or "")[:MAX_BYTES], (turn or "")[:MAX_BYTES]]
         self._spill.add(account.partition, row)
 
-    def _fact(self, facts: set[str], value: str) -> None:
-        facts.add(value[:_MAX_FACT_TEXT])
-        if len(facts) > 2 * MAX_FACTS:
-            kept = smallest(self._key, facts)
-            facts.clear()
-            facts.update(kept)
+    def _facts(self, name: tuple[str, int], account: _Account, exchange: Exchange, place: int | None) -> None:
+        facts, time = account.facts, exchange.time
+        facts.hours |= 1 << int(time) % self._window_seconds // _HOUR
+        if exchange.address is not None:
+            facts.seen(ADDRESS, exchange.address, time, place)
+        if exchange.ja4 is not None:
+            facts.seen(JA4, exchange.ja4, time, place)
+        if exchange.device is not None:
+            facts.seen(DEVICE, exchange.device, time, place)
+        for type, value in exchange.values:
+            facts.seen(type, value, time, place)
+        if exchange.tools is not None and (tools := self._tools(name, account, exchange.tools)) is not None:
+            facts.seen(TOOL_SET, tools, time, place)
+        if len(facts.values) > 8 * MAX_FACTS:
+            facts.trim(self._key)
 
-    def _tools(self, name: tuple[str, int], account: _Account, tools: str) -> None:
+    def _tools(self, name: tuple[str, int], account: _Account, tools: str) -> str | None:
+        """The place of a set of tools as text, which stands for it until phase 2; None where it is too long."""
+        known = account.tools.get(hash(tools))
+        if known is not None or len(tools) > _MAX_TOOLS_TEXT:
+            return known
         if len(account.tools) >= 2 * MAX_FACTS:
             account.tools.clear()
-        account.tools.add(hash(tools))
-        if len(tools) <= _MAX_TOOLS_TEXT:
-            self._spill.add(account.partition, [TOOLS, *name, place_of(self._key, tools), tools])
+        place = place_of(self._key, tools)
+        self._spill.add(account.partition, [TOOLS, *name, place, tools])
+        known = account.tools[hash(tools)] = str(place)
+        return known

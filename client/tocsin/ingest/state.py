@@ -6,7 +6,7 @@
 3. `samples` is partitions of accounts: shingle hashes and facts, no prompt; sealed under a key derived from the
    sampling key, so that a copy of it alone is of no use. With it lies what was read already (see `already_read`).
 4. Each of these is written beside, brought to the disk and put in place as a whole: a crash leaves the old or the new.
-5. Nothing outlives its type's retention, counted from the end of its window: addresses go first, then JA4; with the
+5. Nothing outlives its type's retention, counted from the end of its window: addresses go first, then devices; with the
    longest retention of what `ingest` makes goes the whole window.
 6. One run at a time uses the folder.
 """
@@ -28,16 +28,19 @@ from typing import Any
 from tocsin.client import system
 from tocsin.indicators.ptf2.account import KEY_BYTES
 from tocsin.indicators.registry import TYPES
+from tocsin.ingest.facts import ADDRESS
 from tocsin.ingest.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS, FACTS
 from tocsin.ingest.spilling import Spill
 
 _DEFAULTS = {"k": DEFAULT_K, "window_days": DEFAULT_WINDOW_DAYS}
 _ADDRESSES = max(TYPES[name].retention_days for name in ("net.ipv4", "net.ipv4-24", "net.ipv6-64"))
-_JA4 = TYPES["net.ja4"].retention_days
 _TOOLS = TYPES["client.tools"].retention_days
-_WINDOW = max(
-    _ADDRESSES, _JA4, _TOOLS, *(TYPES[name].retention_days for name in ("prompt.template", "client.system"))
-)
+_WINDOW = max(each.retention_days for each in TYPES.values())
+
+
+def _kept_days(fact: str) -> int:
+    return _ADDRESSES if fact == ADDRESS else TYPES[fact].retention_days
+
 
 ELSE = "put the state folder back from a backup, or name a new one with --state"
 """How to mend what is damaged; all that reads the folder says it so."""
@@ -100,8 +103,7 @@ class Keeper(Spill):
         if age > (_WINDOW if row[0] == FACTS else _TOOLS):
             return
         if row[0] == FACTS:
-            addresses, ja4 = row[6:8]
-            row = [*row[:6], [] if age > _ADDRESSES else addresses, [] if age > _JA4 else ja4, *row[8:]]
+            row = [*row[:6], [value for value in row[6] if age <= _kept_days(value[0])], *row[7:]]
         super().add(partition, row)
 
 

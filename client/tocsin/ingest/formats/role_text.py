@@ -94,7 +94,7 @@ _PRINTED = re.compile(
     r"[\[({\s]*[\[({]\s*(?:['\"]|[%:#]\w|[A-Za-z_][\w.]*\s?[({]|[A-Za-z_][\w.]*Message\b|"
     + _NAMES
     + r"\s*(?:=>|[:=]))"
-    r"|(?:map\[|#<|%\{|[Aa]rray\s*\(|object\s*\()"
+    r"|(?:map\[|\[object |#<|%\{|[Aa]rray\s*\(|object\s*\()"
     r"|[A-Za-z_][\w.]*(?:Message|Messages|Value|Request|Prompt|Content)\s*[({\[]"
     r"|" + _NAMES + r"\s*=\s*['\"\[({]"
 )

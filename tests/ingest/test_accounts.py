@@ -1,0 +1,62 @@
+"""Who an exchange belongs to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tocsin.ingest.accounts import Named, account_among, named_account
+from tocsin.ingest.exchange import BadExchange
+
+DEVICE = "7f3c" * 16
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anonymous",
+        "Anonymous",
+        "undefined",
+        "None",
+        "null",
+        "NULL",
+        "nil",
+        "default_user_id",
+        "unknown",
+        "N/A",
+        "-",
+        " ",
+        "anonymousUser",
+        "guest",
+        "{{user_id}}",
+        "${USER}",
+        "[object Object]",
+        "'None'",
+        "<user>",
+    ],
+)
+def test_a_placeholder_names_nobody(name: str) -> None:
+    assert named_account(name) is None
+    assert named_account(name, "acct-1") == Named("acct-1")
+    with pytest.raises(BadExchange, match="it names none: only a placeholder"):
+        account_among((name,), "it names none")
+
+
+@pytest.mark.parametrize("name", ["anon-4711", "nobody@harbour.org", "user-8", "00", "nullable", 7])
+def test_what_only_looks_like_one_is_an_account(name: str | int) -> None:
+    assert named_account(name) == Named(str(name))
+
+
+@pytest.mark.parametrize("account", ["", "0f8fad5b-d9cb-469f-a165-70867728950e"])
+def test_claude_codes_user_id_is_an_account_a_device_and_a_session(account: str) -> None:
+    for session in ("s-1", "s-2"):
+        want = Named(account or DEVICE, session, f"claude-code:{DEVICE}")
+        given = {"device_id": DEVICE, "account_uuid": account, "session_id": session}
+        assert named_account(json.dumps(given)) == want
+        assert named_account(f"user_{DEVICE}_account_{account}_session_{session}") == want
+
+
+def test_without_account_and_device_it_names_nobody() -> None:
+    assert named_account('{"device_id": "", "account_uuid": "", "session_id": "s"}') is None
+    assert named_account('{"a": 1}') == Named('{"a": 1}')
