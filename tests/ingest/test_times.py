@@ -41,7 +41,23 @@ def test_common_forms(value: Any, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["now", "1.5", "10:00", "2026-13-01", "", None, True, -1, {}, [], "9" * 90, float("nan")]
+    "value",
+    [
+        "now",
+        "1.5",
+        "10:00",
+        "2026-13-01",
+        "",
+        None,
+        True,
+        -1,
+        {},
+        [],
+        "9" * 90,
+        10**400,
+        {"seconds": 10**400},
+        float("nan"),
+    ],
 )
 def test_what_is_no_time(value: Any) -> None:
     with pytest.raises(BadExchange, match="t is neither"):

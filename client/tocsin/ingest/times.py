@@ -24,6 +24,7 @@ _JAVASCRIPT = re.compile(
 )
 _DOTNET = re.compile(r"\\?/Date\((\d+)(?:[+-]\d{4})?\)\\?/")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TOO_LARGE = 1 << 64
 _FRACTION = re.compile(r"([.,]\d{6})\d+")
 _UNITS = (
     (1e17, 1e9, 'nanoseconds: say time_unit = "ns"'),
@@ -46,6 +47,8 @@ def time_of(value: Any, name: str, units_per_second: float | None = None) -> flo
             if seconds is None:
                 raise BadExchange(rule)
             return checked_time(seconds, rule)
+    if type(value) is int and abs(value) >= _TOO_LARGE:
+        raise BadExchange(rule)  # a lenient parser takes integers that no float can hold
     if type(value) is int or type(value) is float:
         if units_per_second is not None and value / units_per_second > _UNITS[-1][0]:
             looks = next(looks for least, _, looks in _UNITS if value >= least)
@@ -65,7 +68,7 @@ def _of_object(value: dict[str, Any]) -> Any:
     seconds, nanos = value.get("seconds"), value.get("nanos", 0)
     if type(seconds) is str and seconds.isascii() and seconds.isdigit() and len(seconds) < 16:
         seconds = int(seconds)
-    if type(seconds) is int and type(nanos) is int:
+    if type(seconds) is int and type(nanos) is int and max(abs(seconds), abs(nanos)) < _TOO_LARGE:
         return seconds + nanos / 1e9
     return None
 

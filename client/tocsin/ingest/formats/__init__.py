@@ -74,7 +74,9 @@ def _of_object(document: dict[str, Any]) -> str | None:
         return "anthropic-batch"
     if names & {"resourceSpans", "resourceLogs"} or _has(document, "trace", "resourceSpans"):
         return "otlp"
-    if isinstance(batches := document.get("batches"), list) and any("resource" in batch for batch in batches):
+    if isinstance(batches := document.get("batches"), list) and any(
+        isinstance(batch, dict) and "resource" in batch for batch in batches
+    ):
         return "otlp"
     if document.get("schemaType") == "ModelInvocationLog":
         return "bedrock"

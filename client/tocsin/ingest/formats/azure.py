@@ -26,8 +26,8 @@ _TABLES = frozenset(("ApiManagementGatewayLlmLog", "ApiManagementGatewayLogs"))
 def is_record(document: Mapping[str, Any]) -> bool:
     """Whether an object is one of these records, by names that only they have."""
     return (
-        (document.get("category") in CATEGORIES and "properties" in document)
-        or document.get("Type") in _TABLES
+        (text(document.get("category")) in CATEGORIES and "properties" in document)
+        or text(document.get("Type")) in _TABLES
         or ({"CorrelationId", "TimeGenerated"} <= document.keys() and "RequestMessages" in document)
         or ("TimeGenerated" in document and "ApimSubscriptionId" in document)
     )

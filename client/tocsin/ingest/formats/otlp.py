@@ -101,7 +101,7 @@ def _integer(value: Any) -> int | None:
             return int(value)
         except ValueError:
             return None
-    return value if type(value) is int else None
+    return value if type(value) is int and abs(value) < 1 << 64 else None
 
 
 def _attributes(value: Any, wanted: frozenset[str] | None = None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _of_jaeger(trace: Mapping[str, Any]) -> Iterator[Span]:
         parent = next(
             (
                 text(reference.get("spanID"))
-                for reference in span.get("references") or []
+                for reference in _listed(span.get("references"))
                 if type(reference) is dict and reference.get("refType") in _CHILD_OF
             ),
             text(span.get("parentSpanID")),
@@ -50,18 +50,22 @@ def _of_jaeger(trace: Mapping[str, Any]) -> Iterator[Span]:
         yield Span(
             (trace_id, text(span.get("spanID")) or id(span)),
             (trace_id, parent) if parent else None,
-            _seconds(start / 1e6) if type(start) is int else None,
+            _seconds(start / 1e6) if type(start) is int and abs(start) < 1 << 64 else None,
             tags,
             {name: value for name, value in _tags(mapping(process).get("tags")).items() if name in WHO},
             tags.get("span.kind"),
             [
                 (name, fields, None)
-                for log in span.get("logs") or []
+                for log in _listed(span.get("logs"))
                 if type(log) is dict
                 and (fields := _tags(log.get("fields")))
                 and (name := event_name(text(fields.get("event")) or text(fields.get("name")) or "", fields))
             ],
         )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if type(value) is list else []
 
 
 def _tags(tags: Any) -> dict[str, Any]:
@@ -116,7 +120,7 @@ def _of_go(span: Mapping[str, Any]) -> Span:
         span.get("SpanKind"),
         [
             (name, said, None)
-            for event in span.get("Events") or []
+            for event in _listed(span.get("Events"))
             if type(event) is dict
             for said in [_of_go_pairs(event.get("Attributes"))]
             if (name := event_name(text(event.get("Name")) or "", said))

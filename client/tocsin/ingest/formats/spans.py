@@ -217,7 +217,7 @@ def _innermost(
 
 
 def _is_agent(attributes: Mapping[str, Any]) -> bool:
-    if attributes.get("gen_ai.operation.name") in _AGENT:
+    if text(attributes.get("gen_ai.operation.name")) in _AGENT:
         return True
     operation = attributes.get("ai.operationId")
     return type(operation) is str and not _is_inner_operation(operation)
