@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config
-from tocsin.cli.output import Json, counted, print_json, print_table, say, warn
+from tocsin.cli.output import Json, counted, note, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
     from tocsin.detect.rules import Rules
+    from tocsin.detect.runs import Sources
 
 app = App(name="detect", help="Score your accounts, explain a score, try rules in shadow, calibrate.")
 
@@ -82,6 +83,13 @@ def run(
     today: Annotated[
         str | None, Parameter(help="Score as of this day (YYYY-MM-DD); by default today.")
     ] = None,
+    casebook: Annotated[
+        Path | None,
+        Parameter(
+            env_var="TOCSIN_CASEBOOK",
+            help="The team's casebook: its verdicts count, and flags and candidates are written to it.",
+        ),
+    ] = None,
     state: State = DEFAULT_STATE,
     json: Json = False,
 ) -> int:
@@ -93,8 +101,13 @@ def run(
 
     from tocsin.detect.runs import Sources, detect
 
+    thresholds = rules_of(rules)
     sources = Sources(holdings, accounts, confirmed, rejected, signals, frozenset(trusted))
-    summary = detect(state, sources, _day(today), _rules(rules), shadow=shadow)
+    if casebook is not None:
+        sources = _with_verdicts(sources, casebook, thresholds)
+    summary = detect(state, sources, _day(today), thresholds, shadow=shadow)
+    if casebook is not None and not shadow:
+        _write_flags(casebook, state, summary.number, thresholds)
     if not summary.established:
         warn(
             "no account is older than 60 days, so nothing shows which values are common: no account can be flagged; "
@@ -134,7 +147,7 @@ def explain(
     from tocsin.detect.rules import in_bits
     from tocsin.detect.runs import last_run
 
-    thresholds = _rules(rules)
+    thresholds = rules_of(rules)
     with last_run(state) as connection:
         found = explaining.explain(connection, account, thresholds)
     if json:
@@ -206,7 +219,7 @@ def calibrate(
 
     if not 0 < aim < 1:
         raise ValueError("--aim must be above 0 and below 1")
-    found = calibrating.calibrate(read_verdicts(verdicts), _rules(rules), aim)
+    found = calibrating.calibrate(read_verdicts(verdicts), rules_of(rules), aim)
     if json:
         print_json(asdict(found) | {"threshold_bits": in_bits(found.threshold)})
         return 0
@@ -230,7 +243,8 @@ def calibrate(
     return 0
 
 
-def _rules(path: Path | None) -> Rules:
+def rules_of(path: Path | None) -> Rules:
+    """Return the thresholds of a file, or the default ones."""
     from tocsin.detect.rules import DEFAULT, load_rules
 
     return DEFAULT if path is None else load_rules(path)
@@ -247,3 +261,32 @@ def _day(text: str | None) -> int:
         return (date.fromisoformat(text) - date(1970, 1, 1)).days
     except ValueError:
         raise ValueError("--today must be a day such as 2026-05-31") from None
+
+
+def _with_verdicts(sources: Sources, casebook: Path, rules: Rules) -> Sources:
+    """Add what the team decided, and whom its verdicts trust."""
+    from dataclasses import replace
+
+    from tocsin.cli.casebook import open_book
+    from tocsin.detect.casebook.measuring import judged, trusted
+    from tocsin.detect.weights import CONFIRMED, REJECTED
+
+    with open_book(casebook) as book, book.database.reading() as connection:
+        verdicts = tuple(
+            (verdict.account, CONFIRMED if verdict.confirmed else REJECTED, verdict.abuse)
+            for verdict in judged(connection)
+        )
+        return replace(sources, verdicts=verdicts, trusted=sources.trusted | trusted(connection, rules))
+
+
+def _write_flags(casebook: Path, state: Path, number: int, rules: Rules) -> None:
+    from tocsin.cli.casebook import drawing, now, open_book
+    from tocsin.detect.casebook.last_run import take_run
+    from tocsin.detect.runs import last_run
+
+    with open_book(casebook) as book, last_run(state) as connection:
+        taken = take_run(book, connection, number, rules, now(), drawing().sample)
+    note(
+        f"casebook: {counted(taken.new, 'new account')}, {taken.updated:,} updated, {taken.reopened:,} opened again, "
+        f"{taken.gone:,} gone"
+    )

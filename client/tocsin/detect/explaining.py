@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +63,7 @@ def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -
         )
     abuse, bits, firm_bits, flag, independent = scored
     rows = connection.execute(
-        """SELECT found.type, found.value, found.family, found."group", found.weight, found.firm, found.own,
-            weighed.holders, weighed.established, weighed.hub
-        FROM current.evidence AS found JOIN current.weights AS weighed USING (abuse, type, value)
-        WHERE found.account = ? AND found.abuse = ? ORDER BY found.weight DESC, found.type, found.value""",
-        [account, abuse],
+        f"{_ROWS} WHERE found.account = ? AND found.abuse = ? {_ORDER}", [account, abuse]
     ).fetchall()
     reported = defaultdict(set)
     for type, value, reporter in connection.execute(
@@ -76,6 +72,40 @@ def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -
         [account, abuse],
     ).fetchall():
         reported[type, value].add(reporter)
+    return _explanation(account, bits, firm_bits, flag, rows, reported, rules)
+
+
+def explain_each(connection: duckdb.DuckDBPyConnection, rules: Rules, accounts: str) -> Iterator[Explanation]:
+    """Explain every account of the current run that `accounts`, a query of one column, names. In account order."""
+    reported: dict[int, dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
+    for abuse, type, value, reporter in connection.execute(
+        "SELECT DISTINCT abuse, type, value, reporter FROM current.signals"
+    ).fetchall():
+        reported[abuse][type, value].add(reporter)
+    columns = "account, abuse, bits, firm_bits, flag"
+    wanted = f"(SELECT {columns} FROM current.scores WHERE account IN ({accounts})) AS scored"
+    rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for account, *row in connection.execute(
+        f"""{_ROWS.replace("SELECT ", "SELECT found.account, ", 1)}
+        SEMI JOIN {wanted} ON found.account = scored.account AND found.abuse = scored.abuse {_ORDER}"""
+    ).fetchall():
+        rows[account].append(tuple(row))
+    for account, abuse, bits, firm_bits, flag in connection.execute(
+        f"SELECT * FROM {wanted} ORDER BY account"
+    ).fetchall():
+        yield _explanation(account, bits, firm_bits, flag, rows[account], reported[abuse], rules)
+
+
+_ROWS = """SELECT found.type, found.value, found.family, found."group", found.weight, found.firm, found.own,
+    weighed.holders, weighed.established, weighed.hub
+    FROM current.evidence AS found JOIN current.weights AS weighed USING (abuse, type, value)"""
+_ORDER = "ORDER BY found.weight DESC, found.type, found.value"
+
+
+def _explanation(
+    account: str, bits: int, firm_bits: int, flag: int, rows: Sequence[tuple[Any, ...]],
+    reported: Mapping[tuple[str, str], set[str]], rules: Rules,
+) -> Explanation:  # fmt: skip
     reasons = _reasons(rows, reported, rules)
     groups = tuple(sorted({reason.group for reason in reasons}))
     return Explanation(

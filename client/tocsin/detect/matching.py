@@ -43,6 +43,10 @@ class Signal:
     first_day: int
     last_day: int
     total: int
+    writer: str
+    """The reporter's member id, in hex."""
+    entry: int
+    """The report's index in the reporter's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def signals_of(
                 type, value, match.writer_name, None if root is None else names.get(root, root.hex()), label.abuse,
                 bucket_range(label.bad_accounts_bucket)[0], label.hops, label.confidence,
                 int(match.writer in disputed[type, value]), label.first_week * _WEEK, label.last_week * _WEEK + 6,
-                totals[match.writer, type],
+                totals[match.writer, type], match.writer.hex(), match.index,
             )
         )  # fmt: skip
     return tuple(signals), tuple(sorted(victims))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,8 @@ _INPUT_TYPES = {
     "accounts": "account VARCHAR, age_days BIGINT",
     "judged": "account VARCHAR, state TINYINT, abuse TINYINT",
     "signals": "type VARCHAR, value VARCHAR, reporter VARCHAR, root VARCHAR, abuse TINYINT, accounts BIGINT, "
-    "hops BIGINT, confidence BIGINT, disputed BIGINT, first_day INTEGER, last_day INTEGER, total BIGINT",
+    "hops BIGINT, confidence BIGINT, disputed BIGINT, first_day INTEGER, last_day INTEGER, total BIGINT, "
+    "writer VARCHAR, entry BIGINT",
 }
 
 
@@ -52,6 +53,8 @@ class Sources:
     signals: str | None = None
     trusted: frozenset[str] = frozenset()
     """Members whose judgement may flag alone: 20 verdicts, 85 % of them confirmations."""
+    verdicts: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
+    """Of the casebook: account, state (`CONFIRMED` or `REJECTED`), abuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,8 @@ def _load(
         connection.execute(f"CREATE TABLE {name} ({columns})")
         for table in read[name]:
             _insert(connection, local, name, table)
+    if sources.verdicts:
+        connection.executemany("INSERT INTO judged VALUES (?, ?, ?)", sources.verdicts)
     connection.execute(f"INSERT INTO judged SELECT account, {FLAGGED}, abuse FROM history.flags")
     connection.execute(
         'CREATE TABLE types (type VARCHAR, family VARCHAR, "group" VARCHAR, slack_days INTEGER)'

@@ -1,0 +1,134 @@
+"""Options that the commands on the casebook share, and how a flag is printed."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from tocsin.cli.output import Cell, date, print_table, say, utc, wrapped
+
+if TYPE_CHECKING:
+    from tocsin.detect.casebook.book import Casebook
+    from tocsin.detect.casebook.drawing import Drawing
+    from tocsin.detect.casebook.flags import Flag
+    from tocsin.detect.review import Dossier
+
+CasebookFolder = Annotated[
+    Path, Parameter(name="--casebook", env_var="TOCSIN_CASEBOOK", help="Folder with casebook.toml.")
+]
+DEFAULT_CASEBOOK = Path("casebook")
+By = Annotated[
+    str, Parameter(name="--by", env_var="TOCSIN_REVIEWER", help="Who you are; by default your login name.")
+]
+HoldingsSource = Annotated[
+    str,
+    Parameter(
+        name="--holdings", help="File or table that values are read from; by default of casebook.toml."
+    ),
+]
+ShowValues = Annotated[
+    bool, Parameter(negative=(), help="Show the values themselves, for your own eyes only.")
+]
+
+
+def open_book(folder: Path) -> Casebook:
+    """Open the casebook of a command."""
+    from tocsin.detect.casebook.book import open_casebook
+
+    return open_casebook(folder)
+
+
+def drawing() -> Drawing:
+    """Return a source of random draws."""
+    from tocsin.client import system
+    from tocsin.detect.casebook.drawing import Drawing
+
+    return Drawing(system.random_bytes)
+
+
+def now() -> int:
+    """Return unix seconds."""
+    from tocsin.client import system
+
+    return system.now()
+
+
+def reviewer(by: str) -> str:
+    """Return who works: the name given, else the login name."""
+    return by or getpass.getuser()
+
+
+def day_of(text: str) -> int:
+    """Read a day such as 2026-06-05 as unix seconds of its begin, UTC. Raises ValueError."""
+    from datetime import UTC, datetime
+
+    try:
+        return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise ValueError("--until must be a day such as 2026-06-05") from None
+
+
+def print_flags(title: str, flags: list[Flag]) -> None:
+    """Print flags as a table of at most 100 columns."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            str(flag.no),
+            flag.account if len(flag.account) <= 24 else flag.account[:23] + "…",
+            ("flag" if flag.flagged else "candidate") + (", random" if flag.random else ""),
+            f"{flag.bits / 2:g}",
+            wrapped(" ".join(flag.explanation.get("groups", ())), 14),
+            wrapped(_reporters(flag), 18),
+            flag.state if flag.state != "later" else ("later", date(flag.returns)),
+            flag.claimed_by or "",
+        )
+        for flag in flags
+    ]
+    print_table(title, ("no", "account", "kind", "bits", "evidence", "reported by", "state", "with"), rows)
+
+
+def _reporters(flag: Flag) -> str:
+    names = sorted({name for reason in flag.explanation.get("reasons", ()) for name in reason["reporters"]})
+    return ", ".join(names) or "only you"
+
+
+def print_dossier(dossier: Dossier) -> None:
+    """Print everything that is known about one account."""
+    flag = dossier.flag
+    kind = "flagged" if flag.flagged else "candidate"
+    say(f"{flag.account}  (flag {flag.no}, {kind}, {flag.bits / 2:g} bits, {flag.state})")
+    if flag.campaign:
+        say(f"  campaign {dossier.campaign_name} ({flag.campaign})")
+    if flag.root:
+        say(f"  rests on the judgement of {flag.root} alone")
+    for reason in flag.explanation.get("reasons", ()):
+        say(f"  {_sentence(reason)}")
+        if value := dossier.values.get(reason["value_key"]):
+            say(f"      {value}")
+    for text in flag.explanation.get("missing", ()):
+        say(f"  to be flagged: {text}")
+    for text in flag.explanation.get("would_end", ()):
+        say(f"  the flag would go if {text}")
+    for verdict in dossier.verdicts:
+        note = f"; your note: {verdict.note}" if verdict.note else ""
+        say(f"  {utc(verdict.time)}  {verdict.reviewer}: {verdict.outcome}, {verdict.reason}{note}")
+    for writer, time, text in dossier.notes:
+        say(f"  {utc(time)}  note by {writer}: {text}")
+    for event in dossier.history:
+        say(f"  {utc(event.time)}  {event.who}: {event.what}")
+
+
+def _sentence(reason: dict[str, Any]) -> str:
+    who = [f"{reason['own']:,} of your confirmed accounts"] if reason["own"] else []
+    if reason["reporters"]:
+        disputed = reason["disputed"]
+        names = [f"{name} (disputed)" if name in disputed else name for name in reason["reporters"]]
+        who.append(f"reported by {', '.join(names)}")
+    hub = "; a hub, joins nobody" if reason["hub"] else ""
+    why = " and ".join(who) or "known as bad"
+    return (
+        f"`{reason['type']}` {reason['bits']:g} bits, counts {reason['counts']:g}: {why}; "
+        f"held by {reason['holders']:,} of {reason['established']:,} established accounts{hub}"
+    )

@@ -1,0 +1,146 @@
+"""What a team's verdicts measure: agreement, time, yield by reporter, and what detection learns from them.
+
+1. Agreement: over every flag and round that two people judged as confirmed or rejected, the share of pairs that agree.
+   Golden flags count, verdicts on a campaign as a whole do not.
+2. Yield by reporter: of the final verdicts on flags with a report of that member, how many were confirmations.
+3. A member's judgement is trusted to flag alone after `rules.trust_verdicts` final verdicts on flags that rested on it
+   alone, of which `rules.trust_percent` confirmed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import combinations
+
+from sqlalchemy import Connection, select
+
+from tocsin.detect.casebook import tables
+from tocsin.detect.casebook.settings import CONFIRMED, REJECTED
+from tocsin.detect.rules import Rules
+
+_FLAG, _VERDICT = tables.flag.c, tables.verdict.c
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many pairs of verdicts on one flag by two people there are, and how many agree."""
+
+    pairs: int
+    agreeing: int
+
+    @property
+    def percent(self) -> float | None:
+        """Return the share of pairs that agree; None without any."""
+        return 100 * self.agreeing / self.pairs if self.pairs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """Final verdicts on flags that a member's reports spoke for."""
+
+    reporter: str
+    confirmed: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A reviewer's verdicts and the median seconds from claim to verdict."""
+
+    reviewer: str
+    verdicts: int
+    median_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FinalVerdict:
+    """A final verdict, as detection and calibration read it. `bits` in steps of half a bit, `day` since 1970."""
+
+    account: str
+    abuse: int
+    confirmed: bool
+    day: int
+    bits: int
+    random: bool
+    campaign: str | None
+
+
+def agreement(connection: Connection) -> Agreement:
+    """Measure agreement (rule 1)."""
+    by_flag: dict[tuple[int, int], dict[str, str]] = defaultdict(dict)
+    rows = connection.execute(
+        select(_VERDICT.flag, _VERDICT.round, _VERDICT.reviewer, _VERDICT.outcome)
+        .where(_VERDICT.outcome.in_((CONFIRMED, REJECTED)), ~_VERDICT.sampled)
+        .order_by(_VERDICT.no)
+    )
+    for flag, round, reviewer, outcome in rows:
+        by_flag[flag, round].setdefault(reviewer, outcome)
+    pairs = [pair for outcomes in by_flag.values() for pair in combinations(outcomes.values(), 2)]
+    return Agreement(len(pairs), sum(one == other for one, other in pairs))
+
+
+def yields(connection: Connection) -> list[Yield]:
+    """Return every reporter's yield (rule 2), by name."""
+    resting = tables.resting.c
+    rows = connection.execute(
+        select(resting.writer_name, _FLAG.state, _FLAG.no)
+        .join(tables.flag, resting.flag == _FLAG.no)
+        .where(_FLAG.state.in_((CONFIRMED, REJECTED)), ~_FLAG.sampled)
+        .distinct()
+    )
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: {CONFIRMED: 0, REJECTED: 0})
+    for name, state, _ in rows:
+        counts[name][state] += 1
+    return [Yield(name, count[CONFIRMED], count[REJECTED]) for name, count in sorted(counts.items())]
+
+
+def paces(connection: Connection) -> list[Pace]:
+    """Return every reviewer's pace, by name; verdicts without a claim have no time and do not count."""
+    seconds: dict[str, list[int]] = defaultdict(list)
+    rows = connection.execute(
+        select(_VERDICT.reviewer, _VERDICT.seconds).where(~_VERDICT.sampled, _VERDICT.seconds > 0)
+    )
+    for reviewer, took in rows:
+        seconds[reviewer].append(took)
+    return [Pace(name, len(took), statistics.median(took)) for name, took in sorted(seconds.items())]
+
+
+def judged(connection: Connection) -> list[FinalVerdict]:
+    """Return every final verdict on an account that is not forgotten."""
+    rows = connection.execute(
+        select(
+            _FLAG.account,
+            _FLAG.abuse,
+            _FLAG.state,
+            _FLAG.decided,
+            _FLAG.closed_bits,
+            _FLAG.random,
+            _FLAG.campaign,
+        )
+        .where(_FLAG.state.in_((CONFIRMED, REJECTED)), _FLAG.account.is_not(None))
+        .order_by(_FLAG.no)
+    )
+    return [
+        FinalVerdict(account, abuse, state == CONFIRMED, decided // 86_400, bits, random, campaign)
+        for account, abuse, state, decided, bits, random, campaign in rows
+    ]
+
+
+def trusted(connection: Connection, rules: Rules) -> frozenset[str]:
+    """Return the members whose judgement may flag alone (rule 3)."""
+    counts: dict[str, list[bool]] = defaultdict(list)
+    rows = connection.execute(
+        select(_FLAG.root, _FLAG.state).where(
+            _FLAG.root.is_not(None), _FLAG.state.in_((CONFIRMED, REJECTED)), ~_FLAG.sampled
+        )
+    )
+    for root, state in rows:
+        counts[str(root)].append(state == CONFIRMED)
+    return frozenset(
+        root
+        for root, verdicts in counts.items()
+        if len(verdicts) >= rules.trust_verdicts
+        and sum(verdicts) * 100 >= len(verdicts) * rules.trust_percent
+    )
