@@ -72,7 +72,7 @@ def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -
         [account, abuse],
     ).fetchall():
         reported[type, value].add(reporter)
-    return _explanation(account, bits, firm_bits, flag, rows, reported, rules)
+    return _explanation(account, bits, firm_bits, flag, independent, rows, reported, rules)
 
 
 def explain_each(connection: duckdb.DuckDBPyConnection, rules: Rules, accounts: str) -> Iterator[Explanation]:
@@ -82,7 +82,7 @@ def explain_each(connection: duckdb.DuckDBPyConnection, rules: Rules, accounts: 
         "SELECT DISTINCT abuse, type, value, reporter FROM current.signals"
     ).fetchall():
         reported[abuse][type, value].add(reporter)
-    columns = "account, abuse, bits, firm_bits, flag"
+    columns = "account, abuse, bits, firm_bits, flag, groups"
     wanted = f"(SELECT {columns} FROM current.scores WHERE account IN ({accounts})) AS scored"
     rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for account, *row in connection.execute(
@@ -90,10 +90,10 @@ def explain_each(connection: duckdb.DuckDBPyConnection, rules: Rules, accounts: 
         SEMI JOIN {wanted} ON found.account = scored.account AND found.abuse = scored.abuse {_ORDER}"""
     ).fetchall():
         rows[account].append(tuple(row))
-    for account, abuse, bits, firm_bits, flag in connection.execute(
+    for account, abuse, bits, firm_bits, flag, independent in connection.execute(
         f"SELECT * FROM {wanted} ORDER BY account"
     ).fetchall():
-        yield _explanation(account, bits, firm_bits, flag, rows[account], reported[abuse], rules)
+        yield _explanation(account, bits, firm_bits, flag, independent, rows[account], reported[abuse], rules)
 
 
 _ROWS = """SELECT found.type, found.value, found.family, found."group", found.weight, found.firm, found.own,
@@ -103,7 +103,7 @@ _ORDER = "ORDER BY found.weight DESC, found.type, found.value"
 
 
 def _explanation(
-    account: str, bits: int, firm_bits: int, flag: int, rows: Sequence[tuple[Any, ...]],
+    account: str, bits: int, firm_bits: int, flag: int, independent: int, rows: Sequence[tuple[Any, ...]],
     reported: Mapping[tuple[str, str], set[str]], rules: Rules,
 ) -> Explanation:  # fmt: skip
     reasons = _reasons(rows, reported, rules)
