@@ -32,6 +32,7 @@ from tocsin.sealing.label import (
     encode_label,
 )
 from tocsin.sealing.pepper import Pepper, pepper_commitment, period_secret
+from tocsin.sealing.rooms import RoomStatus
 from tocsin.tlog.checkpoint import Checkpoint, log_origin, log_verifier, sign_checkpoint
 from tocsin.tlog.cosignature import add_cosignature, cosigner_name, cosigner_verifier
 from tocsin.tlog.entry import Entry, Kind, charter_header, parse_body, sealed_header, weeks_after
@@ -289,6 +290,7 @@ BLOCKS: Mapping[str, tuple[str, Callable[[], str]]] = {
             ("evidence", Evidence),
             ("legal basis", LegalBasis),
             ("reason of a dispute", DisputeReason),
+            ("status of a campaign", RoomStatus),
         ),
     ),
     "signatures": ("protos/SPEC.md", lambda: numbers(("type of a note's signature", SignatureType))),

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from tocsin.charter.document import Charter, ClassKey, Member, Period, Policy
+from tocsin.charter.document import Charter, ClassKey, Contact, Member, Period, Policy
 from tocsin.charter.envelope import SignedCharter, sign_document
 from tocsin.oprf import group, shares
 from tocsin.primitives.ed25519 import SigningKey
@@ -83,6 +83,9 @@ def member(number: int, *, generation: int = 0, client: int = 0) -> Member:
         node=material(f"node {number}"),
         node_hpke=material(f"node_hpke {number}"),
         client_hpke=material(f"client_hpke {number} {client}"),
+        contact=Contact(
+            f"abuse@provider{number}.example", f"+4930123450{number}", b"age1qqqsyqcy", "24 hours"
+        ),
     )
 
 

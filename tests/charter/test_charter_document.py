@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.charter.charter_drafts import DAY, NOW, YEAR, class_key, draft, material, member, period
 from tocsin.charter import document
-from tocsin.charter.document import Charter, Policy, parse_charter
+from tocsin.charter.document import Charter, Contact, Policy, parse_charter
 from tocsin.charter.errors import BadCharter, NotAMember, UnknownClass, UnknownEpoch
 from tocsin.oprf.threshold import committee_hash
 from tocsin.sealing.pepper import PERIOD_SECONDS
@@ -78,6 +78,20 @@ REFUSED: list[tuple[list[Any], Any, str, str]] = [
     (["members", 0, "name"], "PROVIDER 3", "distinct", "$.members"),
     (["members", 0, "name"], "tab\there", "name", "$.members[0].name"),
     (["members", 0, "name"], " x", "name", "$.members[0].name"),
+    (["members", 0, "contact"], KeyError, "missing-key", "$.members[0]"),
+    (["members", 0, "contact", "note"], KeyError, "missing-key", "$.members[0].contact"),
+    (["members", 0, "contact", "pager"], "1", "unknown-key", "$.members[0].contact"),
+    (["members", 0, "contact", "email"], "abuse", "email", "$.members[0].contact.email"),
+    (["members", 0, "contact", "email"], "a b@c.example", "email", "$.members[0].contact.email"),
+    (["members", 0, "contact", "email"], "a@b@c.example", "email", "$.members[0].contact.email"),
+    (["members", 0, "contact", "email"], "a" * 245 + "@c.example", "email", "$.members[0].contact.email"),
+    (["members", 0, "contact", "phone"], "030 123", "phone", "$.members[0].contact.phone"),
+    (["members", 0, "contact", "phone"], "+1234567890123456", "phone", "$.members[0].contact.phone"),
+    (["members", 0, "contact", "key"], "99" * 4097, "size", "$.members[0].contact.key"),
+    (["members", 0, "contact", "key"], b"-----BEGIN".hex(), "contact-key", "$.members[0].contact.key"),
+    (["members", 0, "contact", "key"], b"age1UPPER".hex(), "contact-key", "$.members[0].contact.key"),
+    (["members", 0, "contact", "note"], "x" * 257, "note", "$.members[0].contact.note"),
+    (["members", 0, "contact", "note"], "two\nlines", "note", "$.members[0].contact.note"),
     (["members", 0, "endpoints"], [], "count", "$.members[0].endpoints"),
     (["members", 0, "ca"], "", "size", "$.members[0].ca"),
     (["members", 0, "log"], "00" * 33, "length", "$.members[0].log"),
@@ -204,6 +218,16 @@ def test_any_changed_byte_is_refused_or_another_charter(data: st.DataObject) -> 
     except BadCharter:
         return
     assert parsed.encode() == bytes(raw)
+
+
+@pytest.mark.parametrize("key", [b"", b"\x99\x01\x0d\x04", b"\xc6\x33\x06", b"\x99" * 4096, b"age1qqqsyqcy"])
+def test_a_contact_may_be_empty_or_at_its_limits(key: bytes) -> None:
+    full = Contact("a" * 244 + "@c.example", "+123456789012345", key, "ä" * 256)
+    for contact in (full, Contact()):
+        charter = replace(
+            CHARTER, members=(replace(CHARTER.members[0], contact=contact), *CHARTER.members[1:])
+        )
+        assert parse_charter(charter.encode()).members[0].contact == contact
 
 
 def test_a_lone_surrogate_is_refused() -> None:

@@ -24,7 +24,7 @@ from tocsin.charter.document import (
 )
 from tocsin.charter.envelope import DOMAIN
 from tocsin.charter.eras import ADOPTION_SECONDS
-from tocsin.charter.parts import MEMBER_KEYS
+from tocsin.charter.parts import CONTACT_KEYS, MEMBER_KEYS
 from tocsin.charter.rules import CLOCK_SKEW_SECONDS, quorum
 from tocsin.founding.keys import DEFAULT_BUDGET
 from tocsin.indicators.registry import TYPES
@@ -200,7 +200,7 @@ def test_limits() -> None:
         "entries with proofs in a request": f"1 to {limits.MAX_LOCATIONS}",
         "signed note": f"{note.MAX_NOTE_BYTES // 1024} KiB {note.MAX_SIGNATURES} signatures",
         "charter": f"{MAX_DOCUMENT_BYTES >> 20} MiB",
-        "label": f"{label.MAX_LABEL_BYTES} bytes",
+        "label room's entry": f"{label.MAX_LABEL_BYTES} bytes",
     }
     stated = {what.replace(",", ""): text for what, text in limit.items()}
     assert {what: stated[what] for what in expected} == expected
@@ -241,7 +241,7 @@ def test_every_key_of_the_charter_is_described() -> None:
     table = SPEC.split("## 3. The charter")[1].split("**M-3.1**")[0]
     described = set(re.findall(r"[$.]\.?([a-z_0-9]+)(?:\[\])?`", table))
     from_code = set(_keys(parse_charter.__globals__))
-    assert from_code <= described | {"period", "policy"}, from_code - described
+    assert from_code <= described | {"period", "policy", "contact"}, from_code - described
 
 
 def _keys(module: dict[str, object]) -> Iterable[str]:
@@ -249,7 +249,7 @@ def _keys(module: dict[str, object]) -> Iterable[str]:
         names = module[name]
         assert isinstance(names, tuple)
         yield from names
-    yield from ("id", "name", "endpoints", "ca", *MEMBER_KEYS)
+    yield from ("id", "name", "endpoints", "ca", *MEMBER_KEYS, "contact", *CONTACT_KEYS)
 
 
 def test_the_threat_models_budget_is_the_one_that_founders_get() -> None:

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         LocalProblem,
         Misbehaved,
         NodeMisbehaved,
+        NotInRoom,
         PeerMisbehaved,
         RefusedByNode,
+        RoomDraftRefused,
         StaleCharter,
         SubmissionLost,
         TimedOut,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
         SeatBudget,
         SubmissionState,
     )
+    from tocsin.client.rooms import Room, RoomDraft
 
 _MODULES = {
     "async_client": "AsyncClient",
@@ -71,13 +74,14 @@ _MODULES = {
     "drafts": "ReportDraft",
     "errors": "BadArgument BadConfig BadEvidence BadPartial BadVault BudgetExhausted Cancelled CharterRefused "
     "ClientClosed DraftRefused EntryErased FolderUnusable ForeignVault ForkedClient LocalProblem Misbehaved "
-    "NodeMisbehaved PeerMisbehaved RefusedByNode StaleCharter SubmissionLost TimedOut TocsinError Unavailable "
-    "UnknownMember UntrustedCharter ValueRefused ValuesRefused WrongPepper",
+    "NodeMisbehaved NotInRoom PeerMisbehaved RefusedByNode RoomDraftRefused StaleCharter SubmissionLost TimedOut "
+    "TocsinError Unavailable UnknownMember UntrustedCharter ValueRefused ValuesRefused WrongPepper",
     "evidence": "VerifiedEvidence",
     "forks": "ProvenFork",
     "log_audit": "LogReport",
     "results": "BudgetReport ClientStatus LastHeard LogState Match MemberName Problem ProofFiles QueryResult Receipt "
     "Retraction SeatBudget SubmissionState",
+    "rooms": "Room RoomDraft",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 
@@ -108,6 +112,7 @@ __all__ = [
     "MemberName",
     "Misbehaved",
     "NodeMisbehaved",
+    "NotInRoom",
     "PeerMisbehaved",
     "Problem",
     "ProofFiles",
@@ -117,6 +122,9 @@ __all__ = [
     "RefusedByNode",
     "ReportDraft",
     "Retraction",
+    "Room",
+    "RoomDraft",
+    "RoomDraftRefused",
     "SeatBudget",
     "StaleCharter",
     "SubmissionLost",

@@ -42,6 +42,8 @@ from tocsin.client.results import (
     SubmissionState,
     Value,
 )
+from tocsin.client.rooms import Room, RoomDraft
+from tocsin.sealing.rooms import CampaignKey
 
 _THREADS = 16
 _Answer = TypeVar("_Answer")
@@ -150,6 +152,37 @@ class AsyncClient:
     async def submission(self, key: bytes, *, timeout: float | None = None) -> SubmissionState | None:
         """See `Client.submission`."""
         return await self._run(partial(self._client.submission, key, timeout=timeout))
+
+    async def rooms(self, *, timeout: float | None = None) -> tuple[CampaignKey, ...]:
+        """See `Client.rooms`."""
+        return await self._run(partial(self._client.rooms, timeout=timeout))
+
+    async def room(self, key: CampaignKey, *, timeout: float | None = None) -> Room:
+        """See `Client.room`."""
+        return await self._run(partial(self._client.room, key, timeout=timeout))
+
+    async def update_room(
+        self,
+        key: CampaignKey,
+        *,
+        sighting: RoomDraft | None = None,
+        campaign: RoomDraft | None = None,
+        timeout: float | None = None,
+    ) -> Receipt:
+        """See `Client.update_room`."""
+        return await self._run(
+            partial(self._client.update_room, key, sighting=sighting, campaign=campaign, timeout=timeout)
+        )
+
+    async def link_rooms(
+        self, first: CampaignKey, second: CampaignKey, *, timeout: float | None = None
+    ) -> Receipt:
+        """See `Client.link_rooms`."""
+        return await self._run(partial(self._client.link_rooms, first, second, timeout=timeout))
+
+    async def leave_room(self, key: CampaignKey, *, timeout: float | None = None) -> Receipt:
+        """See `Client.leave_room`."""
+        return await self._run(partial(self._client.leave_room, key, timeout=timeout))
 
     async def watch(
         self,

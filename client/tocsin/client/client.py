@@ -16,13 +16,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from tocsin.charter.document import Charter
-from tocsin.client import evidence, forks, log_audit, querying, results, retracting, state, submitting
+from tocsin.client import evidence, forks, log_audit, querying, results, retracting, rooms, state, submitting
 from tocsin.client.config import ClientConfig
 from tocsin.client.drafts import ReportDraft
 from tocsin.client.errors import TocsinError, ValueRefused
 from tocsin.client.querying import Progress
 from tocsin.client.results import Match, Receipt, Value
+from tocsin.client.rooms import Room, RoomDraft
 from tocsin.client.session import Session, open_session
+from tocsin.sealing.rooms import CampaignKey
 
 
 class Client:
@@ -146,6 +148,38 @@ class Client:
         """Return whether a request of a receipt is in a checkpoint, and where; None for an unknown key."""
         with self._session.call(timeout):
             return state.submission(self._session, key)
+
+    def rooms(self, *, timeout: float | None = None) -> tuple[CampaignKey, ...]:
+        """Return the key of every room that a matched report named or that you wrote in."""
+        with self._session.call(timeout):
+            return self._session.vault.rooms.keys()
+
+    def room(self, key: CampaignKey, *, timeout: float | None = None) -> Room:
+        """Read what the members in a room say, you included. Reading writes nothing."""
+        with self._session.call(timeout) as now:
+            return rooms.read(self._session, key, now)
+
+    def update_room(
+        self, key: CampaignKey, *, sighting: RoomDraft | None = None, campaign: RoomDraft | None = None,
+        timeout: float | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Say in a room what you see, in place of what you said before: joins it, or opens one under a new key.
+
+        Call it only where a person decided so. `rooms.new_campaign_key` makes a key; `ReportDraft.campaign_key` hands
+        it to the holders of a value. Raises `RoomDraftRefused`.
+        """
+        with self._session.call(timeout) as now:
+            return rooms.update(self._session, key, sighting=sighting, campaign=campaign, now=now)
+
+    def link_rooms(self, first: CampaignKey, second: CampaignKey, *, timeout: float | None = None) -> Receipt:
+        """Say in two rooms that they are one campaign. Raises `NotInRoom`, `RoomDraftRefused`."""
+        with self._session.call(timeout) as now:
+            return rooms.link(self._session, first, second, now)
+
+    def leave_room(self, key: CampaignKey, *, timeout: float | None = None) -> Receipt:
+        """Take back everything you said in a room. `accepted` counts the entries covered."""
+        with self._session.call(timeout) as now:
+            return rooms.leave(self._session, key, now)
 
     def watch(
         self, stop: threading.Event | None = None, *,

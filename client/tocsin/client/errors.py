@@ -238,6 +238,30 @@ class DraftRefused(LocalProblem):
         return {"position": self.position, "field": self.field, "rule": self.rule, "fix": self.fix}
 
 
+class RoomDraftRefused(LocalProblem):
+    """What a room's entry may not say. `field`, `rule` and `fix` as in `DraftRefused`."""
+
+    def __init__(self, field: str, rule: str, fix: str) -> None:
+        self.field = field
+        self.rule = rule
+        self.fix = fix
+        super().__init__(f"{fix} ({rule})")
+
+    def _details(self) -> dict[str, object]:
+        return {"field": self.field, "rule": self.rule, "fix": self.fix}
+
+
+class NotInRoom(LocalProblem):
+    """A room in which you have said nothing, so there is nothing to link."""
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+        super().__init__(f"you have no entry in room {room}; join it first, then link it")
+
+    def _details(self) -> dict[str, object]:
+        return {"room": self.room}
+
+
 class SubmissionLost(LocalProblem):
     """A sealed submission in the outbox that can no longer be sent; it was dropped."""
 

@@ -11,6 +11,7 @@ Rules
    that cannot be read or is of another type) is dropped and reported with the writer's name; the rest goes on (M-7.11).
 5. A body that is gone was erased between look-up and reading: no match, and nobody's fault.
 6. A band's entries hold slots, never a label, and are opened by `open_bands` alone: they are no matches (M-7.12).
+   Nor are a room's entries, which `open_room_entries` opens.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from tocsin.sealing.box import TAG_BYTES, BadBox, Purpose, SealInfo, Tagger, ope
 from tocsin.sealing.label import BadLabel, Dispute, Report, parse_label, parse_record
 from tocsin.sealing.pepper import Pepper, PeriodSecret, period_secret
 from tocsin.sealing.record import BadBand, BandSlot, RecordKey, parse_band
+from tocsin.sealing.rooms import PURPOSES as ROOM_PURPOSES
+from tocsin.sealing.rooms import BadRoomEntry, CampaignKey, RoomEntry, parse_room_entry
 from tocsin.tlog.checkpoint import SignedCheckpoint, log_origin, open_checkpoint
 from tocsin.tlog.cosignature import cosigned_at, cosigner_name, cosigner_verifier
 from tocsin.tlog.entry import Entry, Kind
@@ -42,6 +45,7 @@ from tocsin.wire.limits import MAX_LOCATIONS, MAX_TAGS
 from tocsin.wire.values import ProvenEntry
 
 PURPOSES = (Purpose.REPORT, Purpose.DISPUTE)
+_DAY = 86_400
 
 _Content = TypeVar("_Content")
 
@@ -50,14 +54,15 @@ _Content = TypeVar("_Content")
 class Subject:
     """A value whose entries are looked for: its vault key, its type, F under one class epoch, what was passed where.
 
-    For a template's record `output` is the record key and `bands` says how many of its bands gave it.
+    For a template's record `output` is the record key and `bands` says how many of its bands gave it; for a room it is
+    the campaign key.
     """
 
     key: bytes
     type: str
     key_class: int
     epoch: int
-    output: Output | RecordKey
+    output: Output | RecordKey | CampaignKey
     positions: tuple[int, ...] = ()
     given: tuple[Value, ...] = field(default=(), repr=False)
     bands: int = 0
@@ -211,6 +216,23 @@ def open_bands(
 ) -> OpenedAll[tuple[BandSlot, ...]]:
     """Fetch, verify and open candidates that are bands' reports (rule 6). Raises `NodeMisbehaved`."""
     return _open_each(node, active, candidates, now, _read_band)
+
+
+def open_room_entries(
+    node: NodeApi, active: ActiveCharter, candidates: Sequence[Candidate], now: int
+) -> OpenedAll[RoomEntry]:
+    """Fetch, verify and open candidates that are a room's entries (rule 6). Raises `NodeMisbehaved`."""
+
+    def read(slot: Slot, content: bytes) -> RoomEntry:
+        try:
+            entry = parse_room_entry(content, now // _DAY)
+        except BadRoomEntry as error:
+            raise _Unreadable(f"it cannot be read: {error}") from None
+        if ROOM_PURPOSES[entry.kind] is not slot.purpose:
+            raise _Unreadable("it is of another kind than its tag")
+        return entry
+
+    return _open_each(node, active, candidates, now, read)
 
 
 def _open_each(

@@ -382,8 +382,8 @@ def _label_dict(label: Report | Dispute) -> dict[str, object]:
         "abuse": word(label.abuse),
         "role": word(label.role),
         "tlp": word(label.tlp),
-        "bad_accounts": _range(label.bad_accounts_bucket),
-        "exchanges": _range(label.exchanges_bucket),
+        "bad_accounts": count_range(label.bad_accounts_bucket),
+        "exchanges": count_range(label.exchanges_bucket),
         "seen": {"from": first, "to": last},
         "evidence": word(label.evidence),
         "rests_on": [{"writer": writer.hex(), "index": index} for writer, index in label.rests_on],
@@ -393,6 +393,7 @@ def _label_dict(label: Report | Dispute) -> dict[str, object]:
     }
 
 
-def _range(bucket: int) -> dict[str, int]:
+def count_range(bucket: int) -> dict[str, int]:
+    """Return {min, max}: the counts that a bucket stands for."""
     low, high = bucket_range(bucket)
     return {"min": low, "max": high}

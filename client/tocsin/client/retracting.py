@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tocsin.charter.document import ClassKey
-from tocsin.client import system
+from tocsin.client import rooms, system
 from tocsin.client.arguments import iterable, read_values
 from tocsin.client.charters import ActiveCharter
 from tocsin.client.errors import TocsinError
@@ -69,6 +69,7 @@ def renew(session: Session, now: int) -> Receipt:
     mark_sealed(session.vault, [subject for subject, _, _ in renewed], active.charter.period_at(now))
     labels = [(subject.key, label) for subject, _, label in renewed if isinstance(label, Report)]
     keys += TemplateRecords(session).renew(active, labels, now)
+    keys += rooms.renew(session, active, now)
     return Receipt(session.outbox.flush(session.node, now).accepted(keys), (), keys)
 
 

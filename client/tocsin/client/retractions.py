@@ -18,6 +18,7 @@ from tocsin.client.charters import ActiveCharter
 from tocsin.client.errors import NodeMisbehaved, RefusedByNode
 from tocsin.client.matching import verified_entry
 from tocsin.client.results import Match, Retraction
+from tocsin.client.rooms import remember_rooms
 from tocsin.client.session import Session
 from tocsin.client.vault import Vault
 from tocsin.client.vault_matches import RememberedMatch
@@ -28,7 +29,9 @@ WATCH_LIMIT = 4 * MAX_LOCATIONS
 
 
 def remember(vault: Vault, matches: Iterable[Match], now: int) -> None:
-    """Remember matches that are about to be returned (rule 1)."""
+    """Remember matches that are about to be returned (rule 1), and the rooms that they name."""
+    matches = tuple(matches)
+    remember_rooms(vault, matches, now)
     rows = [RememberedMatch(match.key, match.writer, match.index, match.type) for match in matches]
     if rows:
         vault.matches.remember(rows, now)

@@ -19,6 +19,11 @@ def iso_day(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
+def day_of(days: int) -> str | None:
+    """Return the day that is so many days after 1970-01-01; None for 0, which stands for none."""
+    return (_EPOCH + timedelta(days=min(days, LAST // 86_400))).isoformat() if days else None
+
+
 def week_bounds(first: int, last: int) -> tuple[str, str]:
     """Return the first day of one week and the last day of another. Weeks count from 1970-01-01, a Thursday."""
     return (

@@ -36,6 +36,7 @@ from nacl.exceptions import CryptoError
 from tocsin.client.errors import BadVault
 from tocsin.client.templates.vault_tables import TemplateTables
 from tocsin.client.vault_matches import MatchTable
+from tocsin.client.vault_rooms import RoomTables
 from tocsin.client.vault_tables import bind
 from tocsin.indicators.registry import Observable
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
@@ -114,6 +115,7 @@ class Vault:
             self._lock, self._snapshot, self._writing, self._erasing, self._seal, self._open
         )
         self.matches = MatchTable(self._lock, self._snapshot, self._writing)
+        self.rooms = RoomTables(self._lock, self._snapshot, self._writing, self._seal, self._open)
 
     def __repr__(self) -> str:
         return f"Vault({str(self._path)!r})"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tocsin.client.errors import BadVault, ForeignVault
 
-SCHEMA = 3
+SCHEMA = 4
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -50,6 +50,11 @@ CREATE TABLE matched (
 ) WITHOUT ROWID;
 CREATE INDEX matched_by_seen ON matched (seen, idx);
 CREATE INDEX matched_to_check ON matched (writer, checked, idx);
+CREATE TABLE room (id BLOB PRIMARY KEY, sealed BLOB NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE room_entry (
+    room BLOB NOT NULL, kind INTEGER NOT NULL, period INTEGER NOT NULL, submission BLOB NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (room, kind)
+) WITHOUT ROWID;
 CREATE TABLE head (writer BLOB PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL) WITHOUT ROWID;
 """
 

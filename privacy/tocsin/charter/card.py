@@ -16,7 +16,7 @@ from tocsin.charter.document import Member, read_member
 from tocsin.charter.errors import BadCharterSignature
 
 DOMAIN = b"tocsin/1 card"
-MAX_CARD_BYTES = 1 << 14
+MAX_CARD_BYTES = 1 << 15
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 2. Period: number and every number reached before expiry fit u32; its start is not after `issued`; the commitment is
    32 bytes; the pepper is sealed (80 bytes) to every member and to nobody else.
 3. Members: 1 to 100, ascending ids of 16 bytes, distinct names; 1 to 8 endpoints each; every public key 32 bytes and
-   used once in the whole charter.
+   used once in the whole charter. The security contact is within its limits.
 4. Class keys: ascending (class, epoch); 1 ≤ t ≤ c ≤ 7; members only; t commitments; budget, space and retention
    positive; retention at most 53 days, so that with rounding up to a week no entry outlives 60. One name and one
    retention per class. The newest epoch has no `overlap_until`, every older one has.
@@ -19,7 +19,7 @@ from typing import Literal
 
 from tocsin.charter.canonical_json import MAX_INTEGER
 from tocsin.charter.errors import BadCharter
-from tocsin.charter.parts import MEMBER_KEYS, ClassKey, Member, Period, Policy
+from tocsin.charter.parts import MEMBER_KEYS, ClassKey, Contact, Member, Period, Policy
 from tocsin.oprf.group import Element
 from tocsin.oprf.threshold import MAX_COMMITTEE, MEMBER_ID_BYTES
 
@@ -30,6 +30,9 @@ MAX_SNAPSHOTS = 32
 MAX_NAME_CHARACTERS = 64
 MAX_FEDERATION_CHARACTERS = 64
 MAX_CA_BYTES = 4096
+MAX_EMAIL_CHARACTERS = 254
+MAX_CONTACT_KEY_BYTES = 4096
+MAX_NOTE_CHARACTERS = 256
 MAX_RETENTION_DAYS = 53
 MAX_TICK_SECONDS = 3600
 MAX_HOPS = 4
@@ -45,6 +48,11 @@ _ENDPOINT = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+):([1-9][0-9]{0,4})\Z")
 _CLASS_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _SNAPSHOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _SPACE = re.compile(r"[1-9][0-9]{0,80}\Z")
+_EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+\Z")
+_PHONE = re.compile(r"\+[0-9]{7,15}\Z")
+_AGE_RECIPIENT = re.compile(rb"age1[02-9ac-hj-np-z]+\Z")
+# RFC 9580 §4.2: the first octet of a public-key packet, tag 6, with an old length of 1 to 4 octets or the new format.
+_OPENPGP_STARTS = (b"\x98", b"\x99", b"\x9a", b"\xc6")
 
 
 def check_federation(name: str) -> None:
@@ -95,6 +103,30 @@ def check_member(member: Member, path: str) -> None:
     for name in MEMBER_KEYS:
         _check_length(f"{path}.{name}", getattr(member, name), KEY_BYTES)
     _check_distinct(path, [getattr(member, name) for name in MEMBER_KEYS])
+    check_contact(member.contact, f"{path}.contact")
+
+
+def check_contact(contact: Contact, path: str) -> None:
+    """Check a security contact (M-3.16), each part of which may be empty. Raises `BadCharter`."""
+    if contact.email and not (len(contact.email) <= MAX_EMAIL_CHARACTERS and _EMAIL.match(contact.email)):
+        raise BadCharter(
+            "email",
+            f"{path}.email",
+            f"must be local@domain of at most {MAX_EMAIL_CHARACTERS} printable ASCII characters, no spaces",
+        )
+    if contact.phone and not _PHONE.match(contact.phone):
+        raise BadCharter("phone", f"{path}.phone", "must be a plus and 7 to 15 digits")
+    if len(contact.key) > MAX_CONTACT_KEY_BYTES:
+        raise BadCharter("size", f"{path}.key", f"must have at most {MAX_CONTACT_KEY_BYTES:,} bytes")
+    if contact.key and not (contact.key.startswith(_OPENPGP_STARTS) or _AGE_RECIPIENT.match(contact.key)):
+        raise BadCharter(
+            "contact-key", f"{path}.key", "must be an OpenPGP public key without armour, or an age recipient"
+        )
+    note = contact.note
+    if len(note) > MAX_NOTE_CHARACTERS or not note.isprintable():
+        raise BadCharter(
+            "note", f"{path}.note", f"must have at most {MAX_NOTE_CHARACTERS} printable characters"
+        )
 
 
 def parse_mode(text: str) -> Mode:

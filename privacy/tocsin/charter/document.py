@@ -16,7 +16,7 @@ from functools import cached_property
 from tocsin.charter import checks
 from tocsin.charter.canonical_json import Field, canonical, check_canonical, read_json, unhex
 from tocsin.charter.errors import BadCharter, NotAMember, UnknownClass, UnknownEpoch
-from tocsin.charter.parts import MEMBER_KEYS, ClassKey, Member, Period, Policy
+from tocsin.charter.parts import CONTACT_KEYS, MEMBER_KEYS, ClassKey, Contact, Member, Period, Policy
 from tocsin.oprf import shares, threshold
 from tocsin.oprf.group import BadElement, decode_elements
 from tocsin.oprf.threshold import Context
@@ -28,6 +28,7 @@ __all__ = [
     "BadCharter",
     "Charter",
     "ClassKey",
+    "Contact",
     "Member",
     "Mode",
     "NotAMember",
@@ -208,13 +209,20 @@ def parse_charter(document: bytes) -> Charter:
 
 def read_member(place: Field) -> Member:
     """Return the member that a field holds, its ranges unchecked. Raises `BadCharter`."""
-    fields = place.members("id", "name", "endpoints", "ca", *MEMBER_KEYS)
+    fields = place.members("id", "name", "endpoints", "ca", *MEMBER_KEYS, "contact")
+    contact = fields["contact"].members(*CONTACT_KEYS)
     return Member(
         id=fields["id"].hex(),
         name=fields["name"].text(),
         endpoints=tuple(endpoint.text() for endpoint in fields["endpoints"].items(checks.MAX_ENDPOINTS)),
         ca=fields["ca"].hex(),
         **{name: fields[name].hex() for name in MEMBER_KEYS},
+        contact=Contact(
+            email=contact["email"].text(),
+            phone=contact["phone"].text(),
+            key=contact["key"].hex(),
+            note=contact["note"].text(),
+        ),
     )
 
 

@@ -11,11 +11,26 @@ from tocsin.oprf import threshold
 from tocsin.oprf.group import Element
 
 MEMBER_KEYS = ("identity", "log", "cosigner", "node", "node_hpke", "client_hpke")
+CONTACT_KEYS = ("email", "phone", "key", "note")
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Whom to call about a campaign; each part may be empty. `key` is a binary OpenPGP key or an age recipient."""
+
+    email: str = ""
+    phone: str = ""
+    key: bytes = b""
+    note: str = ""
+
+    def json(self) -> dict[str, JsonValue]:
+        """Return the contact as the document's JSON writes it."""
+        return {"email": self.email, "phone": self.phone, "key": self.key.hex(), "note": self.note}
 
 
 @dataclass(frozen=True)
 class Member:
-    """One member: 16-byte id, name, endpoints "host:port", CA certificate (DER), six 32-byte public keys."""
+    """One member: 16-byte id, name, endpoints "host:port", CA certificate (DER), six 32-byte public keys, contact."""
 
     id: bytes
     name: str
@@ -27,6 +42,7 @@ class Member:
     node: bytes
     node_hpke: bytes
     client_hpke: bytes
+    contact: Contact = Contact()
 
     def json(self) -> dict[str, JsonValue]:
         """Return the member as the document's JSON writes it."""
@@ -36,6 +52,7 @@ class Member:
             "endpoints": self.endpoints,
             "ca": self.ca.hex(),
             **{name: getattr(self, name).hex() for name in MEMBER_KEYS},
+            "contact": self.contact.json(),
         }
 
 

@@ -21,8 +21,8 @@
    | legal basis | 1 legitimate-interest, 2 legal-obligation, 3 contract, 4 public-task, 5 not-personal-data |
    | reason      | 1 own-customer-verified, 2 shared-by-many, 3 reassigned, 4 wrong-value, 5 other |
 
-7. Kinds 3 and 4 have no form in version 1, and a band has no label (`tocsin.sealing.record`). Each reader takes its
-   own kinds alone: `parse_label` reports and disputes, `parse_record` records.
+7. Kinds 3 and 4 are a room's (`tocsin.sealing.rooms`), and a band has no label (`tocsin.sealing.record`). Each reader
+   takes its own kinds alone: `parse_label` reports and disputes, `parse_record` records.
 8. A campaign key is carried here whatever the type; whether a type may stand alone is its reader's to check.
 """
 
@@ -330,8 +330,13 @@ def _member(cursor: Cursor, field: str, numbers: type[_Number]) -> _Number:
         raise BadLabel(field, f"its number {number} is not defined") from None
 
 
+def is_type_name(name: str) -> bool:
+    """Say whether a text can be a type's name: 1 to 64 of a-z, 0-9, inner dots and hyphens."""
+    return 0 < len(name) <= MAX_TYPE_BYTES and _TYPE_NAME.match(name) is not None
+
+
 def _check_type(name: str) -> None:
-    if not (0 < len(name) <= MAX_TYPE_BYTES and _TYPE_NAME.match(name)):
+    if not is_type_name(name):
         raise BadLabel("type", _TYPE_RULE)
 
 
