@@ -20,6 +20,10 @@ def init(
     federation: str,
     name: str,
     endpoint: str,
+    contact_email: str = "",
+    contact_phone: str = "",
+    contact_key: Path | None = None,
+    contact_note: str = "",
     unlock: UnlockBy = UnlockBy.KEY_FILE,
     json: Json = False,
 ) -> None:
@@ -39,6 +43,14 @@ def init(
         The member's name, as people know it.
     endpoint
         host:port at which the other members reach its node.
+    contact_email
+        Whom to write to about a campaign; it stands in the card and in the charter, where every member sees it.
+    contact_phone
+        Whom to call, as +4930123456.
+    contact_key
+        A file with the OpenPGP public key (not armoured) or the age recipient to write to, at most 4,096 bytes.
+    contact_note
+        When and for what, at most 256 characters.
     unlock
         What the keyrings are encrypted under: a key file beside them (mode 0600), or a passphrase, read from the file
         that TOCSIN_PASSPHRASE_FILE names or asked for.
@@ -46,9 +58,18 @@ def init(
         Print the card as JSON.
     """
     from tocsin.client import system
+    from tocsin.charter.checks import check_contact
+    from tocsin.charter.document import Contact
     from tocsin.founding.members import init_member
 
-    card = init_member(folder, federation, name, endpoint, system.now(), passphrase_for(unlock))
+    contact = Contact(
+        contact_email,
+        contact_phone,
+        contact_key.read_bytes().rstrip(b"\n") if contact_key else b"",
+        contact_note,
+    )
+    check_contact(contact, "$.member.contact")
+    card = init_member(folder, federation, name, endpoint, system.now(), passphrase_for(unlock), contact)
     if json:
         print_json(card.encode())
         return
@@ -94,6 +115,11 @@ def show(
         [
             ("id", member.id.hex()),
             ("endpoints", ", ".join(member.endpoints)),
+            (
+                "security contact",
+                ", ".join(filter(None, (member.contact.email, member.contact.phone))) or "none",
+            ),
+            *([("contact's note", member.contact.note)] if member.contact.note else []),
             *((key, getattr(member, key).hex()) for key in keys),
         ],
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tocsin.charter.card import MemberCard, sign_card
 from tocsin.charter.checks import check_federation
-from tocsin.charter.document import Member
+from tocsin.charter.document import Contact, Member
 from tocsin.client.secret_files import read_key_file
 from tocsin.client.system import random_bytes
 from tocsin.founding.certificates import LeafRole, issue_leaf, make_authority
@@ -28,7 +28,13 @@ class FoundingError(ValueError):
 
 
 def init_member(
-    folder: Path, federation: str, name: str, endpoint: str, now: int, passphrase: Passphrase | None = None
+    folder: Path,
+    federation: str,
+    name: str,
+    endpoint: str,
+    now: int,
+    passphrase: Passphrase | None = None,
+    contact: Contact = Contact(),
 ) -> MemberCard:
     """Make a member: keys, CA, certificates, configuration, card. Raises FoundingError for a folder in use."""
     if folder.exists() and any(folder.iterdir()):
@@ -48,6 +54,7 @@ def init_member(
             ca=authority.der,
             node_hpke=hpke.public_key(node_hpke),
             client_hpke=hpke.public_key(client_hpke),
+            contact=contact,
             **{key: SigningKey(seed).public_key for key, seed in seeds.items()},
         ),
         seeds["identity"],
