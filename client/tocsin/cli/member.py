@@ -57,9 +57,9 @@ def init(
     json
         Print the card as JSON.
     """
-    from tocsin.client import system
     from tocsin.charter.checks import check_contact
     from tocsin.charter.document import Contact
+    from tocsin.client import system
     from tocsin.founding.members import init_member
 
     contact = Contact(

@@ -34,7 +34,7 @@ def init_member(
     endpoint: str,
     now: int,
     passphrase: Passphrase | None = None,
-    contact: Contact = Contact(),
+    contact: Contact | None = None,
 ) -> MemberCard:
     """Make a member: keys, CA, certificates, configuration, card. Raises FoundingError for a folder in use."""
     if folder.exists() and any(folder.iterdir()):
@@ -54,7 +54,7 @@ def init_member(
             ca=authority.der,
             node_hpke=hpke.public_key(node_hpke),
             client_hpke=hpke.public_key(client_hpke),
-            contact=contact,
+            contact=contact or Contact(),
             **{key: SigningKey(seed).public_key for key, seed in seeds.items()},
         ),
         seeds["identity"],
