@@ -14,7 +14,7 @@ from tests.federation import running
 from tocsin.client import Client, RoomDraft, system
 from tocsin.client.errors import BadArgument, NotInRoom, RoomDraftRefused
 from tocsin.client.rooms import new_campaign_key
-from tocsin.sealing.label import ContentKind, bucket
+from tocsin.sealing.label import ContentKind, Report, bucket
 from tocsin.sealing.rooms import PROFILE_BYTES, CampaignKey, RoomStatus
 from tocsin.tlog.entry import Kind
 
@@ -63,7 +63,8 @@ def test_three_members_through_real_nodes(tmp_path: Path) -> None:
         assert borealis.rooms() == ()
         [match] = borealis.query([WALLET]).matches
         assert borealis.rooms() == (key,)
-        assert match.label.campaign_key == key  # type: ignore[union-attr] # it is a report
+        assert isinstance(match.label, Report)
+        assert match.label.campaign_key == key
         room = borealis.room(key)
         assert [(entry.writer_name, entry.content.kind.name) for entry in room.entries] == [
             ("Aster", "CAMPAIGN"),
@@ -81,7 +82,9 @@ def test_three_members_through_real_nodes(tmp_path: Path) -> None:
         assert all(entry.checkpoint_time for entry in room.entries)
 
         # A third member that holds no value of the campaign has nothing to open.
-        assert cinder.query([MAIL]).matches[0].label.campaign_key is None  # type: ignore[union-attr]
+        [other_match] = cinder.query([MAIL]).matches
+        assert isinstance(other_match.label, Report)
+        assert other_match.label.campaign_key is None
         assert cinder.rooms() == ()
         assert cinder.room(new_campaign_key()).entries == ()
 
