@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 
@@ -222,3 +223,26 @@ def test_a_query_of_nothing_asks_nothing(world: FakeFederation) -> None:
     assert replace(result, matches=()) == result
     assert node.evaluated == 0
     assert isinstance(client, Client)
+
+
+def test_every_result_is_json_and_holds_no_value(world: FakeFederation) -> None:
+    report(world, 1, MAIL)
+    with world.client(0) as client:
+        result = client.query([MAIL, ("payment.iban", "nonsense")], skip_refused=True)
+        (match,) = result.matches
+        shown = [
+            result,
+            match.evidence,
+            client.submit([report_draft(IBAN), report_draft(MAIL, confidence=101)]),
+            client.submission(bytes(16)) or result,
+            client.budget(),
+            client.status(),
+            client.verify_log(world.homes[1].id),
+            client.prove(match.writer, match.index),
+        ]
+    text = json.dumps([part.to_dict() for part in shown])
+    assert "mallory" not in text
+    assert "nonsense" not in text
+    found = match.to_dict()
+    assert (found["kind"], found["similar"], found["positions"]) == ("report", None, [0])
+    assert (found["bad_accounts"], found["confidence"]) == ({"min": 1, "max": 1}, 80)
