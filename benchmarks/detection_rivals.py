@@ -3,9 +3,11 @@
 1. Each rival ranks accounts by one number. It raises as many flags as its own threshold says; the threshold is
    tuned, like
    the detector's, on another seed: the lowest that reaches the aimed precision there.
-2. `hash_list` and `boosting` see what a member sees: own confirmed accounts and others' reports. `synchrotrap`,
-   `dense_block`
-   and `propagation` see all providers' raw data in one place, which no member ever does. `components` is a straw man.
+2. All rivals see the confirmed accounts of all members on the day itself, with exact counts: more than a member
+   ever sees,
+   and a day earlier. The first two use them as a shared list would; the others need all providers' raw data in one
+   place.
+   Connected components are a straw man.
 3. All see one day: confirmed accounts, verdicts of the detector's own queue, and holdings up to it.
 """
 

@@ -244,17 +244,6 @@ def weights_without(measured: Table, rules: Rules) -> Table:
     return measured.select("abuse", "type", "value", "root", weight=weight)
 
 
-def victims(known: Known, victim_signals: Table) -> Table:
-    """Return the member's customers whose values others reported as a victim's: account, type, value. They gain no
-    bits.
-    """
-    return (
-        known.holdings.semi_join(victim_signals, ["type", "value"])
-        .select("account", "type", "value")
-        .distinct()
-    )
-
-
 def _held_by_confirmed(known: Known) -> Table:
     confirmed = known.judged.filter(known.judged.state == CONFIRMED)
     confirmed = confirmed.select("account", abuse=confirmed.abuse.cast("int64")).distinct()

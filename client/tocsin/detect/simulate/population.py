@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tocsin.detect.errors import BadPopulation, ExtraMissing
 from tocsin.detect.evidence_types import evidence_type
@@ -224,10 +224,3 @@ def _prune(connection: duckdb.DuckDBPyConnection) -> None:
         SELECT provider, account, type, min(value), min(first_day), max(last_day) FROM hashed
         ANTI JOIN shared USING (type, value) GROUP BY provider, account, type""")
     connection.execute("DROP TABLE hashed")
-
-
-def provider_rows(
-    population: Population, query: str, parameters: Sequence[Any] = ()
-) -> list[tuple[Any, ...]]:
-    """Return the rows of a query over the population's tables."""
-    return population.connection.execute(query, list(parameters)).fetchall()

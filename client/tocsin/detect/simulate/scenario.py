@@ -8,8 +8,7 @@ Multi-perspective Analysis of Carrier-Grade NAT Deployment", IMC 2016); a few VP
 Khan et al., IMC 2018); about 35 million US numbers change hands a year, roughly a tenth (FCC 18-177); user agents and
 TLS stacks are Zipf-distributed with a few hundred covering nearly all traffic (Anderson & McGrew, "TLS Beyond the
 Browser", IMC 2019); the average household has 2.5 members (US Census). What the campaign looks like is its only
-public case: 25,000 accounts and 28.8 million exchanges in 45 days. Pools and habits of operators are assumptions;
-docs/simulation.md says which were swept.
+public case: 25,000 accounts and 28.8 million exchanges in 45 days. Pools and habits of operators are assumptions.
 """
 
 from __future__ import annotations
