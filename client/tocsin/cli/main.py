@@ -40,6 +40,12 @@ _COMMANDS = (
         _CLIENT,
     ),
     ("tocsin.cli.detect:app", "detect", "Score your accounts and explain the scores.", _CLIENT),
+    (
+        "tocsin.cli.campaigns:app",
+        "campaigns",
+        "Group flagged accounts into campaigns, and coordinate with who else sees them.",
+        _CLIENT,
+    ),
     ("tocsin.cli.flags:flags", "flags", "List what the detector flagged.", _CLIENT),
     ("tocsin.cli.review:app", "review", "Decide flags, at the keyboard or from a script.", _CLIENT),
     ("tocsin.cli.account:account", "account", "Show everything that is known about one account.", _CLIENT),
