@@ -188,7 +188,7 @@ class Kinds:
         kind: int, scene: Scene, standing: ActiveCharter, class_key: ClassKey, output: Output
     ) -> WireEntry:
         if kind == 0:
-            dispute = Dispute("contact.email", (scene.homes[BOREALIS].id,), DisputeReason.SHARED_BY_MANY)
+            dispute = Dispute("contact.email", ((scene.homes[BOREALIS].id, 0),), DisputeReason.SHARED_BY_MANY)
             return seal_label(standing, class_key, output, dispute, now(), random_bytes)
         like = seal_label(standing, class_key, output, report(), now(), random_bytes)
         if kind == 1:
@@ -256,7 +256,7 @@ def test_the_kind_of_an_entry_cannot_be_told(scene: Scene, population: Populatio
 def test_boxes_without_padding_would_tell_the_kind(scene: Scene, pad: Callable[[bytes], int]) -> None:
     """The same entries in a form of this program's own: the box as long as the label, or (the control) padded."""
     coins = Coins("unpadded").flips(TRAINING + TRIALS)
-    dispute = Dispute("contact.email", (scene.homes[BOREALIS].id,), DisputeReason.SHARED_BY_MANY)
+    dispute = Dispute("contact.email", ((scene.homes[BOREALIS].id, 0),), DisputeReason.SHARED_BY_MANY)
     template = entries_in(scene.homes[DUNE])[0]
     rows = []
     for index, coin in enumerate(coins):

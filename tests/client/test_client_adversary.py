@@ -236,14 +236,14 @@ BAD_ENTRIES: dict[str, Callable[[FakeFederation], Entry]] = {
     "its box does not open": tampered,
     "its label cannot be read": lambda world: sealed_by(world, 1, MAIL),
     "of another kind": lambda world: sealed_by(
-        world, 1, MAIL, label=encode_label(Dispute(MAIL[0], (bytes(16),), DisputeReason.OTHER))
+        world, 1, MAIL, label=encode_label(Dispute(MAIL[0], ((bytes(16), 0),), DisputeReason.OTHER))
     ),
     "another type": lambda world: sealed_by(
         world,
         1,
         MAIL,
         purpose=Purpose.DISPUTE,
-        label=encode_label(Dispute("org.domain", (bytes(16),), DisputeReason.OTHER)),
+        label=encode_label(Dispute("org.domain", ((bytes(16), 0),), DisputeReason.OTHER)),
     ),
     "another class, epoch or period": lambda world: sealed_by(world, 1, MAIL, header_period=1),
 }
@@ -264,13 +264,14 @@ def test_an_entry_that_its_writer_made_wrong_is_dropped_and_the_rest_goes_on(
 
 
 def test_a_dispute_is_matched_as_such(world: FakeFederation) -> None:
-    label = Dispute(MAIL[0], (world.homes[2].id,), DisputeReason.SHARED_BY_MANY)
+    honest_report(world, 2, MAIL)
+    label = Dispute(MAIL[0], ((world.homes[2].id, 0),), DisputeReason.SHARED_BY_MANY)
     world.publish(
         world.homes[1].id, [sealed_by(world, 1, MAIL, purpose=Purpose.DISPUTE, label=encode_label(label))]
     )
     with world.client(0) as client:
-        (match,) = client.query([MAIL]).matches
-    assert match.label == label
+        matches = client.query([MAIL]).matches
+    assert [match.label for match in matches if isinstance(match.label, Dispute)] == [label]
 
 
 def test_a_copied_entry_in_another_log_is_dead(world: FakeFederation) -> None:

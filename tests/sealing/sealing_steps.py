@@ -61,7 +61,7 @@ REPORT = Report(
     campaign_key=hashlib.sha256(b"campaign").digest(),
     legal_basis=LegalBasis.LEGITIMATE_INTEREST,
 )
-DISPUTE = Dispute("net.ipv4", (WRITERS[0], WRITERS[2]), DisputeReason.SHARED_BY_MANY)
+DISPUTE = Dispute("net.ipv4", ((WRITERS[0], 7), (WRITERS[2], 4_294_967_296)), DisputeReason.SHARED_BY_MANY)
 VALUES: list[tuple[Purpose, str, bytes, SealInfo, int, Report | Dispute]] = [
     (Purpose.REPORT, "payment.iban", b"DE89370400440532013000", SealInfo(1, 1, 9), 0, REPORT),
     (Purpose.DISPUTE, "net.ipv4", bytes([192, 0, 2, 1]), SealInfo(5, 4_000_000_000, 12), 3, DISPUTE),

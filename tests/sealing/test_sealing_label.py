@@ -57,7 +57,7 @@ def reports(draw: st.DrawFn) -> Report:
 DISPUTES = st.builds(
     Dispute,
     TYPES,
-    st.lists(IDS, min_size=1, max_size=8, unique=True).map(tuple),
+    st.lists(st.tuples(IDS, st.integers(0, 2**63 - 1)), min_size=1, max_size=8, unique=True).map(tuple),
     st.sampled_from(DisputeReason),
 )
 LABELS = reports() | DISPUTES
@@ -175,9 +175,16 @@ def test_kind_numbers_are_fixed() -> None:
 
 
 @pytest.mark.parametrize(
-    "disputed", [(), tuple(bytes([n]) * 16 for n in range(9)), (bytes(16), bytes(16)), (bytes(15),)]
+    "disputed",
+    [
+        (),
+        tuple((bytes(16), n) for n in range(9)),
+        ((bytes(16), 1), (bytes(16), 1)),
+        ((bytes(15), 1),),
+        ((bytes(16), -1),),
+    ],
 )
-def test_disputes_name_one_to_eight_distinct_members(disputed: tuple[bytes, ...]) -> None:
+def test_disputes_name_one_to_eight_distinct_entries(disputed: tuple[tuple[bytes, int], ...]) -> None:
     with pytest.raises(BadLabel):
         Dispute("net.ipv4", disputed, DisputeReason.OTHER)
 

@@ -25,6 +25,7 @@ _COMMANDS = (
     ("tocsin.cli.query:query", "query", "Screen your values: which did other members report?", _CLIENT),
     ("tocsin.cli.submit:submit", "submit", "Report values of your confirmed accounts.", _CLIENT),
     ("tocsin.cli.submit:retract", "retract", "Take back every live report of these values.", _CLIENT),
+    ("tocsin.cli.dispute:dispute", "dispute", "Say that reports of your own value are wrong.", _CLIENT),
     ("tocsin.cli.submit:renew", "renew", "Renew your live reports in the current period.", _CLIENT),
     ("tocsin.cli.watch:watch", "watch", "Print matches as others report them, until interrupted.", _CLIENT),
     (

@@ -31,7 +31,8 @@ def match_row(match: Match) -> tuple[Cell, ...]:
     reported_by = (match.writer_name, entry_of(match))
     checked = tuple(utc(match.checkpoint_time).split(" "))
     if not isinstance(label, Report):
-        return reported_by, ("disputed:", word(label.reason)), "", "", "", "", checked
+        entries = tuple(f"{writer.hex()[:8]}:{index}" for writer, index in label.disputed)
+        return reported_by, ("disputes:", word(label.reason)), entries, "", "", "", checked
     low, high = bucket_range(label.bad_accounts_bucket)
     weeks = dict.fromkeys((day(label.first_week), day(label.last_week)))
     return (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tocsin.client.async_client import AsyncClient
     from tocsin.client.client import Client
+    from tocsin.client.disputing import DisputeDraft
     from tocsin.client.drafts import ReportDraft
     from tocsin.client.errors import (
         BadArgument,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "async_client": "AsyncClient",
     "client": "Client",
+    "disputing": "DisputeDraft",
     "drafts": "ReportDraft",
     "errors": "BadArgument BadConfig BadEvidence BadPartial BadVault BudgetExhausted Cancelled CharterRefused "
     "ClientClosed DraftRefused EntryErased FolderUnusable ForeignVault ForkedClient LocalProblem Misbehaved "
@@ -99,6 +101,7 @@ __all__ = [
     "Client",
     "ClientClosed",
     "ClientStatus",
+    "DisputeDraft",
     "DraftRefused",
     "EntryErased",
     "FolderUnusable",

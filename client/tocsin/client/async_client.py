@@ -25,6 +25,7 @@ from tocsin.charter.document import Charter
 from tocsin.client import deadline
 from tocsin.client.client import Client
 from tocsin.client.config import ClientConfig
+from tocsin.client.disputing import DisputeDraft
 from tocsin.client.drafts import ReportDraft
 from tocsin.client.errors import TocsinError, ValueRefused
 from tocsin.client.forks import ProvenFork
@@ -136,6 +137,10 @@ class AsyncClient:
     ) -> Receipt:
         """See `Client.submit`."""
         return await self._run(partial(self._client.submit, drafts, progress=progress, timeout=timeout))
+
+    async def dispute(self, drafts: Iterable[DisputeDraft], *, timeout: float | None = None) -> Receipt:
+        """See `Client.dispute`."""
+        return await self._run(partial(self._client.dispute, drafts, timeout=timeout))
 
     async def retract(self, values: Iterable[Value], *, timeout: float | None = None) -> Receipt:
         """See `Client.retract`."""

@@ -16,8 +16,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from tocsin.charter.document import Charter
-from tocsin.client import evidence, forks, log_audit, querying, results, retracting, rooms, state, submitting
+from tocsin.client import (
+    disputing,
+    evidence,
+    forks,
+    log_audit,
+    querying,
+    results,
+    retracting,
+    rooms,
+    state,
+    submitting,
+)
 from tocsin.client.config import ClientConfig
+from tocsin.client.disputing import DisputeDraft
 from tocsin.client.drafts import ReportDraft
 from tocsin.client.errors import TocsinError, ValueRefused
 from tocsin.client.querying import Progress
@@ -125,6 +137,15 @@ class Client:
         """
         with self._session.call(timeout) as now:
             return submitting.submit(self._session, drafts, progress, now)
+
+    def dispute(self, drafts: Iterable[DisputeDraft], *, timeout: float | None = None) -> Receipt:
+        """Dispute other members' reports of your own values; every holder sees it beside them.
+
+        For a person's decision, never a program's. `retract` takes it back. Raises as `submit` does, and `DraftRefused`
+        above the limit of a day; single drafts that the rules refuse are in `Receipt.refused`.
+        """
+        with self._session.call(timeout) as now:
+            return disputing.dispute(self._session, drafts, now)
 
     def retract(self, values: Iterable[Value], *, timeout: float | None = None) -> Receipt:
         """Take back every live report and dispute of these values. `accepted` counts the entries covered.

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from tocsin.client import deadline
 from tocsin.client.arguments import Values, iterable, read_values
+from tocsin.client.disputed import without_targetless
 from tocsin.client.errors import Misbehaved, TocsinError, ValueRefused, ValuesRefused
 from tocsin.client.matching import Taggers, look_up, matches_of, open_all
 from tocsin.client.outputs import Spending, available_outputs
@@ -106,7 +107,7 @@ class _Query:
         screened = {subject.key: subject for subject in outputs.values}
         self._queried += sum(len(subject.positions) for subject in screened.values())
         self._problems += opened.problems
-        matches = matches_of(active.charter, opened.opened)
+        matches = without_targetless(matches_of(active.charter, opened.opened))
         self._matches += matches
         records = find_records(session.node, active, outputs.skeletons, outputs.bands, writers, now)
         self._problems += records.problems

@@ -79,7 +79,7 @@ class Match:
         where the value itself was reported, else {bands, of}), `checkpoint_time`, `positions`. Of a report also
         `abuse`, `role`, `tlp`, `bad_accounts` and `exchanges` ({min, max}), `seen` ({from, to}, whole weeks),
         `evidence`, `rests_on` ([{writer, index}]), `hops`, `confidence` (0 to 100), `legal_basis`. Of a dispute
-        `reason` and `disputed` (ids of members).
+        `reason` and `disputed` ([{writer, index}]).
         """
         return {
             "type": self.type,
@@ -376,7 +376,8 @@ def word(member: IntEnum) -> str:
 
 def _label_dict(label: Report | Dispute) -> dict[str, object]:
     if isinstance(label, Dispute):
-        return {"reason": word(label.reason), "disputed": [member.hex() for member in label.disputed]}
+        entries = [{"writer": writer.hex(), "index": index} for writer, index in label.disputed]
+        return {"reason": word(label.reason), "disputed": entries}
     first, last = week_bounds(label.first_week, label.last_week)
     return {
         "abuse": word(label.abuse),

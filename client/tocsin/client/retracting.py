@@ -18,6 +18,7 @@ from tocsin.charter.document import ClassKey
 from tocsin.client import rooms, system
 from tocsin.client.arguments import iterable, read_values
 from tocsin.client.charters import ActiveCharter
+from tocsin.client.disputing import followed_dispute
 from tocsin.client.errors import TocsinError
 from tocsin.client.matching import Subject, Taggers, look_up, open_all
 from tocsin.client.outputs import Spending, all_outputs, stored_outputs
@@ -95,8 +96,14 @@ def _renewals(
         ]
         for live in open_all(node, active, due, now).opened:
             subject = live.candidate.slot.subject
-            entry = seal_label(active, class_key, subject.output, live.content, now, random)
-            renewed.append((subject, entry, live.content))
+            label = live.content
+            if isinstance(label, Dispute):
+                followed = followed_dispute(node, active, subject, label, now)
+                if followed is None:
+                    continue
+                label = followed
+            entry = seal_label(active, class_key, subject.output, label, now, random)
+            renewed.append((subject, entry, label))
     return renewed
 
 

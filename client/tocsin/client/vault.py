@@ -250,6 +250,19 @@ class Vault:
                 [(period + _SEALED, key, epoch) for key in keys],
             )
 
+    def count_disputes(self, day: int, count: int, limit: int) -> bool:
+        """Add to the count of a day's disputes; False, and nothing added, where that would pass `limit`."""
+        with self._lock, self._writing() as db:
+            row = db.execute("SELECT value FROM meta WHERE name = 'disputes'").fetchone()
+            last, used = struct.unpack(">QQ", row[0]) if row else (day, 0)
+            used = used if last == day else 0
+            if used + count > limit:
+                return False
+            db.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('disputes', ?)", (struct.pack(">QQ", day, used + count),)
+            )
+            return True
+
     def unmark_sealed(self) -> None:
         """Forget what was sealed when: an entry was lost, and it is not known which values it was of."""
         with self._lock, self._writing() as db:

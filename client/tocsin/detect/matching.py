@@ -2,7 +2,7 @@
 
 1. Only distinct values leave the table, and only to the member's own client, which blinds them. Its vault remembers
    what was evaluated, so asking again is free.
-2. A report becomes a signal; a dispute marks the signals of the members that it disputes. A report of a victim's value
+2. A report becomes a signal; a dispute marks the signals of the entries that it disputes. A report of a victim's value
    is no signal: it is listed apart.
 3. The judgement that a report rests on is its writer's own detection, or that of the one member whose entries it rests
    on; where it rests on several members' entries it is none of them alone.
@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tocsin.sealing.label import Dispute, Evidence, Report, Role, bucket_range
+from tocsin.client.disputed import disputed_entries
+from tocsin.sealing.label import Evidence, Report, Role, bucket_range
 
 if TYPE_CHECKING:
     from tocsin.client import Client
@@ -87,12 +88,10 @@ def signals_of(
 ) -> tuple[tuple[Signal, ...], tuple[tuple[str, str], ...]]:
     """Return signals and victims' values of matches with the (type, value) that each is about (rules 2 to 4)."""
     names = {match.writer: match.writer_name for _, _, match in found}
-    disputed: dict[tuple[str, str], set[bytes]] = defaultdict(set)
+    disputed = disputed_entries(match for _, _, match in found)
     totals: dict[tuple[bytes, str], int] = defaultdict(int)
-    for type, value, match in found:
-        if isinstance(match.label, Dispute):
-            disputed[type, value].update(match.label.disputed)
-        else:
+    for type, _, match in found:
+        if isinstance(match.label, Report):
             totals[match.writer, type] += bucket_range(match.label.bad_accounts_bucket)[1]
     signals, victims = [], set()
     for type, value, match in found:
@@ -112,8 +111,8 @@ def signals_of(
             Signal(
                 type, value, match.writer_name, None if root is None else names.get(root, root.hex()), label.abuse,
                 bucket_range(label.bad_accounts_bucket)[0], label.hops, label.confidence,
-                int(match.writer in disputed[type, value]), label.first_week * _WEEK, label.last_week * _WEEK + 6,
-                totals[match.writer, type], match.writer.hex(), match.index,
+                int((match.key, match.writer, match.index) in disputed), label.first_week * _WEEK,
+                label.last_week * _WEEK + 6, totals[match.writer, type], match.writer.hex(), match.index,
             )
         )  # fmt: skip
     return tuple(signals), tuple(sorted(victims))

@@ -4,11 +4,12 @@
 2. REPORT goes on: u8 TLP ‖ u8 abuse ‖ u8 role ‖ u8 bucket of bad accounts ‖ u8 bucket of exchanges ‖ u16be first
    week ‖ u16be last week ‖ u8 evidence ‖ u8 hops ‖ u8 confidence ‖ u8 legal basis ‖ u8 flags ‖ campaign key (32
    bytes, there if flags is 1; flags is 0 or 1) ‖ u8 count ‖ count × (16-byte writer ‖ u64be index).
-3. DISPUTE goes on: u8 reason ‖ u8 count ‖ count × 16-byte writer. RECORD goes on as REPORT does.
+3. DISPUTE goes on: u8 reason ‖ u8 count ‖ count × (16-byte writer ‖ u64be index). RECORD goes on as REPORT does.
 4. A bucket is 0 for none, else b with 2^(b−1) ≤ n < 2^b, at most 63. Weeks are whole weeks since 1970-01-01 UTC,
    the first not after the last. Confidence is 0 to 100.
 5. `own-detection` rests on no entry and has 0 hops; `reviewed-match` rests on 1 to 16 entries and has 1 to 4 hops.
-   The entries, and the members disputed (1 to 8), are distinct. A dispute names members, never entries.
+   The entries, and those disputed (1 to 8), are distinct. A dispute names entries, so a corrected report is not
+   disputed.
 6. Nothing may follow, and every number that this table does not list is refused:
 
    | field       | numbers |
@@ -158,29 +159,26 @@ class Report:
         else:
             _check_range("hops", self.hops, 1, MAX_HOPS)
             _check_range("count of rests_on", len(self.rests_on), 1, MAX_RESTS_ON)
-        _check_writers("rests_on", [writer for writer, _ in self.rests_on])
-        for _, index in self.rests_on:
-            _check_range("index in rests_on", index, 0, 2**63 - 1)
-        if len(set(self.rests_on)) != len(self.rests_on):
-            raise BadLabel("rests_on", "no entry is named twice")
+        _check_entries("rests_on", self.rests_on)
         if self.campaign_key is not None and len(self.campaign_key) != CAMPAIGN_KEY_BYTES:
             raise BadLabel("campaign_key", f"it is {CAMPAIGN_KEY_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A dispute's label: whose reports of this value are disputed, and why (rules 3 and 5). Raises `BadLabel`."""
+    """A dispute's label: which entries about this value are disputed, as (writer, index), and why (rules 3 and 5).
+
+    Raises `BadLabel`.
+    """
 
     type: str
-    disputed: tuple[bytes, ...]
+    disputed: tuple[tuple[bytes, int], ...]
     reason: DisputeReason
 
     def __post_init__(self) -> None:
         _check_type(self.type)
         _check_range("count of disputed", len(self.disputed), 1, MAX_DISPUTED)
-        _check_writers("disputed", self.disputed)
-        if len(set(self.disputed)) != len(self.disputed):
-            raise BadLabel("disputed", "no member is named twice")
+        _check_entries("disputed", self.disputed)
 
 
 def bucket(n: int) -> int:
@@ -201,7 +199,7 @@ def encode_label(label: Report | Dispute) -> bytes:
         return (
             _start(ContentKind.DISPUTE, label.type)
             + bytes([label.reason, len(label.disputed)])
-            + b"".join(label.disputed)
+            + b"".join(_REST.pack(writer, index) for writer, index in label.disputed)
         )
     return _start(ContentKind.REPORT, label.type) + _encode_report(label)
 
@@ -248,7 +246,10 @@ def parse_label(data: bytes) -> Report | Dispute:
     elif kind is ContentKind.DISPUTE:
         reason = _member(cursor, "reason", DisputeReason)
         count = cursor.count("count of disputed", 1, MAX_DISPUTED)
-        label = Dispute(name, tuple(cursor.take("disputed", _WRITER_BYTES) for _ in range(count)), reason)
+        entries = [
+            (cursor.take("disputed", _WRITER_BYTES), cursor.number("disputed", 8)) for _ in range(count)
+        ]
+        label = Dispute(name, tuple(entries), reason)
     else:
         raise BadLabel("kind", f"must be a report or a dispute, got {kind.name.lower()}")
     cursor.end()
@@ -346,6 +347,10 @@ def _check_range(field: str, value: int, low: int, high: int) -> None:
         raise BadLabel(field, f"must be {allowed}")
 
 
-def _check_writers(field: str, writers: list[bytes] | tuple[bytes, ...]) -> None:
-    if any(len(writer) != _WRITER_BYTES for writer in writers):
-        raise BadLabel(field, f"a member's id is {_WRITER_BYTES} bytes")
+def _check_entries(field: str, entries: tuple[tuple[bytes, int], ...]) -> None:
+    for writer, index in entries:
+        if len(writer) != _WRITER_BYTES:
+            raise BadLabel(field, f"a member's id is {_WRITER_BYTES} bytes")
+        _check_range(f"index in {field}", index, 0, 2**63 - 1)
+    if len(set(entries)) != len(entries):
+        raise BadLabel(field, "no entry is named twice")
