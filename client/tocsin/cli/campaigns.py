@@ -157,9 +157,12 @@ def open_room(
         for value in naming
     ]  # fmt: skip
     with sending(config) as client:
+        # Reported first: if the rest fails, opening again under a fresh key replaces these labels.
+        reported = client.submit(drafts)
+        if reported.refused and not reported.accepted:
+            raise reported.refused[0]
         receipt = client.update_room(key, sighting=sighting, campaign=sighting)
         set_room(state, found.id, room_id(key).hex(), system.random_bytes)
-        reported = client.submit(drafts)
     return _said(receipt, room_id(key).hex(), json, reported=reported.accepted)
 
 
