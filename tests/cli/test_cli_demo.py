@@ -148,18 +148,21 @@ def test_prompts_that_cannot_be_read_are_bad_usage(tmp_path: Path, content: byte
     assert (done.returncode, told in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
+@pytest.mark.parametrize(("signalled", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("begun", ["*/*/data/accounts.jsonl", "*/members/*/node/node.log"])
-def test_interrupting_it_stops_every_process_and_removes_the_folder(tmp_path: Path, begun: str) -> None:
+def test_ending_it_stops_every_process_and_removes_the_folder(
+    tmp_path: Path, begun: str, signalled: signal.Signals, code: int
+) -> None:
     process = subprocess.Popen(
         DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(begun)):
         assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    process.send_signal(signalled)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors.decode()
+    assert process.returncode == code, errors.decode()
     assert b"Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
     assert nodes_under(tmp_path) == []

@@ -6,17 +6,15 @@ left half written. The exit code is 143.
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tocsin.cli.extras import how_to_install
 from tocsin.cli.output import Json, counted, fail, note, print_json, print_table, warn
+from tocsin.cli.termination import ended_by_sigterm
 
 if TYPE_CHECKING:
     from tocsin.indicators.ptf2.common_list import CommonList
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from tocsin.ingest.log_reader import BadLine, Counts
 
 EXIT_INPUT = 2
-EXIT_TERMINATED = 128 + signal.SIGTERM
 _SHOWN_ENDINGS = 5
 _LONGEST_NAME = 64
 
@@ -129,7 +126,7 @@ def ingest(
         trusted_hops=trusted_hops,
     )
     rates = Rates()
-    with _ended_by_sigterm():
+    with ended_by_sigterm():
         summary = run(logs, out, options, rates)
     rates.end()
     if json:
@@ -201,22 +198,6 @@ def warn_addresses(tally: Tally) -> None:
             f"{counted(refused, 'address is', 'addresses are')} refused, {kept:,} kept: the log may hold a proxy's "
             "address; have the gateway log the client's, or say with --trusted-hops which one of a list it is"
         )
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # cleaning up is not to be interrupted
-        raise SystemExit(EXIT_TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except SystemExit:
-        fail("ended by SIGTERM")
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def warn_skipped(endings: Mapping[str, int]) -> None:

@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ class Nodes:
 
     def launch(self, home: Home) -> None:
         """Start one node without waiting for it."""
-        with home.log.open("ab") as log:
+        with home.log.open("ab") as log, _signals_held():
             self.processes[home.name] = subprocess.Popen(  # noqa: S603 - our own program, no shell
                 [
                     sys.executable,
@@ -252,6 +253,29 @@ def running(
     )
     with Nodes(homes) as nodes:
         yield Federation(homes, nodes)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold an interrupt or a SIGTERM back until the block has ended.
+
+    One that came while a process is being started would leave a process that nobody knows and nobody stops.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda came, _: held.append(came))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for came in held:
+        signal.raise_signal(came)
 
 
 def _free_ports(count: int) -> list[int]:

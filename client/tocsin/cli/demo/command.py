@@ -28,7 +28,8 @@ def demo(
 
     Example: tocsin demo --members 5 --keep DIR
 
-    Exit codes: 0 it showed what it promises; 1 it did not; 2 bad usage; 3 a node did not start; 130 interrupted.
+    Exit codes: 0 it showed what it promises; 1 it did not; 2 bad usage; 3 a node did not start; 130 interrupted;
+    143 ended by SIGTERM.
 
     Parameters
     ----------
@@ -50,6 +51,7 @@ def demo(
     need_extra()
     from tocsin.cli.demo.run import ImpossibleDemo, run, temporary_folder
     from tocsin.cli.output import print_json
+    from tocsin.cli.termination import ended_by_sigterm
 
     seats = min(7, members) if committee is None else committee
     if not (2 <= members <= 10 and 1 <= threshold <= seats <= min(7, members)):
@@ -57,7 +59,7 @@ def demo(
             f"{members} members with committee {seats} and threshold {threshold}: "
             "2 to 10 members and 1 <= threshold <= committee <= min(7, members) are possible"
         )
-    with temporary_folder(keep) as folder:
+    with ended_by_sigterm(), temporary_folder(keep) as folder:
         outcome = run(
             Path(folder), members=members, committee=seats, threshold=threshold, seed=seed, prompts=prompts
         )
