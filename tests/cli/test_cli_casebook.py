@@ -113,6 +113,15 @@ def test_two_analysts_at_one_flag(tocsin: Terminal) -> None:
     assert "is rejected: `tocsin account ID --appeal`" in tocsin(*decision, "--by", "bea", code=2)
 
 
+def test_a_final_decision_is_exported_once(tocsin: Terminal) -> None:
+    number = str(tocsin.json("review", "--next", "--by", "ann")["flag"])
+    tocsin("review", "decide", number, "--outcome", "confirmed", "--reason", "own-evidence", "--by", "ann")
+    decision = json.loads(tocsin("review", "export"))
+    assert (decision["outcome"], decision["reason"]) == ("confirmed", "own-evidence")
+    assert decision["account"] in SOUTH
+    assert tocsin("review", "export") == ""
+
+
 def test_an_appeal_and_a_note(tocsin: Terminal) -> None:
     assert "is open" in tocsin("account", "south0", "--appeal", code=2)
     number = str(tocsin.json("account", "south0")["flag"])

@@ -7,6 +7,7 @@ the flag with its reviewer, who gets it again.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +28,7 @@ from tocsin.cli.casebook import (
     reviewer,
 )
 from tocsin.cli.detect import RulesFile, rules_of
-from tocsin.cli.output import Json, counted, print_json, print_table, say
+from tocsin.cli.output import Json, counted, print_json, print_json_line, print_table, say
 
 if TYPE_CHECKING:
     from tocsin.detect.casebook.book import Casebook
@@ -220,6 +221,23 @@ def stats(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) ->
         "Time per decision", ("reviewer", "verdicts", "median"),
         [(row.reviewer, f"{row.verdicts:,}", f"{row.median_seconds:g} s") for row in paces],
     )  # fmt: skip
+    return 0
+
+
+@app.command
+def export(*, casebook: CasebookFolder = DEFAULT_CASEBOOK) -> int:
+    """Print final decisions that are due, each once, as JSON lines for your own systems.
+
+    A decision is due after the delay that casebook.toml asks for. `name` makes one that you read twice recognisable.
+    """
+    from tocsin.detect.outputs import deliver
+
+    def write(rows: Sequence[Mapping[str, object]]) -> None:
+        for row in rows:
+            print_json_line(row)
+
+    with open_book(casebook) as book:
+        deliver(book, now(), write)
     return 0
 
 

@@ -219,7 +219,6 @@ def test_another_key_another_program_and_no_casebook_are_named(tmp_path: Path) -
             '[[reasons]]\nname = "x"\noutcomes = ["confirmed", "rejected", "unsure", "later"]',
             "matched = true",
         ),
-        ('[webhook]\nurl = "http://fraud.example"\nsecret_file = "s"', "https://"),
         ('database = "mysql://x/y"', "sqlite:///path"),
         ("not toml", "is not TOML"),
     ],

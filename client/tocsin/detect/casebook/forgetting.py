@@ -28,7 +28,7 @@ def forget(book: Casebook, account: str, who: str, now: int) -> None:
         ).first()
         if live is not None:  # rule 2
             raise NotOpen(
-                "values of this account are shared on: run `tocsin review withdraw ACCOUNT` first, then forget it"
+                "values of this account are shared on: retract them with `tocsin retract` first, then forget it"
             )
         connection.execute(
             update(tables.flag)

@@ -48,14 +48,6 @@ DEFAULT_REASONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook:
-    """Where decided flags are posted; the secret that signs them is in a file that only its owner may read."""
-
-    url: str
-    secret_file: Path
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What casebook.toml says. Raises `BadSettings`."""
 
@@ -72,17 +64,12 @@ class Settings:
     """A verdict on a flag of at least so many bits needs two people; 0 for never."""
     golden_percent: int = 5
     """Share of what a reviewer is given that is drawn from the golden set."""
-    reshare_agreement: int = 90
-    """Percent of agreement between reviewers from which confirmed accounts' values may be shared on."""
-    reshare_pairs: int = 20
-    """Pairs of verdicts on one flag by two people, without which agreement counts as unknown."""
     campaign_confirmed: int = 29
     """Confirmations among a campaign's sample of 30 that deciding the whole campaign needs."""
     delay_minutes: int = 0
     """Least delay between a verdict and its output."""
     delay_spread_minutes: int = 0
     """A random delay up to this is added, so that timing does not show what gave an account away."""
-    webhook: Webhook | None = None
     reasons: tuple[Reason, ...] = field(default=DEFAULT_REASONS)
 
     def __post_init__(self) -> None:
@@ -112,7 +99,7 @@ class Settings:
 
 _RANGES = (
     ("claim_minutes", 1, 7 * 24 * 60), ("second_reviewer_bits", 0, 1_000), ("golden_percent", 0, 50),
-    ("reshare_agreement", 50, 100), ("reshare_pairs", 1, 10_000), ("campaign_confirmed", 1, 30),
+  ("campaign_confirmed", 1, 30),
     ("delay_minutes", 0, 30 * 24 * 60), ("delay_spread_minutes", 0, 30 * 24 * 60),
 )  # fmt: skip
 _TEXTS = ("database", "holdings")
@@ -133,25 +120,18 @@ def load_settings(folder: Path) -> Settings:
     if unknown := sorted(given.keys() - _KNOWN):
         raise BadSettings(f"{path} has unknown keys {', '.join(unknown)}: use {', '.join(sorted(_KNOWN))}")
     try:
-        return Settings(folder, **{name: _read(folder, name, value) for name, value in given.items()})
+        return Settings(folder, **{name: _read(name, value) for name, value in given.items()})
     except BadSettings as error:
         raise BadSettings(f"{path}: {error}") from None
 
 
-def _read(folder: Path, name: str, value: Any) -> Any:
+def _read(name: str, value: Any) -> Any:
     if name in _TEXTS:
         if not isinstance(value, str):
             raise BadSettings(f"{name} must be text")
         return value
     if name == "second_reviewer_types":
         return _texts(name, value)
-    if name == "webhook":
-        if not isinstance(value, dict) or set(value) != {"url", "secret_file"}:
-            raise BadSettings("webhook must have url and secret_file, and nothing else")
-        url = str(value["url"])
-        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
-            raise BadSettings("webhook.url must begin with https:// (http:// only for this machine)")
-        return Webhook(url, folder / str(value["secret_file"]))
     if name == "reasons":
         if not isinstance(value, list):
             raise BadSettings("reasons must be [[reasons]] tables")
@@ -193,10 +173,6 @@ TEMPLATE = """\
 # golden_percent = 5
 # delay_minutes = 60            # least delay between a verdict and its output
 # delay_spread_minutes = 600    # plus a random part of this
-
-# [webhook]
-# url = "https://fraud.example/tocsin"
-# secret_file = "webhook.secret"
 
 # Reasons of your own replace the whole list. One must have matched = true: it is for accounts that only other
 # members' reports speak against, whose values are never shared on.
