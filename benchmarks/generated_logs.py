@@ -1,9 +1,13 @@
-"""Logs as a gateway writes them, made fast: LiteLLM records of accounts that each work through one template.
+"""Logs as a gateway writes them, made fast: LiteLLM records of four shapes.
 
-1. An account has about 1,150 exchanges, as in the public example of 25,000 accounts and 28.8 million exchanges.
-2. Nine of ten accounts fill one template's gap with other texts; one of ten asks for all sorts of things. A tenth of
+1. `steady`: accounts of about 1,150 exchanges, as in the public example of 25,000 accounts and 28.8 million exchanges.
+   Nine of ten accounts fill one template's gap with other texts; one of ten asks for all sorts of things. A tenth of
    the conversations has several exchanges, which repeat the first user turn.
-3. Records of all accounts are mixed, as they are in a gateway's log. The same seed makes the same log.
+2. `chats`: 18 exchanges an account, each with a system prompt of 12 KB, one of 200, and with the history of its chat,
+   which grows by a turn with each exchange: six chats of three.
+3. `documents`: 18 exchanges an account; each prompt holds a document of 4 KB among a template's words.
+4. `few`: 4 exchanges an account, without a system prompt.
+5. Exchanges of all accounts are mixed, as they are in a gateway's log. The same seed makes the same log.
 """
 
 from __future__ import annotations
@@ -21,6 +25,12 @@ FIRST_SECOND = 1_780_000_000
 SPAN_SECONDS = 20 * 86_400
 _ACTIVE = 512
 """How many accounts are at work at the same time."""
+_HISTORY_EACH = 18
+_FEW_EACH = 4
+_SYSTEM_PROMPTS = 200
+_SYSTEM_BYTES = 12_000
+_DOCUMENT_BYTES = 4_000
+SHAPES = ("steady", "chats", "documents", "few")
 _BUILT_IN = (
     "Read the passage below with care, then list every claim that it makes, one to a line. Passage: {}",
     "You are grading a student's answer. Give a mark from 0 to 10 and say in two sentences why. Answer: {}",
@@ -46,8 +56,74 @@ def templates() -> list[list[str]]:
     return [[shape.format(" ".join(chosen.choices(words, k=120))) for _ in range(200)] for shape in _BUILT_IN]
 
 
+def write_shape(path: Path, records: int, shape: str) -> int:
+    """Write about so many records of a shape to `path`; return how many they are."""
+    if shape == "steady":
+        write_logs(path, records)
+        return records
+    chosen = Random(11)
+    every = templates()
+    words = sorted({word for prompts in every for prompt in prompts for word in prompt.split()})
+    systems = [_text(chosen, words, _SYSTEM_BYTES) for _ in range(_SYSTEM_PROMPTS)]
+    each = _FEW_EACH if shape == "few" else _HISTORY_EACH
+    accounts = max(1, records // each)
+    lines = []
+    with path.open("wb", buffering=1 << 22) as file:
+        for start in range(0, accounts, _ACTIVE):
+            lines = [
+                line
+                for account in range(start, min(start + _ACTIVE, accounts))
+                for line in _of_account(account, shape, every[account % len(every)], systems, words, chosen)
+            ]
+            chosen.shuffle(lines)
+            file.writelines(lines)
+    return accounts * each
+
+
+def _text(chosen: Random, words: list[str], size: int) -> str:
+    made = " ".join(chosen.choices(words, k=size // 5))
+    return made[:size]
+
+
+def _of_account(
+    account: int, shape: str, prompts: list[str], systems: list[str], words: list[str], chosen: Random
+) -> Iterator[bytes]:
+    if shape == "few":
+        requests = [[_turn("user", prompt)] for prompt in chosen.choices(prompts, k=_FEW_EACH)]
+    elif shape == "documents":
+        requests = [
+            [_turn("user", f"{prompt}\n{_text(chosen, words, _DOCUMENT_BYTES)}")]
+            for prompt in chosen.choices(prompts, k=_HISTORY_EACH)
+        ]
+    else:
+        requests = []
+        system = _turn("system", systems[account % len(systems)])
+        for _ in range(_HISTORY_EACH // 3):
+            history = [system]
+            for prompt in chosen.choices(prompts, k=3):
+                history.append(_turn("user", prompt))
+                requests.append(list(history))
+                history.append(_turn("assistant", _text(chosen, words, 600)))
+    for number, messages in enumerate(requests):
+        record = {
+            "id": f"chatcmpl-{account:x}-{number:x}", "session_id": f"s-{account:x}-{number // 3:x}",
+            "call_type": "acompletion", "startTime": FIRST_SECOND + number * 3_600.0 + account % 3_600,
+            "metadata": {
+                "user_api_key_user_id": f"user-{account}",
+                "requester_ip_address": f"51.15.{account >> 8 & 255}.{account & 255}",
+            },
+            "model": "large-1", "messages": messages, "status": "success",
+            "response": {"choices": [{"message": _turn("assistant", "x" * 400)}]},
+        }  # fmt: skip
+        yield json.dumps(record).encode() + b"\n"
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
 def write_logs(path: Path, records: int, line_bytes: int = 2_000) -> int:
-    """Write `records` LiteLLM records to `path`, of about `line_bytes` each; return how many accounts they are of."""
+    """Write `records` records of shape `steady` to `path`, of about `line_bytes` each; return of how many accounts."""
     chosen = Random(7)
     bodies = _bodies(line_bytes)
     accounts = max(1, round(records / EXCHANGES_EACH))

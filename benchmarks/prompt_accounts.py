@@ -1,10 +1,12 @@
 """Prompts with known templates, accounts made of them, and what a hostile operator does to its prompts.
 
 1. Real prompts where the files are (`--templated`, `--benign`), else a few of our own.
-2. A template's reference is what at least 90 % of all its prompts share, found without the skeleton search.
-3. Long templates are two real ones after another: few of the given ones
-   have the 32 shingles that bands need.
-4. Everything is drawn from one seeded generator.
+2. Templates are split by a hash of the data set that they come from: thresholds are chosen on `TUNING`, and figures are
+   of `EVALUATION`, whose templates were not looked at.
+3. A template's reference is what at least 90 % of all its prompts share, found without the skeleton search.
+4. Long templates are two real ones after another: few of the given ones have the 32 shingles that long bands need.
+5. Accounts are fingerprinted by the product: its sampler, its search, its judgement, its local filter, at its defaults.
+6. Everything is drawn from one seeded generator.
 """
 
 from __future__ import annotations
@@ -12,24 +14,32 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 from random import Random  # noqa: TID251 - a measurement repeats under its seed
+from tempfile import TemporaryDirectory
 
 from measure import ROOT
 
-from tocsin.indicators.ptf2.bands import BANDS, MIN_SHINGLES, ROWS, minima
+from tocsin.indicators.ptf2.bands import BANDINGS
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.shingles import Shingler
-from tocsin.indicators.ptf2.skeleton import find_blocks
-from tocsin.indicators.ptf2.template import judge, judged
+from tocsin.indicators.ptf2.template import judge, read_skeleton
+from tocsin.indicators.registry import observable
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.account_indicators import IndicatorBuilder, Settings, Tally
+from tocsin.ingest.exchange import Exchange
+from tocsin.ingest.local_filter import LOCAL_PERCENT, ShingleCounts, local_shingles, without_local
+from tocsin.ingest.sampling import DEFAULT_K, DEFAULT_WINDOW_DAYS, Sampler
+from tocsin.ingest.spilling import KEY_BYTES, PARTITIONS, Spill
 
 PROMPTS = ROOT.parent / "shared" / "data" / "prompts"
 COMMON = shipped(CURRENT.common_prompts)
 SHINGLER = Shingler(CURRENT)
+TUNING, EVALUATION, ALL = "tuning", "evaluation", "all"
 
 _OWN = tuple(
     f"{opening} {{}} for the {field} archive. {middle} Close with one line that begins with {mark}, nothing after it."
@@ -69,46 +79,147 @@ LONG = 40
 
 
 @dataclass(frozen=True)
+class Request:
+    """One request: its user turns, its system prompt, and the conversation that the log names, if any."""
+
+    turns: tuple[str, ...]
+    system: str = ""
+    conversation: str = ""
+
+
+Account = Sequence[Request]
+
+
+def of_prompts(prompts: Sequence[str]) -> list[Request]:
+    """Return an account of one conversation for each prompt."""
+    return [Request((prompt,), conversation=str(number)) for number, prompt in enumerate(prompts)]
+
+
+@dataclass(frozen=True)
 class Prints:
-    """What an account publishes: its exact skeletons, and those that have bands."""
+    """What an account publishes: its exact tokens, and the bands of each skeleton that has some, by their type."""
 
-    exact: frozenset[Skeleton]
-    banded: tuple[Skeleton, ...]
+    exact: frozenset[tuple[str, bytes]] = frozenset()
+    banded: tuple[tuple[str, frozenset[bytes]], ...] = ()
+    skeletons: tuple[tuple[str, str], ...] = ()
+    """Type and text of each skeleton."""
 
-    @cached_property
-    def bands(self) -> list[set[tuple[int, ...]]]:
-        """The bands of each banded skeleton, with their numbers."""
-        return [set(bands_of(each)) for each in self.banded]
+    def linked(self, other: Prints) -> bool:
+        """Say whether a federation would link both."""
+        return bool(self.exact & other.exact) or self.by_bands(other)
 
+    def without_local(self, local: frozenset[int]) -> Prints:
+        """Return what is published once the provider's local shingles are out."""
+        kept = [(type, without_local(type, text, local, COMMON)[0]) for type, text in self.skeletons]
+        return prints_of([(type, text) for type, text in kept if text])
 
-def bands_of(skeleton: Skeleton, bands: int = BANDS, rows: int = ROWS) -> list[tuple[int, ...]]:
-    """Return a skeleton's bands as (number, minima…)."""
-    return [(band, *values) for band, values in enumerate(minima(skeleton, bands, rows))]
-
-
-def prints(prompts: Sequence[str]) -> Prints:
-    """Fingerprint an account as the product does: skeletons, levels, judgement."""
-    exact: set[Skeleton] = set()
-    banded: list[Skeleton] = []
-    for each in judged(find_blocks([SHINGLER.hashes(prompt) for prompt in prompts]), COMMON):
-        if each.refusal is None:
-            exact.add(each.shingles)
-            if each.banded and len(each.shingles) >= MIN_SHINGLES:
-                banded.append(each.shingles)
-    return Prints(frozenset(exact), tuple(banded))
+    def by_bands(self, other: Prints) -> bool:
+        """Say whether τ bands of two skeletons agree."""
+        return any(
+            kind == type and len(bands & others) >= BANDINGS[type].threshold
+            for type, bands in self.banded
+            for kind, others in other.banded
+        )
 
 
-def agreeing(one: Prints, two: Prints) -> int:
-    """Return the most bands that two skeletons of the accounts share."""
-    return max((len(a & b) for a in one.bands for b in two.bands), default=0)
+@lru_cache(maxsize=1 << 16)
+def _tokens(type: str, text: str) -> tuple[bytes, str, frozenset[bytes]]:
+    made = observable(type, text)
+    band_type = made.bands[0].type if made.bands else ""
+    return made.canonical, band_type, frozenset(band.canonical for band in made.bands)
+
+
+def prints_of(skeletons: Sequence[tuple[str, str]]) -> Prints:
+    """Return what skeletons, as type and text, publish."""
+    exact, banded = set(), []
+    for type, text in skeletons:
+        canonical, band_type, bands = _tokens(type, text)
+        exact.add((type, canonical))
+        if bands:
+            banded.append((band_type, bands))
+    return Prints(frozenset(exact), tuple(banded), tuple(skeletons))
+
+
+def fingerprints(accounts: Mapping[str, Account], k: int = DEFAULT_K, key: int = 1) -> dict[str, Prints]:
+    """Fingerprint a provider's accounts as `tocsin ingest` does (rule 5), without the local filter.
+
+    `key` numbers the provider: another one samples other conversations.
+    """
+    secret = bytes([key]) * KEY_BYTES
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in accounts}
+    with TemporaryDirectory() as scratch:
+        spill = Spill(Path(scratch), 0, secret)
+        sampler = Sampler(secret, spill, k, DEFAULT_WINDOW_DAYS)
+        sampler.take(_exchanges(accounts))
+        sampler.flush()
+        spill.close()
+        builder = IndicatorBuilder(Settings(secret, k, DEFAULT_WINDOW_DAYS, COMMON), SHINGLER)
+        for partition in range(PARTITIONS):
+            for row in builder.partition(partition, (Path(scratch), secret), Tally()):
+                found[row.account].append((row.type, row.value))
+    return {name: prints_of(skeletons) for name, skeletons in found.items()}
+
+
+def filtered(prints: Mapping[str, Prints], percent: float = LOCAL_PERCENT) -> dict[str, Prints]:
+    """Return what a provider's accounts publish after its local filter, which the accounts themselves decide."""
+    counts = ShingleCounts()
+    for account in prints.values():
+        counts.add({shingle for type, text in account.skeletons for shingle in read_skeleton(type, text)[1]})
+    local = local_shingles([counts.frequent()], len(prints), percent)
+    return {name: account.without_local(local) for name, account in prints.items()}
+
+
+def _exchanges(accounts: Mapping[str, Account]) -> Iterator[Exchange]:
+    for name, account in accounts.items():
+        for number, request in enumerate(account):
+            last = request.turns[-1]
+            yield Exchange(
+                account=name,
+                conversation=request.conversation,
+                time=1_780_000_000 + number,
+                system=request.system or None,
+                first_user_turn=request.turns[0],
+                last_user_turn=last if last != request.turns[0] else None,
+                user_turns=len(request.turns),
+            )
+
+
+def _part(name: str) -> str:
+    # Variants of one data set's template have words in common, so they go together.
+    family = "_".join(name.split("_")[:2])
+    return TUNING if sha256(family.encode()).digest()[0] & 1 else EVALUATION
+
+
+class Index:
+    """A provider's accounts by what they publish."""
+
+    def __init__(self, prints: Mapping[str, Prints]) -> None:
+        self._exact: dict[tuple[str, bytes], set[str]] = defaultdict(set)
+        self._bands: dict[tuple[str, bytes], set[tuple[str, int]]] = defaultdict(set)
+        for name, account in prints.items():
+            for token in account.exact:
+                self._exact[token].add(name)
+            for number, (type, values) in enumerate(account.banded):
+                for band in values:
+                    self._bands[type, band].add((name, number))
+
+    def linked(self, account: Prints) -> set[str]:
+        """Return the accounts that one is linked to."""
+        names = {name for token in account.exact for name in self._exact.get(token, ())}
+        for type, values in account.banded:
+            counts = Counter(place for band in values for place in self._bands.get((type, band), ()))
+            names |= {name for (name, _), count in counts.items() if count >= BANDINGS[type].threshold}
+        return names
 
 
 class Corpus:
     """Prompts by template, prompts that people wrote, and words to substitute."""
 
-    def __init__(self, templated: Path | None, benign: Path | None) -> None:
+    def __init__(self, templated: Path | None, benign: Path | None, part: str = EVALUATION) -> None:
         self.own = templated is None
-        self.templates = _own() if templated is None else _by_template(templated)
+        every = _own() if templated is None else _by_template(templated)
+        whole = self.own or part == ALL
+        self.templates = {name: rows for name, rows in every.items() if whole or _part(name) == part}
         self.benign = (
             [each.format(topic) for each in _OWN for topic in _TOPICS] if benign is None else _benign(benign)
         )
@@ -132,6 +243,15 @@ class Corpus:
             if judge(reference, COMMON) is None and len(self.templates[name]) >= 40
         ]
 
+    def reference(self, name: str) -> Skeleton:
+        """Return the reference of a template, or of a long one: that of both its parts."""
+        return frozenset().union(*(self.references[part] for part in name.split(" + ")))
+
+    @property
+    def long_names(self) -> list[str]:
+        """The names of a few long templates."""
+        return list(self.long_templates(Random(1), 12))
+
     def related(self, one: str, two: str) -> bool:
         """Say whether two templates have a fifth of the shorter reference in common: variants of one template."""
         a, b = self.references[one], self.references[two]
@@ -149,6 +269,18 @@ class Corpus:
             if len(found) == count:
                 break
         return found
+
+    def lengthened(self, random: Random) -> dict[str, list[str]]:
+        """Every template with 40 words that somebody wrote behind it, others for each: no two have a part in common."""
+        texts = [words for text in self.benign if len(words := text.split()) >= 40]
+        pairs = zip(
+            self.templates.items(), random.sample(texts, min(len(texts), len(self.templates))), strict=False
+        )
+        return {
+            name: [f"{row}\n{' '.join(words[:40])}" for row in rows]
+            for (name, rows), words in pairs
+            if len(rows) >= 40
+        }
 
     def alone(self) -> dict[str, list[str]]:
         """The eligible templates as they are."""

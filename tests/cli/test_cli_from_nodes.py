@@ -17,7 +17,7 @@ from tests.ingest import made_logs
 from tocsin.charter.document import PERIOD_SECONDS
 from tocsin.cli.main import run
 from tocsin.client import system
-from tocsin.indicators.ptf2.bands import BAND_THRESHOLD
+from tocsin.indicators.ptf2.bands import LONG
 from tocsin.indicators.ptf2.template import TEMPLATE
 from tocsin.localnet import federation as founding
 from tocsin.tlog.entry import WEEK_S
@@ -164,7 +164,7 @@ def test_accounts_with_a_template_rewritten_in_a_tenth_are_found_until_it_is_tak
     similar = terminals.query(B, theirs)
     assert accounts_of(similar) == {"b1", "b2"}
     # Every exact token differs: it is the bands that tell.
-    assert all(each["similar"]["bands"] >= BAND_THRESHOLD for each in similar)
+    assert all(each["similar"]["bands"] >= LONG.threshold for each in similar)
     exact = terminals.query(B, copied)
     assert accounts_of(exact) == {"b5"}
     assert any(each["similar"] is None for each in exact)

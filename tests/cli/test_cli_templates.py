@@ -12,7 +12,8 @@ from tests.cli.test_cli_ingest import ingested
 from tests.ingest import made_logs
 from tocsin.cli.main import run
 from tocsin.client import Client
-from tocsin.indicators.ptf2.template import BAND, TEMPLATE
+from tocsin.indicators.ptf2.bands import TEMPLATE_BAND as BAND
+from tocsin.indicators.ptf2.template import TEMPLATE
 from tocsin.indicators.registry import TYPES
 
 __all__ = ["terminal"]

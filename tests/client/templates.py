@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from tocsin.indicators.ptf2 import bands as ptf2
-from tocsin.indicators.ptf2.template import BAND, TEMPLATE
+from tocsin.indicators.ptf2.template import TEMPLATE
 from tocsin.indicators.registry import Observable
 
 BANDS, THRESHOLD = 6, 3
@@ -16,8 +17,8 @@ BANDS, THRESHOLD = 6, 3
 
 def few_bands(monkeypatch: pytest.MonkeyPatch, threshold: int = THRESHOLD) -> None:
     """Let templates have 6 bands, 3 of which open a record."""
-    monkeypatch.setattr(ptf2, "BANDS", BANDS)
-    monkeypatch.setattr(ptf2, "BAND_THRESHOLD", threshold)
+    few = replace(ptf2.LONG, bands=BANDS, threshold=threshold)
+    monkeypatch.setitem(ptf2.BANDINGS, ptf2.TEMPLATE_BAND, few)
 
 
 def template(name: str, shared: str = "", own: str = "", places: Sequence[int] = range(BANDS)) -> Observable:
@@ -30,7 +31,7 @@ def template(name: str, shared: str = "", own: str = "", places: Sequence[int] =
         TEMPLATE,
         hashlib.sha256(name.encode()).digest(),
         bands=tuple(
-            Observable(BAND, bytes([number]) + hashlib.sha256(text.encode()).digest()[:24])
+            Observable(ptf2.TEMPLATE_BAND, bytes([number]) + hashlib.sha256(text.encode()).digest()[:24])
             for number, text in enumerate(texts, 1)
         ),
     )

@@ -249,9 +249,9 @@ def test_real_templates_that_differ_in_a_tenth_are_found_by_their_bands(
         observable(TEMPLATE, write_skeleton(each, common), mode=Mode.TEST)
         for each in (hashes[:200], hashes[10:])
     )
-    assert len(one.bands) == len(other.bands) == ptf2.BANDS
+    assert len(one.bands) == len(other.bands) == ptf2.LONG.bands
     agreeing = sum(a == b for a, b in zip(one.bands, other.bands, strict=True))
-    assert agreeing > ptf2.BAND_THRESHOLD
+    assert agreeing > ptf2.LONG.threshold
     report(world, 1, one)
     assert found(world, other) == [(80, agreeing)]
 

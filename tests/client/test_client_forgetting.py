@@ -16,7 +16,7 @@ from tests.client.test_client_vault import TYPE, opened, outputs
 from tests.drafts import report_draft
 from tocsin.charter.document import Charter, ClassKey, Period
 from tocsin.client import Client, system
-from tocsin.indicators.ptf2.template import BAND
+from tocsin.indicators.ptf2.bands import TEMPLATE_BAND as BAND
 from tocsin.indicators.registry import TYPES, KeyClass
 from tocsin.oprf.rfc9497 import Output
 from tocsin.sealing import hpke

@@ -11,7 +11,7 @@ import pytest
 from tests.client.fake_node import FakeFederation
 from tests.client.templates import BANDS, THRESHOLD, few_bands, template
 from tests.drafts import report_draft
-from tocsin.indicators.ptf2.bands import BANDS as ALL_BANDS
+from tocsin.indicators.ptf2.bands import LONG
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.template import TEMPLATE, write_skeleton
 from tocsin.indicators.registry import CURRENT, Mode, observable
@@ -52,4 +52,4 @@ def test_the_name_of_the_text_says_whether_there_are_bands() -> None:
         for banded in (True, False)
     )
     assert with_bands == without
-    assert (len(with_bands.bands), len(without.bands)) == (ALL_BANDS, 0)
+    assert (len(with_bands.bands), len(without.bands)) == (LONG.bands, 0)

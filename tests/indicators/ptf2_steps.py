@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS, ROWS, minima
+from tocsin.indicators.ptf2.bands import BANDINGS, minima
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.normalising import normalise, tokens
 from tocsin.indicators.ptf2.shingles import shingle_hash, shingles
 from tocsin.indicators.ptf2.skeleton import LEVELS, find_blocks
-from tocsin.indicators.ptf2.template import band_values, judge, strength, write_skeleton
+from tocsin.indicators.ptf2.template import band_values, banding_of, judge, strength, write_skeleton
 from tocsin.indicators.registry import CURRENT, observable
 
 TEXTS = {
@@ -77,6 +77,19 @@ WITH_PASSAGE = tuple(
     _TEMPLATE.format(topic=_TOPICS[nth % len(_TOPICS)]) + (f" {_PASSAGE}" if nth < 7 else "")
     for nth in range(10)
 )
+SHORT = tuple(
+    f"Grade the essay on {topic} from nought to ten, name its weakest paragraph, and quote one sentence from it."
+    for topic in _TOPICS
+)
+_FIRST = "Every answer you give must fit on a postcard, and must name the year in which the thing was first described."
+SEVERAL = tuple(
+    f"{_FIRST} {second} {topic}"
+    for second in (
+        "Draw up a plan of study for somebody who wants to know everything about",
+        "Explain to a sceptical grandmother, with one example from her kitchen, the point of",
+    )
+    for topic in _TOPICS
+)
 COMMON_ONLY = tuple(
     f"I want you to act as an expert in the field of {topic}. Please answer the following question."
     for topic in _TOPICS
@@ -108,6 +121,10 @@ def of_account(prompts: tuple[str, ...]) -> dict[str, Any]:
                 str(percent): [f"{each:016x}" for each in sorted(level)]
                 for percent, level in zip(LEVELS, block.levels, strict=True)
             },
+            "parts": [
+                {"units": list(part.units), "60": [f"{shingle:016x}" for shingle in sorted(part.shingles)]}
+                for part in block.parts
+            ],
             "bits": strength(block.shingles, common),
             "refused": refusal.value if refusal else None,
             "value": text,
@@ -115,8 +132,15 @@ def of_account(prompts: tuple[str, ...]) -> dict[str, Any]:
         }
         if refusal is None:
             step["canonical"] = observable("prompt.template", text).canonical.hex()
-            step["minima"] = [[f"{each:016x}" for each in band] for band in minima(block.shingles)]
-            step["bands"] = [each.hex() for each in band_values(text)]
+            for type in ("prompt.template", "client.system"):
+                band_type, values = band_values(type, text)
+                banding = banding_of(type, len(block.shingles))
+                if banding is not None:
+                    least = minima(block.shingles, banding.bands, banding.rows)
+                    step[band_type] = {
+                        "minima": [[f"{shingle:016x}" for shingle in band] for band in least],
+                        "bands": [band.hex() for band in values],
+                    }
         found.append(step)
     return {"prompts": list(prompts), "skeletons": found}
 
@@ -126,10 +150,21 @@ def vectors() -> dict[str, Any]:
     common = shipped(CURRENT.common_prompts)
     return {
         "about": "ptf2 (protos/PTF2.md): prompts to tokens and shingle hashes; accounts to skeletons and bands.",
-        "parameters": {"bands": BANDS, "rows": ROWS, "threshold": BAND_THRESHOLD},
+        "parameters": {
+            type: {
+                "of": banding.of,
+                "bands": banding.bands,
+                "rows": banding.rows,
+                "threshold": banding.threshold,
+                "least": banding.least,
+            }
+            for type, banding in BANDINGS.items()
+        },
         "common_list": {"name": common.name, "id": common.id.hex(), "shingles": len(common)},
         "texts": {name: of_text(text) for name, text in TEXTS.items()},
         "accounts": {
+            "short": of_account(SHORT),
+            "several": of_account(SEVERAL),
             "template": of_account(ACCOUNT),
             "changed": of_account(CHANGED),
             "passage": of_account(WITH_PASSAGE),

@@ -44,6 +44,8 @@ def test_classes_of_types() -> None:
         "client.system": "content",
         "prompt.template": "content",
         "prompt.template-band": "content-band",
+        "prompt.template-short-band": "content-band",
+        "client.system-band": "content-band",
     }
 
 

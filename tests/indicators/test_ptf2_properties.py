@@ -2,6 +2,7 @@
 
 import itertools
 import unicodedata
+from hashlib import sha256
 from random import Random  # noqa: TID251 - only a type: Hypothesis makes them
 
 import pytest
@@ -12,11 +13,11 @@ from tocsin.indicators.ptf2.account import BadSample, Conversation, Sample, pars
 from tocsin.indicators.ptf2.common_list import BadCommonList, build_common_list, parse_common_list, shipped
 from tocsin.indicators.ptf2.normalising import MAX_BYTES, normalise, tokens
 from tocsin.indicators.ptf2.shingles import Shingler
-from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SUPPORT, find_blocks
+from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, find_blocks
 from tocsin.indicators.ptf2.template import (
-    BAND,
     TEMPLATE,
     Refusal,
+    banding_of,
     judge,
     read_skeleton,
     strength,
@@ -112,11 +113,34 @@ def test_each_template_of_an_account_is_found_the_one_with_the_most_conversation
     assert found == [(one, (5, 6, 7, 8, 9, 10, 11)), (two, (0, 1, 2, 3, 4))]
 
 
-def test_eight_templates_of_an_account_are_found_and_no_more() -> None:
+def test_forty_templates_of_an_account_are_found_and_no_more() -> None:
     units = [
-        frozenset(range(100 * number, 100 * number + 12)) for number in range(9) for _ in range(4 + number)
+        frozenset(range(100 * number, 100 * number + 12)) for number in range(41) for _ in range(4 + number)
     ]
-    assert [len(block.units) for block in find_blocks(units)] == [12, 11, 10, 9, 8, 7, 6, 5]
+    assert [len(block.units) for block in find_blocks(units)] == list(range(44, 4, -1))
+
+
+def test_templates_with_a_common_beginning_are_parts_of_one_block() -> None:
+    first = frozenset(range(12))
+    ends = [frozenset(range(100 * number, 100 * number + 10)) for number in range(1, 4)]
+    units = [
+        first | end | {1_000 + 10 * number + place} for number, end in enumerate(ends) for place in range(5)
+    ]
+    (block,) = find_blocks(units)
+    assert block.shingles == first
+    assert [part.shingles for part in block.parts] == [first | end for end in ends]
+
+
+def test_what_no_level_of_sixty_percent_has_is_still_a_block_where_enough_of_it_is_left() -> None:
+    # Each unit has four of ten shingles of the template, others in each: a third of its words changes.
+    units = [
+        frozenset(s for s in range(60) if sha256(bytes([s, unit])).digest()[0] * 100 < 256 * 40)
+        | {1_000 + unit}
+        for unit in range(10)
+    ]
+    (block,) = find_blocks(units)
+    assert len(block.shingles) < MIN_SHINGLES
+    assert len(block.levels[0]) > 30
 
 
 def test_a_template_whose_words_change_in_each_prompt_is_whole_at_the_lowest_level() -> None:
@@ -211,8 +235,10 @@ def test_a_skeleton_survives_being_written(shingles: frozenset[int]) -> None:
         found = observable(TEMPLATE, text)
         assert observable(TEMPLATE, exact) == found
         assert observable(TEMPLATE, exact).bands == ()
-        assert len(found.bands) == (96 if len(shingles) >= 32 else 0)
-        assert {each.type for each in found.bands} <= {BAND}
+        banding = banding_of(TEMPLATE, len(shingles))
+        assert (banding is None) == (len(shingles) < 12)
+        assert len(found.bands) == (banding.bands if banding else 0)
+        assert {band.type for band in found.bands} == ({banding.type} if banding else set())
     else:
         with pytest.raises(Refused) as caught:
             observable(TEMPLATE, text)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.indicators.ptf2_steps import vectors
-from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS, ROWS
 from tocsin.indicators.registry import observable
 
 PUBLISHED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "ptf2.json").read_text())
@@ -23,8 +22,11 @@ def test_the_product_makes_the_published_vectors() -> None:
 
 
 def test_every_member_has_the_same_bands_rows_and_threshold() -> None:
-    assert PUBLISHED["parameters"] == {"bands": 96, "rows": 2, "threshold": 3}
-    assert (BANDS, ROWS, BAND_THRESHOLD) == (96, 2, 3)
+    assert {type: tuple(values.values()) for type, values in PUBLISHED["parameters"].items()} == {
+        "prompt.template-band": ("prompt.template", 160, 2, 3, 32),
+        "prompt.template-short-band": ("prompt.template", 32, 2, 3, 12),
+        "client.system-band": ("client.system", 64, 3, 3, 16),
+    }
 
 
 @pytest.mark.parametrize(
@@ -64,17 +66,43 @@ def test_value_canonical_bytes_and_bands_again_with_nothing_but_sha256() -> None
     assert TEMPLATE["value_without_bands"] == text.replace("ptf2:", "ptf2-exact:")
     canonical = b"ptf2" + bytes.fromhex(id) + hashlib.sha256(packed).digest()
     assert TEMPLATE["canonical"] == canonical.hex() == observable("prompt.template", text).canonical.hex()
-    for band in range(BANDS):
+    assert observable("prompt.template", text.replace("ptf2:", "ptf2-exact:")).bands == ()
+
+
+@pytest.mark.parametrize(
+    ("account", "type"),
+    [
+        ("template", "prompt.template-band"),
+        ("short", "prompt.template-short-band"),
+        ("template", "client.system-band"),
+    ],
+)
+def test_bands_again_with_nothing_but_sha256(account: str, type: str) -> None:
+    step = PUBLISHED["accounts"][account]["skeletons"][0]
+    parameters, made = PUBLISHED["parameters"][type], step[type]
+    hashes, rows = [int(shingle, 16) for shingle in step["levels"]["60"]], parameters["rows"]
+    assert len(made["bands"]) == parameters["bands"]
+    for band in range(parameters["bands"]):
         values: list[int] = []
-        for row in range(band * ROWS, (band + 1) * ROWS):
+        for row in range(band * rows, (band + 1) * rows):
             digest = hashlib.sha256(b"ptf2-perm" + struct.pack(">H", row)).digest()
             a, b = int.from_bytes(digest[:8], "big") | 1, int.from_bytes(digest[8:16], "big")
             ranked = sorted((((a * h + b) % 2**64) >> 32, h) for h in hashes if h not in values)
             values.append(ranked[0][1])
-        assert [f"{each:016x}" for each in values] == TEMPLATE["minima"][band]
-        digest = hashlib.sha256(struct.pack(f">{ROWS}Q", *values)).digest()
-        assert TEMPLATE["bands"][band] == (b"ptf2" + bytes.fromhex(id) + bytes([band + 1]) + digest).hex()
-    assert [each.canonical.hex() for each in observable("prompt.template", text).bands] == TEMPLATE["bands"]
+        assert [f"{value:016x}" for value in values] == made["minima"][band]
+        digest = hashlib.sha256(struct.pack(f">{rows}Q", *values)).digest()
+        id = bytes.fromhex(PUBLISHED["common_list"]["id"])
+        assert made["bands"][band] == (b"ptf2" + id + bytes([band + 1]) + digest).hex()
+    bands = observable(parameters["of"], step["value"]).bands
+    assert [(band.type, band.canonical.hex()) for band in bands] == [(type, band) for band in made["bands"]]
+
+
+def test_what_several_templates_begin_with_is_one_block_and_each_of_them_is_a_part() -> None:
+    (found,) = PUBLISHED["accounts"]["several"]["skeletons"]
+    assert len(found["units"]) == 12
+    assert sorted(part["units"] for part in found["parts"]) == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    for part in found["parts"]:
+        assert set(part["60"]) > set(found["levels"]["60"])
 
 
 def test_levels_of_a_template_whose_words_change_in_each_prompt() -> None:

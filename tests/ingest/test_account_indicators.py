@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from tocsin.client import system
 from tocsin.indicators.ptf2.account import place_of
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.shingles import Shingler
-from tocsin.indicators.ptf2.template import TEMPLATE, read_skeleton, write_skeleton
+from tocsin.indicators.ptf2.template import TEMPLATE, read_skeleton
 from tocsin.indicators.snapshot_files import CURRENT
-from tocsin.ingest.account_indicators import Row, as_objects
-from tocsin.ingest.indicators_file import read_indicators, write_indicators
+from tocsin.ingest.account_indicators import Row
 from tocsin.ingest.ingesting import Options, ingest
 from tocsin.ingest.state import opened
 
@@ -167,35 +165,3 @@ def test_the_key_alone_chooses_which_conversations_are_looked_at(tmp_path: Path)
             found = templates(built(tmp_path, f"{number}-{other}", made, state, k=4))
             expected = [("ptf2", SHINGLER.hashes(made_logs.TEMPLATE.format(1, "rivers")), 4)]
             assert found == (expected if number == other else [])
-
-
-def written(tmp_path: Path, name: str, values: list[str], accounts: int, percent: float) -> tuple[int, int]:
-    """Write one row of an account for each value; return how many were refused and how many accounts are left."""
-    part = tmp_path / f"{name}.jsonl"
-    rows = [Row(f"acct-{number}", TEMPLATE, value, 5, 4, 100, 200, 0) for number, value in enumerate(values)]
-    part.write_text("".join(json.dumps(each) + "\n" for each in as_objects(rows)))
-    out = tmp_path / f"{name}.parquet"
-    refused = write_indicators([part], out, accounts, percent).get(TEMPLATE, 0)
-    return refused, sum(len(each.accounts) for each in read_indicators(out))
-
-
-def test_a_skeleton_is_local_where_more_than_the_percentage_hold_it_and_fifty_at_least(
-    tmp_path: Path,
-) -> None:
-    value = write_skeleton(range(1, 41), COMMON)
-    for name, held, accounts, percent, refused in (
-        ("more than five", 60, 1_000, 5.0, True),
-        ("exactly six", 60, 1_000, 6.0, False),
-        ("fewer than ten", 60, 1_000, 10.0, False),
-        ("more than half a percent", 60, 10_000, 0.5, True),
-        ("fifty", 50, 50, 5.0, True),
-        ("fewer than fifty", 49, 49, 5.0, False),
-    ):
-        found = written(tmp_path, name, [value] * held, accounts, percent)
-        assert found == ((held, 0) if refused else (0, held)), name
-
-
-def test_a_skeleton_with_bands_here_and_without_there_is_counted_once_for_all(tmp_path: Path) -> None:
-    values = [write_skeleton(range(1, 41), COMMON, banded=number % 2 == 0) for number in range(80)]
-    assert written(tmp_path, "many", values, 1_000, 5.0) == (80, 0)
-    assert written(tmp_path, "few", values[:48], 1_000, 1.0) == (0, 48)

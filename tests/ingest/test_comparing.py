@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.made_logs import TEMPLATE, TOPICS
-from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
-from tocsin.indicators.ptf2.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf2.bands import LONG, SHORT
 from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, Block
@@ -34,7 +33,7 @@ def prompts(template: str = TEMPLATE) -> list[str]:
 def test_the_same_template_is_equal_at_each_level() -> None:
     left, right = side_of(prompts()), side_of(prompts()[:5])
     (pair,) = compare_skeletons(left, right, COMMON)
-    assert (pair.jaccard, pair.equal, pair.reached, pair.bands) == (1.0, True, True, BANDS)
+    assert (pair.jaccard, pair.equal, pair.reached, pair.bands.agreeing) == (1.0, True, True, LONG.bands)
     assert 100 in pair.equal_levels
 
 
@@ -43,7 +42,7 @@ def test_a_changed_template_agrees_in_bands_only() -> None:
     left, right = side_of(prompts()), side_of(prompts(changed))
     (pair,) = compare_skeletons(left, right, COMMON)
     assert not pair.equal
-    assert pair.bands >= BAND_THRESHOLD
+    assert pair.bands.reached
     assert pair.reached
     rows = [
         indicator(write_skeleton(side.blocks[0].shingles, COMMON), name)
@@ -58,14 +57,14 @@ def test_files_of_indicators_are_equal_where_one_level_has_bands_and_the_other_h
     (block,) = side_of(prompts()).blocks
     rows = [indicator(write_skeleton(block.shingles, COMMON, banded=banded), "a") for banded in (True, False)]
     (found,) = compare_values(rows[:1], rows[1:])
-    assert (found.equal, found.bands, found.reached) == (True, 0, True)
+    assert (found.equal, found.bands.agreeing, found.reached) == (True, 0, True)
 
 
 def test_what_would_be_refused_is_not_told() -> None:
     short = ["tell me about rivers number seven"] * 4
     (pair,) = compare_skeletons(side_of(short), side_of(short), COMMON)
     assert pair.jaccard == 1.0
-    assert (pair.equal, pair.equal_levels, pair.bands, pair.reached) == (False, (), 0, False)
+    assert (pair.equal, pair.equal_levels, pair.bands.agreeing, pair.reached) == (False, (), 0, False)
 
 
 @pytest.mark.parametrize("few", [1, 2, 3])
@@ -76,7 +75,7 @@ def test_fewer_than_four_prompts_are_compared_and_nothing_of_them_is_told(few: i
     assert verdict.why == "4 prompts of three words or more are needed"
     (pair,) = compare_skeletons(side, side, COMMON)
     assert pair.jaccard == 1.0
-    assert (pair.equal, pair.equal_levels, pair.bands, pair.reached) == (False, (), 0, False)
+    assert (pair.equal, pair.equal_levels, pair.bands.agreeing, pair.reached) == (False, (), 0, False)
     assert pair.refused == (FEW, FEW)
     (pair,) = compare_skeletons(side_of(prompts()), side, COMMON)
     assert (pair.reached, pair.refused) == (False, (None, FEW))
@@ -95,21 +94,23 @@ def test_only_the_first_two_skeletons_of_a_side_have_bands() -> None:
     for name, agree in (("b", True), ("c", False)):
         other = side_of([each.replace(f"amber{name}x", "another") for each in made(name, 8)])
         (pair,) = compare_skeletons(side, other, COMMON)
-        assert (pair.equal, pair.bands >= BAND_THRESHOLD, pair.reached) == (False, agree, agree)
+        assert (pair.equal, pair.bands.reached, pair.reached) == (False, agree, agree)
         assert pair.refused == (None, None)
 
 
-def test_a_skeleton_of_fewer_than_32_shingles_is_kept_without_bands() -> None:
-    (found,) = verdicts(side_of([each[:110] for each in prompts()]), COMMON)
-    assert MIN_SHINGLES <= found.shingles < MIN_BANDED
+def test_a_skeleton_of_fewer_than_12_shingles_is_kept_without_bands() -> None:
+    (found,) = verdicts(side_of([each[:75] for each in prompts()]), COMMON)
+    assert MIN_SHINGLES <= found.shingles < SHORT.least
     assert (found.kept, found.banded, found.refused) == (LEVELS, (), None)
 
 
 def test_a_level_is_equal_only_where_both_share_it() -> None:
     # Of the other side's level of 60 % too little is left, so nothing of it is shared.
     level = side_of(prompts()).blocks[0].shingles
-    mine = Side(4, 4, [Block((level,) * 5, (0, 1, 2, 3))])
-    theirs = Side(4, 4, [Block((level, *(frozenset(sorted(level)[:7]),) * 4), (0, 1, 2, 3))])
+    mine = Side(4, 4, [Block((frozenset(sorted(level)[:15]),) * 5, (0, 1, 2, 3))])
+    theirs = Side(
+        4, 4, [Block((frozenset(sorted(level)[:15]), *(frozenset(sorted(level)[:7]),) * 4), (0, 1, 2, 3))]
+    )
     for pair in (*compare_skeletons(mine, theirs, COMMON), *compare_skeletons(theirs, mine, COMMON)):
         assert (pair.equal, pair.equal_levels, pair.reached) == (False, (), False)
         assert "template.short" in pair.refused

@@ -22,7 +22,7 @@ def test_a_level_with_bands_here_and_without_there_is_one_value_with_bands(tmp_p
     ]
     part = tmp_path / "part.jsonl"
     part.write_text("".join(json.dumps(each) + "\n" for each in as_objects(rows)))
-    write_indicators([part], tmp_path / "out.parquet", 2, 5.0)
+    write_indicators([part], tmp_path / "out.parquet")
     (found,) = read_indicators(tmp_path / "out.parquet")
     assert (found.value, found.accounts) == (texts[0], ("anna", "bert"))
     assert (found.exchanges, found.first_seen, found.last_seen) == (21, 100, 500)

@@ -36,7 +36,7 @@ def ingested(tmp_path: Path, name: str, made: list[str], workers: int = 1) -> No
 
 
 def kept(folder: Path) -> list[list[object]]:
-    with opened(folder, 32, 28) as state:
+    with opened(folder, 256, 28) as state:
         return [
             row
             for number in range(PARTITIONS)
@@ -45,13 +45,13 @@ def kept(folder: Path) -> list[list[object]]:
 
 
 def made(tmp_path: Path) -> Path:
-    with opened(tmp_path / "state", 32, 28):
+    with opened(tmp_path / "state", 256, 28):
         pass
     return tmp_path / "state"
 
 
 def refused(folder: Path) -> str:
-    with pytest.raises(BadState) as caught, opened(folder, 32, 28):
+    with pytest.raises(BadState) as caught, opened(folder, 256, 28):
         pass
     return str(caught.value)
 
@@ -87,7 +87,7 @@ def test_settings_that_are_damaged(tmp_path: Path, content: str) -> None:
     said = refused(folder)
     assert said.startswith(f"{folder / 'settings.json'}: is damaged; write `")
     (folder / "settings.json").write_text(said.split("`")[1])  # as the message says
-    with opened(folder, 32, 28) as state:
+    with opened(folder, 256, 28) as state:
         assert state.folder == folder
 
 
@@ -126,7 +126,7 @@ def test_samples_that_are_damaged_are_named(tmp_path: Path) -> None:
 
 def test_a_sample_that_is_no_sample_is_the_states_fault(tmp_path: Path) -> None:
     ingested(tmp_path, "a", made_logs.lines(1))
-    with opened(tmp_path / "state", 32, 28) as state:
+    with opened(tmp_path / "state", 256, 28) as state:
         number = next(each for each in range(PARTITIONS) if list(state.samples.glob(f"{each:02}-*")))
         (facts,) = spilled_rows(state.samples, number, state.sealing_key)
         spill = Spill(state.samples, 9, state.sealing_key)
@@ -172,12 +172,15 @@ def test_key_and_settings_are_whole_or_not_there(tmp_path: Path, monkeypatch: py
     for at_sync in (1, 2, 3, 4):
         left = at_sync
         assert "cannot be used (Input/output error)" in refused(folder)
-        for name, size in (("key", 32), ("settings.json", len(json.dumps({"k": 32, "window_days": 28})) + 1)):
+        for name, size in (
+            ("key", 32),
+            ("settings.json", len(json.dumps({"k": 256, "window_days": 28})) + 1),
+        ):
             assert not (folder / name).exists() or (folder / name).stat().st_size == size
         for each in folder.iterdir():
             each.unlink()
     left = 5
-    with opened(folder, 32, 28):
+    with opened(folder, 256, 28):
         assert left == 1
 
 

@@ -122,7 +122,7 @@ def test_what_is_written_is_checked_too() -> None:
             encode_band(TYPE, box)
     with pytest.raises(BadBand):
         encode_band("a" * 65, [slot])
-    for wrong in ({"ref": bytes(15)}, {"x": 0}, {"x": 129}):
+    for wrong in ({"ref": bytes(15)}, {"x": 0}, {"x": MAX_BANDS + 1}):
         changed: dict[str, Any] = wrong
         with pytest.raises(BadBand):
             replace(slot, **changed)

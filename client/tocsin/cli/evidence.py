@@ -75,7 +75,6 @@ def show(
 
 def _accusation(match: Match, places: list[str]) -> list[tuple[str, str | tuple[str, ...]]]:
     from tocsin.client.results import word
-    from tocsin.indicators.ptf2.bands import BANDS
     from tocsin.sealing.label import Report, bucket_range
 
     label = match.label
@@ -86,7 +85,7 @@ def _accusation(match: Match, places: list[str]) -> list[tuple[str, str | tuple[
         ("log checked", utc(match.checkpoint_time)),
     ]
     if match.bands:
-        read.append(("agreement", f"similar prompt ({match.bands}/{BANDS})"))
+        read.append(("agreement", f"similar prompt ({match.bands}/{match.bands_of})"))
     if not isinstance(label, Report):
         return [("disputed", word(label.reason)), *read]
     low, high = bucket_range(label.bad_accounts_bucket)

@@ -44,7 +44,7 @@ from tocsin.cli.output import (
 
 if TYPE_CHECKING:
     from tocsin.indicators.ptf2.common_list import CommonList
-    from tocsin.ingest.comparing import Likeness
+    from tocsin.ingest.comparing import Agreement, Likeness
     from tocsin.ingest.explaining import Explained
 
 EXIT_NOTHING = 1
@@ -67,7 +67,7 @@ def explain(
     field_map: FieldMapFile = None,
     k: Annotated[
         int | None,
-        Parameter(help="Conversations sampled of each window; as the state says, 32 without one."),
+        Parameter(help="Conversations sampled of each window; as the state says, 256 without one."),
     ] = None,
     window_days: Annotated[
         int | None, Parameter(help="Length of a window; as the state says, 28 without one.")
@@ -167,8 +167,6 @@ def compare(
 
     Exit codes: 0 some pair would match; 1 none would; 2 the input is unusable.
     """
-    from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
-
     made = [_is_parquet(path) for path in (a, b)]
     if made[0] != made[1]:
         indicators, other = (a, b) if made[0] else (b, a)
@@ -185,8 +183,6 @@ def compare(
     if json:
         print_json(
             {
-                "bands": BANDS,
-                "threshold": BAND_THRESHOLD,
                 "files": found.files,
                 "pairs": [asdict(pair) for pair in found.pairs],
             }
@@ -302,8 +298,6 @@ def _compared_indicators(a: Path, b: Path) -> _Compared:
 
 
 def _print_compared(found: _Compared) -> None:
-    from tocsin.indicators.ptf2.bands import BAND_THRESHOLD, BANDS
-
     rows = [
         _skeleton_row(name, file["prompts"], skeleton)
         for name, file in zip("AB", found.files, strict=True)
@@ -325,7 +319,7 @@ def _print_compared(found: _Compared) -> None:
             ("in", "common"),
             "Jaccard",
             "equal",
-            ("bands", f"of {BANDS}"),
+            "bands",
             "shared",
         ),
         [
@@ -336,7 +330,7 @@ def _print_compared(found: _Compared) -> None:
                 str(pair.shared),
                 f"{pair.jaccard:.3f}",
                 wrapped(_equal(pair), 20),
-                str(pair.bands),
+                _bands(pair.bands),
                 wrapped(_told(pair), 34),
             )
             for pair in pairs[:_SHOWN_PAIRS]
@@ -344,7 +338,11 @@ def _print_compared(found: _Compared) -> None:
     )
     if len(pairs) > _SHOWN_PAIRS:
         say(f"and {counted(len(pairs) - _SHOWN_PAIRS, 'more pair')}")
-    say(f"shared: equal at a level, or {BAND_THRESHOLD} bands or more agree")
+    say("shared: equal at a level, or as many bands agree as are needed")
+
+
+def _bands(bands: Agreement) -> str:
+    return f"{bands.agreeing} of {bands.of}, {bands.needed} needed" if bands.of else "none"
 
 
 def _skeleton_row(name: str, prompts: int, skeleton: dict[str, Any]) -> tuple[str, ...]:

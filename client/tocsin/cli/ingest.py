@@ -74,12 +74,12 @@ def ingest(
     out: Annotated[Path, Parameter(help="File of indicators to write; it must not exist.")],
     format: Format = "auto",
     field_map: FieldMapFile = None,
-    k: Annotated[int, Parameter(help="Conversations sampled of each account and window.")] = 32,
+    k: Annotated[int, Parameter(help="Conversations sampled of each account and window.")] = 256,
     window_days: Annotated[int, Parameter(help="Length of a window.")] = 28,
     common: CommonFile = None,
     local_percent: Annotated[
-        float, Parameter(help="Refuse a skeleton that more of your accounts than this hold.")
-    ] = 5.0,
+        float, Parameter(help="Drop shingles that more of your accounts than this have in a skeleton.")
+    ] = 3.0,
     state: StateFolder = None,
     workers: Annotated[int, Parameter(help="Processes.")] = 2,
     trusted_hops: Annotated[

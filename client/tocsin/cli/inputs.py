@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tocsin.cli.output import warn
-from tocsin.indicators.ptf2.template import BAND, TEMPLATE
+from tocsin.indicators.ptf2.bands import BANDINGS
 from tocsin.indicators.registry import TYPES
 from tocsin.ingest.threat_intel import MISP_COLUMNS, Reading, read_misp_attribute, read_shared
 
@@ -41,10 +41,9 @@ _KINDS_SHOWN = 8
 ACCOUNT = "account"
 """The column that names the account that holds a value."""
 
-GIVEN_TYPES = tuple(name for name in TYPES if name != BAND)
+GIVEN_TYPES = tuple(name for name in TYPES if name not in BANDINGS)
 """The types that a value may be given as."""
 
-_NO_BAND = f"{BAND} is never given by itself: give the whole template as {TEMPLATE}; its bands come with it"
 _LIST_TYPES = "`tocsin types` lists the types"
 _FILE_ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".txt")
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -91,8 +90,8 @@ def read_inputs(arguments: Sequence[str]) -> Iterator[Row | BadLine]:
         raise BadInput("nothing to read: name files, `-` for standard input, or type=value")
     for number, argument in enumerate(arguments, 1):
         type, equals, value = argument.partition("=")
-        if equals and type == BAND:
-            raise BadInput(f"argument {number}: {_NO_BAND}")
+        if equals and type in BANDINGS:
+            raise BadInput(f"argument {number}: {_no_band(type)}")
         if equals and type in TYPES:
             yield Row("argument", number, type, value)
         elif argument == "-":
@@ -328,13 +327,17 @@ def _bad_header(header: Sequence[str]) -> str:
     return "the first line must be a CSV header with type and value, each column once"
 
 
+def _no_band(type: str) -> str:
+    return f"{type} is never given by itself: give the whole skeleton as {BANDINGS[type].of}; its bands come with it"
+
+
 def _row(source: str, number: int, named: dict[str, object]) -> Row | BadLine:
     type, value = named.pop("type", None), named.pop("value", None)
     if not isinstance(type, str) or not isinstance(value, str):
         return BadLine(source, number, "value.text", "type and value must both be there, as text")
     name = type.strip()
-    if name == BAND:
-        return BadLine(source, number, "template.band", _NO_BAND)
+    if name in BANDINGS:
+        return BadLine(source, number, "template.band", _no_band(name))
     if name not in TYPES:
         return BadLine(source, number, "type.unknown", no_such_type(name))
     columns = {key: _text(given) for key, given in named.items() if given is not None and _text(given)}

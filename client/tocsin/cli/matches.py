@@ -37,7 +37,7 @@ def match_row(match: Match) -> tuple[Cell, ...]:
     weeks = dict.fromkeys((day(label.first_week), day(label.last_week)))
     return (
         reported_by,
-        _accused_of(label.abuse, match.bands),
+        _accused_of(label.abuse, match),
         word(label.role),
         str(low) if low == high else f"{low}-{high}",
         tuple(weeks),
@@ -63,7 +63,7 @@ def match_line(match: Match) -> str:
         else f"{low} bad accounts"
     )
     return (
-        f"{match.writer_name}: {' '.join(_accused_of(label.abuse, match.bands))}, {word(label.role)}, {accounts}, "
+        f"{match.writer_name}: {' '.join(_accused_of(label.abuse, match))}, {word(label.role)}, {accounts}, "
         f"{label.confidence} %, {word(label.tlp)}, entry {entry_of(match)}"
     )
 
@@ -73,9 +73,8 @@ def entry_of(match: Match) -> str:
     return f"{match.writer.hex()[:8]}:{match.index}"
 
 
-def _accused_of(abuse: IntEnum, bands: int) -> tuple[str, ...]:
+def _accused_of(abuse: IntEnum, match: Match) -> tuple[str, ...]:
     from tocsin.client.results import word
-    from tocsin.indicators.ptf2.bands import BANDS
 
     said = word(abuse)
-    return (f"{said},", f"similar prompt ({bands}/{BANDS})") if bands else (said,)
+    return (f"{said},", f"similar prompt ({match.bands}/{match.bands_of})") if match.bands else (said,)

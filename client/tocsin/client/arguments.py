@@ -18,7 +18,7 @@ from typing import TypeVar
 from tocsin.client.errors import BadArgument, DraftRefused, ValueRefused
 from tocsin.client.results import Value, word
 from tocsin.client.timestamps import LAST
-from tocsin.indicators.ptf2.template import BAND
+from tocsin.indicators.ptf2.bands import BANDINGS
 from tocsin.indicators.registry import TYPES, Mode, Observable, Refused, UnknownType, observable
 
 
@@ -90,8 +90,8 @@ def _parse_value(value: Value, mode: Mode, position: int | None) -> Observable:
         if value.type not in TYPES:
             raise UnknownType(tuple(TYPES))
         # M-7.13: a band goes with its template or not at all.
-        if value.type == BAND:
-            raise Refused(BAND, "template.band", "give the whole template; its bands come with it")
+        if value.type in BANDINGS:
+            raise Refused(value.type, "template.band", "give the whole template; its bands come with it")
         return value
     given: object = value
     if not isinstance(given, tuple | list) or len(given) != 2:

@@ -26,7 +26,7 @@ from tocsin.client.charters import ActiveCharter
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.ports import NodeApi
 from tocsin.client.results import Match, Problem, ProofFiles, Value
-from tocsin.indicators.ptf2 import bands as ptf2
+from tocsin.indicators.ptf2.bands import BANDINGS
 from tocsin.indicators.registry import TYPES, KeyClass
 from tocsin.oprf.rfc9497 import Output
 from tocsin.proofs.entry import encode_entry_file, encode_tlog_proof
@@ -54,8 +54,8 @@ _Content = TypeVar("_Content")
 class Subject:
     """A value whose entries are looked for: its vault key, its type, F under one class epoch, what was passed where.
 
-    For a template's record `output` is the record key and `bands` says how many of its bands gave it; for a room it is
-    the campaign key.
+    For a template's record `output` is the record key and `bands` says how many of its `bands_of` bands gave it; for a
+    room it is the campaign key.
     """
 
     key: bytes
@@ -66,6 +66,7 @@ class Subject:
     positions: tuple[int, ...] = ()
     given: tuple[Value, ...] = field(default=(), repr=False)
     bands: int = 0
+    bands_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ def matches_of(charter: Charter, opened: Iterable[Opened[Report | Dispute]]) -> 
                 values=subject.given,
                 evidence=entry.proof,
                 bands=subject.bands,
+                bands_of=subject.bands_of,
             )
         )
     return matches
@@ -408,6 +410,6 @@ def _read_label(slot: Slot, content: bytes) -> Report | Dispute:
 
 def _read_band(slot: Slot, content: bytes) -> tuple[BandSlot, ...]:
     try:
-        return parse_band(content, slot.subject.type, ptf2.BANDS)
+        return parse_band(content, slot.subject.type, BANDINGS[slot.subject.type].bands)
     except BadBand as error:
         raise _Unreadable(f"its slots cannot be read: {error}") from None

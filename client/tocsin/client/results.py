@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from tocsin.client.errors import DraftRefused, ValueRefused
 from tocsin.client.timestamps import iso_time, week_bounds
-from tocsin.indicators.ptf2 import bands as ptf2
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.sealing.label import Dispute, Report, bucket_range
 
@@ -49,7 +48,7 @@ class Match:
     `positions` are the places in the call where the value stood and `values` what stood there, as it was passed.
     From `watch` both are empty, since the vault keeps no values (M-7.7): `key`, the 16 bytes that `Client.key_of`
     gives for the value, says which it is. `checkpoint_time` is the newest cosignature on the log. `bands` is 0 where
-    the value itself was reported; otherwise a similar prompt was, and `bands` says in how many bands the two agree.
+    the value itself was reported; otherwise a similar prompt was, and the two agree in `bands` of `bands_of` bands.
     """
 
     type: str
@@ -63,6 +62,7 @@ class Match:
     values: tuple[Value, ...] = field(default=(), repr=False)
     evidence: ProofFiles = field(default=ProofFiles(b"", b""), repr=False)
     bands: int = 0
+    bands_of: int = 0
 
     @property
     def strength(self) -> tuple[int, ...]:
@@ -88,7 +88,7 @@ class Match:
             "writer": self.writer.hex(),
             "writer_name": self.writer_name,
             "index": self.index,
-            "similar": {"bands": self.bands, "of": ptf2.BANDS} if self.bands else None,
+            "similar": {"bands": self.bands, "of": self.bands_of} if self.bands else None,
             "checkpoint_time": iso_time(self.checkpoint_time),
             "positions": list(self.positions),
         } | _label_dict(self.label)

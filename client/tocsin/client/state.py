@@ -19,7 +19,7 @@ from tocsin.client.results import (
     key_class_name,
 )
 from tocsin.client.session import Session
-from tocsin.indicators.ptf2.template import BAND
+from tocsin.indicators.ptf2.bands import BANDINGS
 from tocsin.indicators.registry import Mode
 from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES
 
@@ -101,7 +101,7 @@ def watched(session: Session, now: int) -> tuple[int, int]:
     """
     by_type: dict[str, int] = {}
     for (type, _), count in session.vault.output_counts().items():
-        if type != BAND:
+        if type not in BANDINGS:
             by_type[type] = max(count, by_type.get(type, 0))
     return sum(by_type.values()), len(session.charter(now).others)
 

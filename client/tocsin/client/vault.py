@@ -136,6 +136,18 @@ class Vault:
 
     # Outputs
 
+    def types(self, keys: Iterable[bytes]) -> dict[bytes, str]:
+        """Return the types of these values, by value key, of those that the vault has an output of."""
+        wanted = list(keys)
+        types: dict[bytes, str] = {}
+        with self._lock, self._snapshot():
+            for start in range(0, len(wanted), 500):
+                part = wanted[start : start + 500]
+                marks = ",".join("?" * len(part))
+                sql = f"SELECT DISTINCT key, type FROM value WHERE key IN ({marks})"  # noqa: S608  marks
+                types.update(self._connection.execute(sql, part))
+        return types
+
     def outputs(self, epoch: int, keys: Iterable[bytes]) -> dict[bytes, Output]:
         """Return the outputs that the vault has of these values under one key epoch, by value key."""
         wanted = list(keys)

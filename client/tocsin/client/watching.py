@@ -39,7 +39,7 @@ from tocsin.client.retractions import remember, retracted_lately
 from tocsin.client.session import REFRESH_SECONDS, Session
 from tocsin.client.templates.bands import watched_records
 from tocsin.client.vault import KEY_BYTES, Cursor, Vault
-from tocsin.indicators.ptf2.template import BAND
+from tocsin.indicators.ptf2.bands import BANDINGS
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import TAG_BYTES
@@ -251,8 +251,8 @@ class Watcher:
         # Asked before the join: what arrives later was sequenced after these times.
         logs: dict[bytes, LogStatus] = {log.writer: log for log in node.status().logs if log.writer in others}
         candidates = join(self._vault, active, gathered.tags, since - _WEEK, now)
-        bands = [candidate for candidate in candidates if candidate.slot.subject.type == BAND]
-        values = [candidate for candidate in candidates if candidate.slot.subject.type != BAND]
+        bands = [candidate for candidate in candidates if candidate.slot.subject.type in BANDINGS]
+        values = [candidate for candidate in candidates if candidate.slot.subject.type not in BANDINGS]
         result = open_all(node, active, values, now)
         records = watched_records(node, self._vault, active, bands + self._before, now)
         self._before = bands

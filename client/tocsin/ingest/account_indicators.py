@@ -1,8 +1,10 @@
 """From spilled rows to an account's sample and its indicators (phase 2 of `tocsin ingest`).
 
 1. A partition is taken in slices by account, small enough to be held; each account is whole in one slice.
-2. Of the texts of a conversation the one with the earliest time counts, of equal times the smallest text. The k
-   conversations with the smallest places are hashed, no others.
+2. Of the exchanges of a conversation the one with the longest later turn counts, of equal ones the earliest, then that
+   of the smallest text. The k conversations with the smallest places are hashed, no others; a unit is the shingles of
+   the first user turn and of the later one together. A conversation that is another's parent is left out, and so is
+   one that `choosing` does not choose.
 3. With a state the sample of earlier runs is merged by the same rule, and so are the facts.
 4. Skeletons are searched among user turns and among system prompts, each type by itself.
 5. Every other value is written as its canonical form says, or counted as refused under the rule.
@@ -11,11 +13,12 @@
 from __future__ import annotations
 
 import base64
-import math
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +26,20 @@ from tocsin.indicators.ptf2.account import Conversation, Sample, parse_sample, p
 from tocsin.indicators.ptf2.common_list import CommonList
 from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.skeleton import find_blocks
-from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, judged, write_skeleton
+from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, Judged, judged, write_skeleton
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.registry import observable
+from tocsin.ingest.choosing import Marks, chosen
 from tocsin.ingest.facts import ADDRESS, MAX_FACTS, Facts, Holding
 from tocsin.ingest.facts import TOOLS as TOOL_SET
-from tocsin.ingest.sampling import DAY, FACTS, TEXT, TOOLS
+from tocsin.ingest.local_filter import ShingleCounts
+from tocsin.ingest.sampling import DAY, FACTS, NO_TURN, TEXT, TOOLS
+from tocsin.ingest.sampling import SYSTEM as SYSTEM_TEXT
 from tocsin.ingest.spilling import Spill, spilled_bytes, spilled_rows
 
 _SLICE_BYTES = 96 << 20
+_MAX_SYSTEMS = 512
+_LAST = (1, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,10 @@ class Tally:
         self.values += other.values
 
 
+_Text = tuple[tuple[int, float], int, str, str]
+"""What decides between exchanges of one conversation, the system prompt's place, the first turn and the later one."""
+
+
 @dataclass(slots=True)
 class _Gathered:
     """What the rows of one account in one window say."""
@@ -83,22 +95,27 @@ class _Gathered:
     last: int = 0
     values: Facts = field(default_factory=Facts)
     tools: dict[int, str] = field(default_factory=dict)
-    texts: dict[int, tuple[float, str, str]] = field(default_factory=dict)
+    texts: dict[int, _Text] = field(default_factory=dict)
+    systems: dict[int, str] = field(default_factory=dict)
+    """System prompts by their place."""
     sample: Sample | None = None
     """Of earlier runs."""
-    times: dict[int, float] = field(default_factory=dict)
-    """Of the conversations in `sample`, by place: when the text that was hashed was sent."""
+    ranks: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """Of the conversations in `sample`, by place: what decides between two exchanges, and when the one was sent."""
+    parents: set[int] = field(default_factory=set)
 
     def facts(self, exchanges: int, first: int, last: int, values: list[list[Any]], hours: str) -> None:
         self.exchanges += exchanges
         self.first, self.last = min(self.first, first), max(self.last, last)
         self.values.merge(values, hours)
 
-    def text(self, k: int, place: int, time: float, system: str, turn: str) -> None:
-        found = (time, system, turn)
+    def text(self, k: int, place: int, parent: int, time: float, system: int, turn: str, later: str) -> None:
+        if parent:
+            self.parents.add(parent)
+        text: _Text = ((-len(later), time), system, turn, later)
         known = self.texts.get(place)
-        if known is None or found < known:
-            self.texts[place] = found
+        if known is None or text < known:
+            self.texts[place] = text
             if len(self.texts) > 2 * k:
                 self.texts = _lowest(self.texts, k)
 
@@ -129,6 +146,10 @@ class IndicatorBuilder:
 
     def __init__(self, settings: Settings, shingler: Shingler) -> None:
         self._settings, self._shingler = settings, shingler
+        self.shingles = ShingleCounts()
+        """Of the skeletons of all accounts so far, for the local filter."""
+        self._marks = Marks(settings.key)
+        self._systems: dict[str, frozenset[int]] = {}
         self._written: dict[tuple[str, str], str | Refused] = {}
 
     def partition(
@@ -146,14 +167,17 @@ class IndicatorBuilder:
         for part in range(slices):
             gathered = self._gather(number, sources, part, slices)
             tally.accounts += len({account for account, _ in gathered})
-            for account, window in sorted(gathered):
-                each = gathered.pop((account, window))
-                each.trim(self._settings.key)
-                sample = self._sample(each)
-                tally.conversations += len(sample.conversations)
-                if state is not None:
-                    _keep(state, number, account, window, each, sample)
-                yield from self._rows(account, window, each, sample, tally)
+            for account, windows in itertools.groupby(sorted(gathered), key=itemgetter(0)):
+                held: set[int] = set()
+                for _, window in windows:
+                    each = gathered.pop((account, window))
+                    each.trim(self._settings.key)
+                    sample = self._sample(each)
+                    tally.conversations += len(sample.conversations)
+                    if state is not None:
+                        _keep(state, number, account, window, each, sample)
+                    yield from self._rows(account, window, each, sample, tally, held)
+                self.shingles.add(held)
 
     def _gather(
         self, number: int, sources: list[tuple[Path, bytes]], part: int, slices: int
@@ -174,29 +198,51 @@ class IndicatorBuilder:
                     if len(rest) > 5:
                         each.sample = parse_sample(base64.b64decode(rest[5]))
                         places = (one.place for one in each.sample.conversations)
-                        each.times = dict(zip(places, rest[6], strict=True))
+                        ranks = ((int(length), float(time)) for length, time in rest[6])
+                        each.ranks = dict(zip(places, ranks, strict=True))
+                        each.parents.update(rest[7])
+                elif kind == SYSTEM_TEXT:
+                    place, text = rest
+                    each.systems[place] = text
                 else:
                     each.tool(*rest)
         return found
 
     def _sample(self, each: _Gathered) -> Sample:
-        k, texts = self._settings.k, each.texts
+        k, texts, parents = self._settings.k, each.texts, each.parents
         earlier = Sample(k).merged(each.sample) if each.sample is not None else Sample(k)
-        systems: dict[str, frozenset[int]] = {}
         fresh = []
-        for place in sorted(each.times.keys() | texts.keys())[:k]:
-            if place not in texts or each.times.get(place, math.inf) <= texts[place][0]:
+        known: dict[tuple[str, str], frozenset[int]] = {}
+        wanted = sorted((each.ranks.keys() | texts.keys()) - parents)[:k]
+        repeating = chosen(
+            {place: f"{texts[place][2]} {texts[place][3]}" for place in wanted if place in texts}, self._marks
+        )
+        for place in wanted:
+            if place not in repeating or each.ranks.get(place, _LAST) <= texts[place][0]:
                 continue
-            each.times[place], system, turn = texts[place]
-            hashes = systems.get(system)
+            each.ranks[place], system, turn, later = texts[place]
+            hashes = known.get((turn, later))
             if hashes is None:
-                hashes = systems[system] = self._shingler.hashes(system)
-            fresh.append(Conversation(place, hashes, self._shingler.hashes(turn)))
+                hashes = self._shingler.hashes(turn)
+                if later:
+                    hashes |= self._shingler.hashes(later)
+                known[turn, later] = hashes
+            fresh.append(Conversation(place, self._system(each.systems.get(system, "")), hashes))
         texts.clear()
-        return Sample(k).with_more(fresh).merged(earlier)
+        each.systems.clear()
+        return Sample(k).with_more(fresh).merged(earlier).without(parents)
+
+    def _system(self, text: str) -> frozenset[int]:
+        """Return the hashes of a system prompt: most come again and again, and they are long."""
+        hashes = self._systems.get(text)
+        if hashes is None:
+            if len(self._systems) >= _MAX_SYSTEMS:
+                self._systems.clear()
+            hashes = self._systems[text] = self._shingler.hashes(text)
+        return hashes
 
     def _rows(
-        self, account: str, window: int, each: _Gathered, sample: Sample, tally: Tally
+        self, account: str, window: int, each: _Gathered, sample: Sample, tally: Tally, held: set[int]
     ) -> Iterator[Row]:
         activity = f"{each.values.hours:x}"
         sampled = max(1, len(sample.conversations))
@@ -208,12 +254,15 @@ class IndicatorBuilder:
             return Row(account, type, value, holding.exchanges, conversations, *times, start, activity)
 
         for type, units in (
-            (TEMPLATE, [one.turn for one in sample.conversations if one.turn]),
-            (SYSTEM, [one.system for one in sample.conversations if one.system]),
+            (TEMPLATE, [(one.place, one.turn) for one in sample.conversations if one.turn]),
+            (SYSTEM, [(one.place, one.system) for one in sample.conversations if one.system]),
         ):
-            for value, support in skeletons(units, self._settings.common, tally):
-                exchanges = max(support, each.exchanges * support // sampled)
-                yield row(type, value, Holding(each.first, each.last, exchanges, ()), support)
+            for level in skeletons([unit for _, unit in units], self._settings.common, tally):
+                held |= level.shingles
+                value = write_skeleton(level.shingles, self._settings.common, banded=level.banded)
+                times = [each.ranks[units[at][0]][1] % NO_TURN for at in level.units]
+                exchanges = max(level.support, each.exchanges * level.support // sampled)
+                yield row(type, value, Holding(min(times), max(times), exchanges, ()), level.support)
         for (type, value), holding in self._facts(each, tally):
             yield row(type, value, holding, holding.distinct_conversations)
 
@@ -255,21 +304,21 @@ class IndicatorBuilder:
         return written
 
 
-def skeletons(units: list[frozenset[int]], common: CommonList, tally: Tally) -> Iterator[tuple[str, int]]:
-    """Yield each skeleton worth sharing as text, with its support; refusals are counted (rule 4)."""
-    for each in judged(find_blocks(units), common):
-        if each.refusal is None:
+def skeletons(units: list[frozenset[int]], common: CommonList, tally: Tally) -> Iterator[Judged]:
+    """Yield each level worth sharing; refusals are counted (rule 4)."""
+    for level in judged(find_blocks(units), common):
+        if level.refusal is None:
             tally.kept += 1
-            yield write_skeleton(each.shingles, common, banded=each.banded), each.support
+            yield level
         else:
-            tally.refused[each.refusal.value] += 1
+            tally.refused[level.refusal.value] += 1
 
 
 def _keep(state: Spill, number: int, account: str, window: int, each: _Gathered, sample: Sample) -> None:
     facts = [each.exchanges, each.first, each.last, each.values.rows(), f"{each.values.hours:x}"]
     encoded = base64.b64encode(sample.encode()).decode()
-    times = [each.times[one.place] for one in sample.conversations]
-    state.add(number, [FACTS, account, window, *facts, encoded, times])
+    ranks = [each.ranks[one.place] for one in sample.conversations]
+    state.add(number, [FACTS, account, window, *facts, encoded, ranks, sorted(each.parents)])
     for place, tools in each.tools.items():
         state.add(number, [TOOLS, account, window, place, tools])
 

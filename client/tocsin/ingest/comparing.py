@@ -4,7 +4,7 @@
    what all of them have in common is compared too, but refused: an account of so few conversations has no skeleton.
 2. Two skeletons are a pair where they share a shingle; of two files of indicators, where they are equal or agree in τ
    bands, which is what a federation would see. A level that is refused is neither equal nor does it agree.
-3. Only levels that have bands, of 32 shingles or more, agree in some; of two such levels a side the best pair counts.
+3. Only levels that have bands of one type agree in some; of two such levels a side the best pair counts.
 4. The skeletons of a side are judged together, as those of an account are: only the first two have bands. Of each it is
    said what would be shared of it, or why nothing; of a side without any, why there is none.
 5. A skeleton of prompts is known by its number, from 1; one of a file of indicators by the first row that holds it.
@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tocsin.indicators.ptf2.bands import BAND_THRESHOLD
-from tocsin.indicators.ptf2.bands import MIN_SHINGLES as MIN_BANDED
+from tocsin.indicators.ptf2.bands import BANDINGS
 from tocsin.indicators.ptf2.common_list import CommonList
 from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
@@ -29,6 +28,7 @@ from tocsin.indicators.ptf2.template import (
     Judged,
     Refusal,
     band_values,
+    banding_of,
     judged,
     read_skeleton,
     write_skeleton,
@@ -84,6 +84,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many bands of two skeletons agree, of how many, and how many are needed; all 0 where they have none alike."""
+
+    agreeing: int = 0
+    of: int = 0
+    needed: int = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether enough agree."""
+        return self.of > 0 and self.agreeing >= self.needed
+
+
+@dataclass(frozen=True, slots=True)
 class Likeness:
     """Two skeletons, each by its number or its row (rule 5), and what they share."""
 
@@ -96,9 +110,10 @@ class Likeness:
     """Whether a level of one is a level of the other."""
     equal_levels: tuple[int, ...]
     """The percentages at which both are the same; a file of indicators does not say which level a value is."""
-    bands: int
+    bands: Agreement
+    """The bands that agree."""
     reached: bool
-    """Whether a federation would tell: equal, or τ bands agree."""
+    """Whether a federation would report it: equal, or τ bands agree."""
     refused: tuple[str | None, str | None] = (None, None)
     """Why nothing would be shared of one side or the other."""
     accounts: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()), repr=False)
@@ -131,10 +146,10 @@ def by_block(blocks: Sequence[Block], common: CommonList) -> list[list[Judged]]:
     return found
 
 
-def shared_levels(said: Iterable[Judged]) -> dict[frozenset[int], bool]:
+def shared_levels(said: Iterable[Judged], type: str = TEMPLATE) -> dict[frozenset[int], bool]:
     """Return the levels of a block that are shared, each with whether it has bands (rule 3)."""
     return {
-        each.shingles: each.banded and len(each.shingles) >= MIN_BANDED
+        each.shingles: each.banded and banding_of(type, len(each.shingles)) is not None
         for each in said
         if each.refusal is None
     }
@@ -171,7 +186,11 @@ def compare_skeletons(left: Side, right: Side, common: CommonList) -> list[Liken
                 both = own.levels & others.levels
                 pairs = zip(LEVELS, mine.levels, theirs.levels, strict=True)
                 equal = [percent for percent, a, b in pairs if a == b and a in both]
-                agreeing = max((len(a & b) for a in own.bands for b in others.bands), default=0)
+                agreeing = max(
+                    (_agreement(a, b) for a in own.bands for b in others.bands),
+                    key=lambda bands: (bands.reached, bands.agreeing, bands.of),
+                    default=Agreement(),
+                )
                 places, refused = (one + 1, other + 1), (own.refused, others.refused)
                 found.append(
                     _likeness(places, mine.shingles, theirs.shingles, bool(both), equal, agreeing, refused)
@@ -192,20 +211,23 @@ def lists_of(path: Path, side: Iterable[Indicator]) -> list[str]:
 
 def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> list[Likeness]:
     """Return each pair of skeletons of two files that is equal or agrees in τ bands (rule 2)."""
-    holders: dict[bytes, list[int]] = {}
+    holders: dict[tuple[str, bytes], list[int]] = {}
     places: dict[tuple[bytes, tuple[int, ...]], int] = {}
-    for place, each in enumerate(right):
-        places[read_skeleton(TEMPLATE, each.value)] = place
-        for band in band_values(each.value):
-            holders.setdefault(band, []).append(place)
+    for place, indicator in enumerate(right):
+        places[read_skeleton(TEMPLATE, indicator.value)] = place
+        type, values = band_values(TEMPLATE, indicator.value)
+        for band in values:
+            holders.setdefault((type, band), []).append(place)
     found = []
     for each in left:
-        agreeing = Counter(place for band in band_values(each.value) for place in holders.get(band, ()))
-        pairs = {place: count for place, count in agreeing.items() if count >= BAND_THRESHOLD}
+        type, values = band_values(TEMPLATE, each.value)
+        counts = Counter(place for band in values for place in holders.get((type, band), ()))
+        agreements = {place: _agreement_of(type, count) for place, count in counts.items()}
+        pairs = {place: agreement for place, agreement in agreements.items() if agreement.reached}
         skeleton = read_skeleton(TEMPLATE, each.value)
         equal = places.get(skeleton)
         if equal is not None:
-            pairs.setdefault(equal, 0)
+            pairs.setdefault(equal, _agreement_of(type, 0))
         for other, count in pairs.items():
             theirs = read_skeleton(TEMPLATE, right[other].value)
             found.append(
@@ -227,14 +249,24 @@ class _Told:
     """What a federation would see of a skeleton: its levels, the bands of those that have some."""
 
     levels: frozenset[frozenset[int]]
-    bands: list[frozenset[bytes]]
+    bands: list[tuple[str, frozenset[bytes]]]
     refused: str | None
 
 
 def _told(block: Block, said: Sequence[Judged], common: CommonList) -> _Told:
     shared = {} if _few(block) else shared_levels(said)
-    bands = [frozenset(band_values(write_skeleton(level, common))) for level, has in shared.items() if has]
+    made = [band_values(TEMPLATE, write_skeleton(level, common)) for level, has in shared.items() if has]
+    bands = [(type, frozenset(values)) for type, values in made]
     return _Told(frozenset(shared), bands, _refused(block, said)[0])
+
+
+def _agreement(one: tuple[str, frozenset[bytes]], two: tuple[str, frozenset[bytes]]) -> Agreement:
+    return _agreement_of(one[0], len(one[1] & two[1])) if one[0] == two[0] else Agreement()
+
+
+def _agreement_of(type: str, agreeing: int) -> Agreement:
+    banding = BANDINGS.get(type)
+    return Agreement() if banding is None else Agreement(agreeing, banding.bands, banding.threshold)
 
 
 def _refused(block: Block, said: Sequence[Judged]) -> tuple[str | None, str | None]:
@@ -255,7 +287,7 @@ def _likeness(
     theirs: frozenset[int],
     equal: bool,
     levels: Sequence[int],
-    bands: int,
+    bands: Agreement,
     refused: tuple[str | None, str | None] = (None, None),
     accounts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> Likeness:
@@ -268,7 +300,7 @@ def _likeness(
         equal,
         tuple(levels),
         bands,
-        equal or bands >= BAND_THRESHOLD,
+        equal or bands.reached,
         refused,
         accounts,
     )

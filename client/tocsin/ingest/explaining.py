@@ -20,11 +20,14 @@ from tocsin.indicators.ptf2.shingles import WORDS, Shingler, shingle_hash, shing
 from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
 from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, Judged, judge, strength
 from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.choosing import Marks, chosen
 from tocsin.ingest.comparing import WHY, by_block, shared_levels
 from tocsin.ingest.exchange import Exchange
-from tocsin.ingest.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS
+from tocsin.ingest.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS, NO_TURN, places_of
 from tocsin.ingest.state import BadState, settings_of
 
+_Text = tuple[tuple[int, float], str, str, str]
+"""What decides between exchanges of one conversation; its system prompt, first user turn and later one."""
 _WHAT = {TEMPLATE: "user turn", SYSTEM: "system prompt"}
 
 
@@ -79,7 +82,8 @@ class Explainer:
 
     def __init__(self, account: str, key: bytes, k: int, window_days: int) -> None:
         self._account, self._key, self._k, self._seconds = account, key, k, window_days * DAY
-        self._texts: dict[int, dict[int, tuple[float, str, str]]] = {}
+        self._texts: dict[int, dict[int, _Text]] = {}
+        self._parents: dict[int, set[int]] = {}
         self.exchanges = self.without_content = 0
 
     def take(self, exchanges: Iterable[Exchange]) -> int:
@@ -94,10 +98,17 @@ class Explainer:
             if not exchange.has_content:
                 self.without_content += 1
                 continue
-            system, turn = exchange.system or "", exchange.first_user_turn or ""
-            place = place_of(self._key, exchange.conversation or f"{system}\x1f{turn}")
-            found = (exchange.time, system[:MAX_BYTES], turn[:MAX_BYTES])
-            texts[place] = min(found, texts.get(place, found))
+            system, turn, later = (
+                text or "" for text in (exchange.system, exchange.first_user_turn, exchange.last_user_turn)
+            )
+            place, parent = places_of(
+                self._key, exchange, place_of(self._key, system[:MAX_BYTES]) if system else 0
+            )
+            if parent:
+                self._parents.setdefault(int(exchange.time) // self._seconds, set()).add(parent)
+            cut = system[:MAX_BYTES], turn[:MAX_BYTES], later[:MAX_BYTES]
+            text: _Text = ((-len(later), exchange.time + (0.0 if turn else NO_TURN)), *cut)
+            texts[place] = min(text, texts.get(place, text))
             if len(texts) > self._k:
                 del texts[max(texts)]
         return count
@@ -107,21 +118,34 @@ class Explainer:
         made, shingler = Explanation(), Shingler(CURRENT)
         for window, texts in sorted(self._texts.items()):
             start = window * self._seconds
-            ordered = [texts[place] for place in sorted(texts)]
+            parents = self._parents.get(window, ())
+            candidates = {place: texts[place] for place in sorted(texts) if place not in parents}
+            kept = chosen(
+                {place: f"{turn} {later}" for place, (_, _, turn, later) in candidates.items()},
+                Marks(self._key),
+            )
+            ordered = [candidates[place] for place in candidates if place in kept]
             for type, prompts in (
-                (TEMPLATE, [each[2] for each in ordered]),
-                (SYSTEM, [each[1] for each in ordered]),
+                (TEMPLATE, [(turn, later) for _, _, turn, later in ordered]),
+                (SYSTEM, [(system, "") for _, system, _, _ in ordered]),
             ):
-                units = [(each, prompt) for prompt in prompts if (each := shingler.hashes(prompt))]
-                blocks = find_blocks([each for each, _ in units])
+                units = [
+                    (unit, f"{first}\n{later}")
+                    for first, later in prompts
+                    if (unit := shingler.hashes(first) | shingler.hashes(later))
+                ]
+                blocks = find_blocks([unit for unit, _ in units])
                 for block, said in zip(blocks, by_block(blocks, common), strict=True):
-                    levels = tuple(_levels(type, block, said, common))
-                    words = _words(block, units)
-                    made.skeletons.append(Explained(start, type, len(block.units), len(units), levels, words))
+                    for part in (block, *block.parts):
+                        levels = tuple(_levels(type, part, said, common))
+                        words = _words(part, units)
+                        made.skeletons.append(
+                            Explained(start, type, len(part.units), len(units), levels, words)
+                        )
                 if not blocks:
-                    made.missing.append(
-                        Nothing(start, type, len(prompts), _why_none(type, prompts, len(units)))
-                    )
+                    texts_of_type = [f"{first}{later}" for first, later in prompts]
+                    why = _why_none(type, texts_of_type, len(units))
+                    made.missing.append(Nothing(start, type, len(prompts), why))
         return made
 
 
@@ -152,7 +176,7 @@ def _why_none(type: str, prompts: Sequence[str], usable: int) -> str:
 
 
 def _levels(type: str, block: Block, said: Sequence[Judged], common: CommonList) -> Iterable[Level]:
-    shared = shared_levels(said)
+    shared = shared_levels(said, type)
     first: dict[frozenset[int], int] = {}
     for percent, level in zip(LEVELS, block.levels, strict=True):
         refusal, why = None, None
@@ -161,7 +185,7 @@ def _levels(type: str, block: Block, said: Sequence[Judged], common: CommonList)
             refusal = own or said[0].refusal
             # What is refused though it might be shared goes with the block.
             why = WHY[own] if own else f"the level of 60 % has fewer than {MIN_SHINGLES} shingles"
-        listed = sum(common.bits(each) is not None for each in level)
+        listed = len(common.listed(level))
         same_as = first.setdefault(level, percent)
         yield Level(
             percent,
@@ -170,7 +194,7 @@ def _levels(type: str, block: Block, said: Sequence[Judged], common: CommonList)
             100 * listed / len(level) if level else 0.0,
             refusal,
             why,
-            type == TEMPLATE and shared.get(level, False),
+            shared.get(level, False),
             same_as if same_as != percent else None,
         )
 

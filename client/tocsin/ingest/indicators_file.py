@@ -3,11 +3,9 @@
 1. A row is a holding. Columns: account, type, value; exchanges, conversations, first_seen and last_seen (unix seconds),
    all of this value and account in the window; window (its first second); activity (the account's active hours in the
    window, a hexadecimal number of which bit n is hour n). Of a skeleton, conversations are the sampled ones that it was
-   found in, exchanges are reckoned from their share, and the times are the account's.
-2. A skeleton held by more than X % of the accounts, and by 50 at least, is what everybody here writes: refused as
-   `template.local`.
-3. A skeleton that is one account's level with bands and another's without is read once, with bands.
-4. DuckDB does it on disk where it must, loads no extension, and reads nothing but the named files.
+   found in, exchanges are reckoned from their share, and the times are those of these conversations.
+2. A skeleton that is one account's level with bands and another's without is read once, with bands.
+3. DuckDB does it on disk where it must, loads no extension, and reads nothing but the named files.
 """
 
 from __future__ import annotations
@@ -25,26 +23,17 @@ from tocsin.ingest.parquet import LOCKED, one_file
 if TYPE_CHECKING:
     import duckdb
 
-LOCAL = "template.local"
-LOCAL_ACCOUNTS = 50
-"""A skeleton that fewer accounts hold is never refused as local (rule 2)."""
 _ROWS = 4_096
 """In a row group, which is held in memory: skeletons are up to 44 KB."""
 
 # One value under the two names that its text may have (PTF2.md §6); digests stand for values, which may be long.
 _MACRO = "CREATE TEMP MACRO digest_of(text) AS md5(replace(text, 'ptf2-exact:', 'ptf2:'))"
-_LOAD = """
-CREATE TEMP TABLE found AS SELECT *, digest_of(value) AS digest FROM read_json(?, format='newline_delimited', columns={
+# Not sorted: rows come account by account, and to sort long values takes more memory than there is.
+_WRITE = """
+SELECT * FROM read_json(?, format='newline_delimited', columns={
     account: 'VARCHAR', type: 'VARCHAR', value: 'VARCHAR', exchanges: 'BIGINT', conversations: 'BIGINT',
     first_seen: 'BIGINT', last_seen: 'BIGINT', "window": 'BIGINT', activity: 'VARCHAR'})
 """
-_FIND_LOCAL = """
-CREATE TEMP TABLE local AS SELECT type, digest FROM found WHERE type IN ('prompt.template', 'client.system')
-GROUP BY type, digest HAVING count(DISTINCT account) > ?
-"""
-_COUNT_LOCAL = "SELECT type, count(*) FROM found SEMI JOIN local USING (type, digest) GROUP BY type"
-# Not sorted: rows come account by account, and to sort long values takes more memory than there is.
-_WRITE = "SELECT * EXCLUDE digest FROM found ANTI JOIN local USING (type, digest)"
 # A skeleton may have two rows in a window, with bands and without: windows add up, rows do not.
 _GATHER = """
 CREATE TEMP TABLE gathered AS
@@ -84,22 +73,18 @@ class Indicator:
     last_seen: int
 
 
-def write_indicators(parts: Sequence[Path], out: Path, accounts: int, local_percent: float) -> dict[str, int]:
-    """Make the Parquet file `out` out of JSON lines; return how many skeletons of each type rule 2 refused.
+def write_indicators(parts: Sequence[Path], out: Path) -> None:
+    """Make the Parquet file `out` out of JSON lines.
 
     The folder of the parts, of which there is one at least, is used for scratch files; it is on the disk of `out`.
     """
     scratch = parts[0].with_name("indicators.parquet")
-    needed = max(LOCAL_ACCOUNTS - 1, accounts * local_percent / 100)
     with _connected(parts[0].parent) as connection:
-        connection.execute(_LOAD, [[str(each) for each in parts]])
-        connection.execute(_FIND_LOCAL, [needed])
-        refused = connection.execute(_COUNT_LOCAL).fetchall()
-        connection.sql(_WRITE).write_parquet(str(scratch), compression="zstd", row_group_size=_ROWS)
+        rows = connection.sql(_WRITE, params=[[str(part) for part in parts]])
+        rows.write_parquet(str(scratch), compression="zstd", row_group_size=_ROWS)
     scratch.chmod(0o600)
     # A link, unlike a rename, never takes the place of a file that came meanwhile.
     out.hardlink_to(scratch)
-    return {str(type): int(count) for type, count in refused}
 
 
 def read_indicators(path: Path, accounts: Collection[str] | None = None) -> list[Indicator]:

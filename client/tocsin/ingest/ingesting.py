@@ -32,6 +32,7 @@ from tocsin.client.system import random_bytes
 from tocsin.indicators.ptf2.account import MAX_SAMPLE, BadSample
 from tocsin.indicators.ptf2.common_list import CommonList
 from tocsin.indicators.ptf2.shingles import Shingler
+from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE
 from tocsin.indicators.refusal import Mode
 from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest import input_files, log_reader
@@ -39,7 +40,8 @@ from tocsin.ingest import state as states
 from tocsin.ingest.account_indicators import IndicatorBuilder, Settings, Tally, as_objects
 from tocsin.ingest.already_read import AlreadyRead
 from tocsin.ingest.formats import FieldMap
-from tocsin.ingest.indicators_file import LOCAL, write_indicators
+from tocsin.ingest.indicators_file import write_indicators
+from tocsin.ingest.local_filter import LOCAL_PERCENT, local_shingles, without_local
 from tocsin.ingest.read_report import to_tell
 from tocsin.ingest.sampling import DEFAULT_K, DEFAULT_WINDOW_DAYS, MAX_ACCOUNTS, Sampler
 from tocsin.ingest.spilling import KEY_BYTES, PARTITIONS, BadSpill, Spill
@@ -75,7 +77,7 @@ class Options:
     format: str | FieldMap = log_reader.AUTO
     k: int = DEFAULT_K
     window_days: int = DEFAULT_WINDOW_DAYS
-    local_percent: float = 5.0
+    local_percent: float = LOCAL_PERCENT
     state: Path | None = None
     workers: int = 2
     strict: bool = False
@@ -172,15 +174,16 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             raise
         except BadSample as error:
             raise states.BadState(f"{options.state}: {error}; {states.ELSE}") from None
-        for tally, more in built:
-            summary.tally.merge(tally)
-            peak += more
+        for part in built:
+            summary.tally.merge(part.tally)
+            peak += part.peak_mib
         parts = sorted(folder.glob("rows-*"))
-        local = write_indicators(parts, out, summary.tally.accounts, options.local_percent)
-        for type, count in local.items():
-            summary.tally.values[type] -= count
-            summary.tally.kept -= count
-            summary.tally.refused[LOCAL] += count
+        local = local_shingles(
+            (part.shingles for part in built), summary.tally.accounts, options.local_percent
+        )
+        if local:
+            parts = [_filtered(path, local, options.common, summary.tally) for path in parts]
+        write_indicators(parts, out)
         if state is not None and already_read is not None:
             already_read.write(unbroken.difference(summary.changed))
             state.put_in_place()
@@ -296,7 +299,15 @@ def _read(run: _Run, pieces: Sequence[log_reader.Piece], worker: int) -> _Read:
     return _Read(counts, bad, _peak())
 
 
-def _build(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, float]:
+@dataclass(frozen=True, slots=True)
+class _Built:
+    tally: Tally
+    shingles: dict[int, int] = field(repr=False)
+    """In how many accounts each is, of those that may be local."""
+    peak_mib: float
+
+
+def _build(run: _Run, partitions: Sequence[int], worker: int) -> _Built:
     """Phase 2, one worker's share."""
     tally = Tally()
     builder = IndicatorBuilder(run.settings, Shingler(CURRENT))
@@ -312,7 +323,36 @@ def _build(run: _Run, partitions: Sequence[int], worker: int) -> tuple[Tally, fl
             _shared[0].more(1)
     if kept is not None:
         kept.close()
-    return tally, _peak()
+    return _Built(tally, builder.shingles.frequent(), _peak())
+
+
+def _filtered(path: Path, local: frozenset[int], common: CommonList, tally: Tally) -> Path:
+    """Write the rows again without what is local; return the new file. One account has a value once in a window."""
+    target = path.with_name(f"kept-{path.name}")
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    written: set[tuple[str, str]] = set()
+    at: tuple[str, int] | None = None
+    with path.open("rb") as rows, os.fdopen(handle, "wb", buffering=1 << 20) as file:
+        for line in rows:
+            row = orjson.loads(line)
+            if row["type"] in (TEMPLATE, SYSTEM):
+                if at != (row["account"], row["window"]):
+                    at = row["account"], row["window"]
+                    written.clear()
+                type = row["type"]
+                row["value"], refused = without_local(type, row["value"], local, common)
+                if refused or (type, row["value"]) in written:
+                    tally.values[type] -= 1
+                    tally.kept -= 1
+                    if refused:
+                        tally.refused[refused] += 1
+                    continue
+                written.add((type, row["value"]))
+                file.write(orjson.dumps(row) + b"\n")
+            else:
+                file.write(line)
+    path.unlink()
+    return target
 
 
 @contextmanager

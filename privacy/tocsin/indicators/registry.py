@@ -5,7 +5,7 @@
 2. `observable` either returns trusted canonical bytes or raises Refused; a refusal carries no value, no
    cause and no context.
 3. Documentation and test ranges are refused unless the charter says `test` (M-9.6).
-4. A band is never given by itself (P-6.5, M-7.13): bands come with the prompt template that they belong to.
+4. A band is never given by itself (P-6.6, M-7.13): bands come with the prompt template that they belong to.
 5. A type may stand alone (its reports may carry a campaign key) only where its smallest space has 2^40
    values or more: one guessed address must not open a room.
 """
@@ -19,7 +19,7 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from tocsin.indicators import client_tools, contact, device, network, organisation, payment, wallet
-from tocsin.indicators.ptf2 import template
+from tocsin.indicators.ptf2 import bands, template
 from tocsin.indicators.refusal import Mode, Refused, UnknownType
 from tocsin.indicators.snapshot_files import CURRENT, SNAPSHOT_NAMES, Snapshots
 
@@ -121,7 +121,11 @@ def _registered() -> Mapping[str, IndicatorType]:
         ),  # what is common is refused beforehand
         IndicatorType(template.SYSTEM, KeyClass.CONTENT, template.MIN_BITS),
         IndicatorType(template.TEMPLATE, KeyClass.CONTENT, template.MIN_BITS),
-        IndicatorType(template.BAND, KeyClass.CONTENT_BAND, 30),  # two shingles
+        IndicatorType(bands.TEMPLATE_BAND, KeyClass.CONTENT_BAND, 30),  # two shingles
+        IndicatorType(bands.SHORT_BAND, KeyClass.CONTENT_BAND, 30),  # two shingles
+        IndicatorType(
+            bands.SYSTEM_BAND, KeyClass.CONTENT_BAND, 35
+        ),  # three shingles, five words if they overlap
     )
     return MappingProxyType({each.name: each for each in types})
 
@@ -145,7 +149,7 @@ _FORMS: Mapping[str, Callable[[str, Mode, Snapshots], bytes]] = {
     "client.tools": client_tools.canonical_tools,
     template.SYSTEM: template.canonical_system,
     template.TEMPLATE: template.canonical_template,
-    template.BAND: template.canonical_band,
+    **{type: template.refuse_band(type) for type in bands.BANDINGS},
 }
 
 _BLANK = " \t\r\n\u00a0\u202f"
@@ -171,7 +175,7 @@ class Observable:
     type: str
     canonical: bytes = field(repr=False)
     bands: tuple[Observable, ...] = field(default=(), repr=False, compare=False)
-    """Of a prompt template of 32 shingles or more: its bands, the first band first (PTF2.md §6)."""
+    """Of a skeleton that has bands: these, all of one type, the first band first (PTF2.md §6)."""
 
     @property
     def key_class(self) -> KeyClass:
@@ -217,5 +221,7 @@ def observable(
         # Raised here, outside any handler, and without the frames below: those hold the value.
         canonical.__context__ = canonical.__cause__ = None
         raise canonical.with_traceback(None)
-    bands = template.band_values(value.strip(_BLANK)) if type == template.TEMPLATE else ()
-    return Observable(type, canonical, tuple(Observable(template.BAND, each) for each in bands))
+    if type not in (template.TEMPLATE, template.SYSTEM):
+        return Observable(type, canonical)
+    band_type, values = template.band_values(type, value.strip(_BLANK))
+    return Observable(type, canonical, tuple(Observable(band_type, band) for band in values))

@@ -26,7 +26,7 @@ from tocsin.sealing.pepper import expand
 
 REF_BYTES = 16
 MAX_SLOTS = 8
-MAX_BANDS = 128
+MAX_BANDS = 160
 MAX_TRIES = 256
 SLOT_BYTES = REF_BYTES + 1 + SCALAR_BYTES
 

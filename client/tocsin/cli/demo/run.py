@@ -25,7 +25,6 @@ from tocsin.cli.demo.views import evaluator, non_holder, thief
 from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
 from tocsin.client.system import monotonic
-from tocsin.indicators.ptf2.bands import BANDS
 from tocsin.indicators.registry import KeyClass
 from tocsin.ingest.prompts import read_prompts
 from tocsin.localnet.federation import Federation, Home, Nodes, found
@@ -237,10 +236,12 @@ def _by_template(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]
     template: set[str] = set()
     other: set[str] = set()
     bands = []
+    of: set[int] = set()
     for match in outcome["matches"]:
         (template if match["type"] == "prompt.template" else other).update(match["accounts"])
         if match["similar"] and rotating & set(match["accounts"]):
             bands.append(match["similar"]["bands"])
+            of.add(match["similar"]["of"])
     if not rotating <= template:
         raise DemoFailed("an account of the operator was not found by its template")
     return (
@@ -248,7 +249,7 @@ def _by_template(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]
         str(len(rotating)),
         str(len(rotating & other)),
         f"{len(rotating & template)} of {len(rotating)}",
-        f"{min(bands)} to {max(bands)} of {BANDS}" if bands else "none",
+        f"{min(bands)} to {max(bands)} of {max(of)}" if bands else "none",
         str(len(template - operator)),
     )
 

@@ -35,7 +35,6 @@ from tocsin.client.ports import NodeApi
 from tocsin.client.results import Problem, Value
 from tocsin.client.vault import Vault
 from tocsin.indicators.ptf2 import bands as ptf2
-from tocsin.indicators.ptf2.template import BAND, TEMPLATE
 from tocsin.indicators.registry import KeyClass
 from tocsin.sealing.box import Purpose
 from tocsin.sealing.label import Dispute, Report
@@ -60,6 +59,8 @@ class _Group:
 
     slots: list[BandSlot] = field(default_factory=list)
     index: int = 0
+    type: str = ""
+    """Of the bands."""
 
 
 @dataclass
@@ -81,7 +82,7 @@ class _Writer:
         left = self.tries.left
         outcome: RecordKey | str
         try:
-            outcome = combine(group.slots, ptf2.BAND_THRESHOLD, self.tries)
+            outcome = combine(group.slots, ptf2.BANDINGS[group.type].threshold, self.tries)
         except BadRecord as error:
             outcome = f"its bands open no record: {error}"
         # Each one remembered cost at least one try, so they are few.
@@ -117,7 +118,7 @@ def split_bands(
     values: list[Subject] = []
     bands: list[Subject] = []
     for subject in subjects:
-        (bands if subject.type == BAND else values).append(subject)
+        (bands if subject.type in ptf2.BANDINGS else values).append(subject)
     return values, bands
 
 
@@ -128,8 +129,9 @@ def stored_bands(
     wanted = {band for skeleton in skeletons for band in skeleton.bands}
     if not wanted:
         return []
+    types = vault.types(wanted)
     return [
-        Subject(band, BAND, class_key.key_class, class_key.epoch, output)
+        Subject(band, types[band], class_key.key_class, class_key.epoch, output)
         for class_key in active.live_classes(KeyClass.CONTENT_BAND, now)
         for band, output in vault.outputs(class_key.epoch, wanted).items()
     ]
@@ -167,7 +169,8 @@ def find_records(
         for (writer, epoch, _), group in _groups(skeleton, by_band).items():
             agreeing = len({slot.x for slot in group.slots})
             # M-7.12: fewer than τ bands of a record say nothing.
-            if agreeing < ptf2.BAND_THRESHOLD:
+            banding = ptf2.BANDINGS[group.type]
+            if agreeing < banding.threshold:
                 continue
             key = by_writer.setdefault(writer, _Writer()).key(group)
             if not isinstance(key, RecordKey):
@@ -177,13 +180,14 @@ def find_records(
             wanted.setdefault(writer, []).append(
                 Subject(
                     skeleton.key,
-                    TEMPLATE,
+                    banding.of,
                     int(KeyClass.CONTENT_BAND),
                     epoch,
                     key,
                     skeleton.positions,
                     skeleton.given,
                     agreeing,
+                    banding.bands,
                 )
             )
     for writer, combining in by_writer.items():
@@ -233,6 +237,7 @@ def _groups(
                     place = box.candidate.writer, box.candidate.slot.info.epoch, slot.ref
                     group = groups.setdefault(place, _Group())
                     group.slots.append(slot)
+                    group.type = box.candidate.slot.subject.type
                     group.index = max(group.index, box.candidate.index)
     return groups
 

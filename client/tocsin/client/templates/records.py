@@ -32,7 +32,6 @@ from tocsin.client.session import Session
 from tocsin.client.templates.bands import Skeleton, stored_bands
 from tocsin.client.templates.vault_tables import KeptRecord
 from tocsin.indicators.ptf2 import bands as ptf2
-from tocsin.indicators.ptf2.template import BAND
 from tocsin.indicators.registry import KeyClass
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import Purpose, SealInfo, tags
@@ -148,8 +147,10 @@ class TemplateRecords:
         """Return the records of these skeletons that this vault did not seal (rules 3 and 5)."""
         known = self._vault.templates.known_refs()
         by_ref: dict[tuple[int, int, bytes], dict[tuple[bytes, int], tuple[BandSlot, int]]] = {}
+        types: dict[bytes, str] = {}
         for box in shown:
             info, band = box.candidate.slot.info, box.candidate.slot.subject.key
+            types[band] = box.candidate.slot.subject.type
             for slot in box.content:
                 if slot.ref not in known:
                     at = by_ref.setdefault((info.epoch, info.period, slot.ref), {})
@@ -162,7 +163,7 @@ class TemplateRecords:
                     continue
                 slots = [at[place][0] for place in places]
                 try:
-                    key = combine(slots, ptf2.BAND_THRESHOLD)
+                    key = combine(slots, ptf2.BANDINGS[types[skeleton.bands[0]]].threshold)
                 except BadRecord:
                     continue
                 record = Record(key, ref, tuple(slot.share for slot in slots))
@@ -185,8 +186,9 @@ class TemplateRecords:
         entries: list[WireEntry] = []
         for (epoch, period), wanted in touched.items():
             class_key = active.charter.class_key(int(KeyClass.CONTENT_BAND), epoch)
+            types = self._vault.types(wanted)
             subjects = [
-                Subject(band, BAND, class_key.key_class, epoch, output)
+                Subject(band, types[band], class_key.key_class, epoch, output)
                 for band, output in self._vault.outputs(epoch, wanted).items()
             ]
             shown = self._shown(active, subjects, [period], now)
@@ -229,7 +231,8 @@ class TemplateRecords:
         fresh: list[KeptRecord] = []
         made: dict[bytes, list[BandSlot]] = {}
         for skeleton, label in labels:
-            record = make_record(len(skeleton.bands), ptf2.BAND_THRESHOLD, self._random)
+            banding = ptf2.BANDINGS[subjects[skeleton.bands[0]].type]
+            record = make_record(len(skeleton.bands), banding.threshold, self._random)
             for x, band in enumerate(skeleton.bands, 1):
                 made.setdefault(band, []).insert(0, record.slot(x))
             # M-5.17: the record says what the report says.
@@ -266,5 +269,5 @@ class TemplateRecords:
         now: int,
     ) -> WireEntry:
         # M-5.22: every slot that still stands under the tag, of more than 8 the newest.
-        content = encode_band(BAND, slots[:MAX_SLOTS])
+        content = encode_band(subject.type, slots[:MAX_SLOTS])
         return seal_content(active, class_key, subject.output, Purpose.REPORT, content, now, self._random)

@@ -6,44 +6,70 @@
 2. Band j (from 1) is rows (j − 1)·r … j·r − 1. Its values are, row by row, the hash that comes first among those that
    no earlier row of the band took: so a band is always r different shingles, never as easy to guess as one.
 3. Two skeletons share a band if all its values are equal.
-4. No library's hash is used: a release of one would change every token.
+4. How many bands, of how many rows, and how many of them must agree, belongs to a type of band: a skeleton has the
+   bands of one type, by what it is a skeleton of and how large it is.
+5. No library's hash is used: a release of one would change every token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 
-BANDS = 96
-"""b: how many bands a skeleton has."""
-ROWS = 2
-"""r: how many minimum shingles a band is made of."""
-BAND_THRESHOLD = 3
-"""τ: how many bands of one skeleton must agree before anything opens."""
-MIN_SHINGLES = 32
-"""A smaller skeleton has no bands: its rows would repeat a handful of shingles."""
-
 _MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Banding:
+    """What belongs to one type of band (rule 4)."""
+
+    type: str
+    of: str
+    """The type of the skeletons that have them."""
+    bands: int
+    """b: how many bands a skeleton has."""
+    rows: int
+    """r: how many minimum shingles a band is made of."""
+    threshold: int
+    """τ: how many bands of one skeleton must agree before anything opens."""
+    least: int
+    """A smaller skeleton has none of these bands: its rows would repeat a handful of shingles."""
 
 
 @cache
 def permutations(rows: int) -> tuple[tuple[int, int], ...]:
     """Return (a, b) of the first `rows` rows (rule 1)."""
     digests = [sha256(b"ptf2-perm" + row.to_bytes(2, "big")).digest() for row in range(rows)]
-    return tuple((int.from_bytes(each[:8], "big") | 1, int.from_bytes(each[8:16], "big")) for each in digests)
+    return tuple(
+        (int.from_bytes(digest[:8], "big") | 1, int.from_bytes(digest[8:16], "big")) for digest in digests
+    )
 
 
-def minima(shingles: Iterable[int], bands: int = BANDS, rows: int = ROWS) -> list[tuple[int, ...]]:
+def minima(shingles: Iterable[int], bands: int, rows: int) -> list[tuple[int, ...]]:
     """Return the values of each band, the first band first (rule 2). There are at least `rows` shingles."""
     ordered = sorted(shingles)
     scale = permutations(bands * rows)
-    found = []
+    made = []
     for band in range(bands):
         left, values = ordered, []
         for a, b in scale[band * rows : (band + 1) * rows]:
-            first = min(left, key=lambda shingle, a=a, b=b: ((a * shingle + b) & _MASK) >> 32)  # type: ignore[misc]  # bound here
-            values.append(first)
-            left = [each for each in left if each != first]
-        found.append(tuple(values))
-    return found
+            ranks = [((a * shingle + b) & _MASK) >> 32 for shingle in left]
+            first = ranks.index(min(ranks))
+            values.append(left[first])
+            left = left[:first] + left[first + 1 :]
+        made.append(tuple(values))
+    return made
+
+
+TEMPLATE_BAND = "prompt.template-band"
+SHORT_BAND = "prompt.template-short-band"
+SYSTEM_BAND = "client.system-band"
+
+LONG = Banding(TEMPLATE_BAND, "prompt.template", bands=160, rows=2, threshold=3, least=32)
+SHORT = Banding(SHORT_BAND, "prompt.template", bands=32, rows=2, threshold=3, least=12)
+SYSTEM = Banding(SYSTEM_BAND, "client.system", bands=64, rows=3, threshold=3, least=16)
+
+BANDINGS: dict[str, Banding] = {banding.type: banding for banding in (LONG, SHORT, SYSTEM)}
+"""Every type of band by its name."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _MAGIC = b"ptf2 common\n"
 _KEY = 6
 _NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*\Z")
 _TRUNCATE = 8 * (8 - _KEY)
+_LEAST_WIDTH = 16
+_SPARSE = 8
 
 
 class BadCommonList(IndicatorError):
@@ -42,21 +45,29 @@ class CommonList:
     id: bytes
     """8 bytes; part of every token (rule 3)."""
     absent_bits: int
-    _entries: bytes = field(repr=False)
+    _keys: array[int] = field(repr=False)
+    """The first 48 bits of each hash, ascending."""
+    _bits: bytes = field(repr=False)
+    _present: bytes = field(repr=False)
+    """By the first bits of a hash: 1 where the list may have it. Most shingles are on no list, and are out so."""
+    _shift: int = field(repr=False)
 
     def __len__(self) -> int:
-        return len(self._entries) // ENTRY_BYTES
+        return len(self._bits)
 
     def bits(self, shingle: int) -> int | None:
         """Return the surprisal of a shingle's hash, or None where it is not on the list."""
-        wanted = (shingle >> _TRUNCATE).to_bytes(_KEY, "big")
-        place = bisect_left(range(len(self)), wanted, key=self._key)
-        if place < len(self) and self._key(place) == wanted:
-            return self._entries[place * ENTRY_BYTES + _KEY]
-        return None
+        if not self._present[shingle >> self._shift]:
+            return None
+        wanted = shingle >> _TRUNCATE
+        place = bisect_left(self._keys, wanted)
+        return self._bits[place] if place < len(self._keys) and self._keys[place] == wanted else None
 
-    def _key(self, place: int) -> bytes:
-        return self._entries[place * ENTRY_BYTES : place * ENTRY_BYTES + _KEY]
+    def listed(self, shingles: Iterable[int]) -> list[int]:
+        """Return the surprisals of those shingles that are on the list."""
+        present, shift = self._present, self._shift
+        likely = [shingle for shingle in shingles if present[shingle >> shift]]
+        return [bits for shingle in likely if (bits := self.bits(shingle)) is not None]
 
 
 def build_common_list(name: str, counts: Mapping[int, int], least: int) -> bytes:
@@ -87,10 +98,22 @@ def parse_common_list(data: bytes) -> CommonList:
     name = data[len(_MAGIC) + 1 : at].decode("ascii", "replace")
     entries = body[at + 5 :]
     count = int.from_bytes(body[at + 1 : at + 5], "big")
-    keys = [entries[place : place + _KEY] for place in range(0, len(entries), ENTRY_BYTES)]
+    keys = array(
+        "Q",
+        (
+            int.from_bytes(entries[place : place + _KEY], "big")
+            for place in range(0, len(entries), ENTRY_BYTES)
+        ),
+    )
     if not _NAME.match(name) or len(entries) != count * ENTRY_BYTES or not _ascending(keys):
         raise BadCommonList("the list of common shingles breaks its own format")
-    return CommonList(name, digest[:8], body[at], entries)
+    width = max(_LEAST_WIDTH, (_SPARSE * count).bit_length())
+    present = bytearray(1 << width)
+    for key in keys:
+        present[key >> 8 * _KEY - width] = 1
+    return CommonList(
+        name, digest[:8], body[at], keys, entries[_KEY::ENTRY_BYTES], bytes(present), 64 - width
+    )
 
 
 @cache
@@ -99,6 +122,5 @@ def shipped(name: str) -> CommonList:
     return parse_common_list((files("tocsin.indicators") / "snapshots" / f"{name}.ptfc").read_bytes())
 
 
-def _ascending(keys: Iterable[bytes]) -> bool:
-    ordered = list(keys)
-    return all(one < two for one, two in itertools.pairwise(ordered))
+def _ascending(keys: Iterable[int]) -> bool:
+    return all(one < two for one, two in itertools.pairwise(keys))

@@ -5,8 +5,8 @@
 3. Drop control, format and private-use characters, variation selectors, combining diacritics, and of more than 30
    marks in a row all after the thirtieth; NFKD; drop the same characters again; NFC; case fold; NFKC; then what the
    snapshot of confusables takes for ASCII letters becomes these letters.
-4. Masks, in this order: a fenced block becomes `<code>`, a URL `<url>`, an e-mail address `<mail>`, a hexadecimal
-   number `<hex>`, any other number `<num>`.
+4. Masks, in this order: an e-mail address becomes `<mail>`, a hexadecimal number `<hex>`, any other number `<num>`.
+   What stands in a code fence or in a URL is text like any other: what varies there drops out of a skeleton by itself.
 5. A token is a mask, one character of a script written without spaces, or a run of letters and their marks. The first
    16,384 count.
 """
@@ -30,9 +30,6 @@ _ALONE = (
     "\u3400-\u4dbf\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
 # The masks stand before words, so that what they cover is no word. `\d` is every script's digits.
-_FENCE = r"(?P<code>```[^`]*(?:`{1,2}[^`]+)*```|~~~.*?~~~)"
-# Of ASCII alone, and bounded by ASCII alone: in Chinese or Japanese no space stands between a link and its sentence.
-_URL = r"(?P<url>(?a:\b(?:https?|ftp)://[^\s<>\"'`\x80-\U0010ffff]+|\bwww\.[^\s<>\"'`\x80-\U0010ffff]+))"
 # Begins only where none of its characters stands before, and ends soon: else a long run would be tried at every place.
 _MAIL = r"(?P<mail>(?a:(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+))"
 _HEX = (
@@ -40,7 +37,7 @@ _HEX = (
     r"|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{8,}\b))"
 )
 _NUMBER = r"(?P<num>\d+(?:[.,:/\-]\d+)*)"
-_MASKS = (("code", _FENCE), ("url", _URL), ("mail", _MAIL), ("hex", _HEX), ("num", _NUMBER))
+_MASKS = (("mail", _MAIL), ("hex", _HEX), ("num", _NUMBER))
 _SPACES = dict.fromkeys((9, 10, 11, 12, 13, 28, 29, 30, 31, 133), " ")
 # Diacritics that ride on letters of any script, and the variation selectors; both are Mn.
 _DIACRITICS = (
@@ -52,21 +49,28 @@ _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
 
 @cache
 def _masked() -> re.Pattern[str]:
-    return re.compile("|".join(pattern for _, pattern in _MASKS), re.DOTALL)
+    return re.compile("|".join(pattern for _, pattern in _MASKS))
 
 
 @cache
 def _ascii_masked() -> re.Pattern[str]:
-    return re.compile(_masked().pattern, re.DOTALL | re.ASCII)
+    return re.compile(_masked().pattern, re.ASCII)
 
 
-_ASCII_TOKEN = re.compile(r"[a-z]+|[\x01-\x05]")
+@cache
+def _ascii_numbers() -> re.Pattern[str]:
+    # What there is to be masked where there is no `@`.
+    return re.compile("|".join(pattern for name, pattern in _MASKS if name != "mail"), re.ASCII)
+
+
+_ASCII_DIGIT = re.compile("[0-9]")
+_ASCII_TOKEN = re.compile(r"[a-z]+|[\x01-\x03]")
 
 
 @cache
 def _token() -> re.Pattern[str]:
     # `[^\W\d_]` is every letter; marks of the letter's own script ride along.
-    return re.compile(f"[\x01-\x05{_ALONE}]|(?:(?![{_ALONE}])(?:[^\\W\\d_]|{_marks()}))+")
+    return re.compile(f"[\x01-\x03{_ALONE}]|(?:(?![{_ALONE}])(?:[^\\W\\d_]|{_marks()}))+")
 
 
 # As long a run of marks is also one of what stands where marks do, which is found in a fraction of the time.
@@ -155,12 +159,16 @@ def tokens(text: str, snapshots: Snapshots) -> list[str]:
 
     >>> from tocsin.indicators.snapshot_files import CURRENT
     >>> tokens("Sum up 12 pages of https://example.com/a in 3 lines", CURRENT)
-    ['sum', 'up', '<num>', 'pages', 'of', '<url>', 'in', '<num>', 'lines']
+    ['sum', 'up', '<num>', 'pages', 'of', 'https', 'example', 'com', 'a', 'in', '<num>', 'lines']
     """
     normal = normalise(text, snapshots)
     plain = normal.isascii()
-    # Controls are gone by now, so five of them can stand for the masks until the tokens are found.
-    masked, count = (_ascii_masked() if plain else _masked()).subn(_mark, normal)
+    # Controls are gone by now, so three of them can stand for the masks until the tokens are found.
+    masked, count = normal, 0
+    if not plain or "@" in normal:
+        masked, count = (_ascii_masked() if plain else _masked()).subn(_mark, normal)
+    elif _ASCII_DIGIT.search(normal):
+        masked, count = _ascii_numbers().subn(_mark, normal)
     found: list[str] = (_ASCII_TOKEN if plain else _token()).findall(masked)[:MAX_TOKENS]
     return [_MASK_NAMES.get(each, each) for each in found] if count else found
 

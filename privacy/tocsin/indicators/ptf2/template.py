@@ -6,8 +6,9 @@
 2. As text it is a name ‖ `:` ‖ the list's id in hex ‖ `:` ‖ base64url, without padding, of its hashes, u64be,
    ascending. The name is `ptf2` for a level that may have bands, and `ptf2-exact` for the others.
 3. Canonical: "ptf2" ‖ the list's id (8 bytes) ‖ SHA-256 of these hashes.
-4. Named `ptf2`, with 32 shingles or more, it also has bands: "ptf2" ‖ the list's id ‖ u8 number ‖ SHA-256 of the
-   band's minimum shingle hashes, u64be, in order of rows.
+4. Named `ptf2`, it also has the bands of its type and size: "ptf2" ‖ the list's id ‖ u8 number ‖ SHA-256 of the
+   band's minimum shingle hashes, u64be, in order of rows. A template has long bands from 32 shingles on, short ones
+   from 12 on, a system prompt its own from 16 on; all need 60 bits.
 5. Of an account each distinct level that is not refused is shared. Only the two blocks with the most units have bands,
    so that an account of many little templates does not use up the evaluations of all. A block whose level of 60 % has
    fewer than 8 shingles, or of which no level is shared, is refused as that level is.
@@ -19,23 +20,24 @@ import base64
 import binascii
 import itertools
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from tocsin.indicators.ptf2.bands import MIN_SHINGLES as MIN_BANDED
-from tocsin.indicators.ptf2.bands import minima
+from tocsin.indicators.ptf2 import bands
+from tocsin.indicators.ptf2.bands import Banding
 from tocsin.indicators.ptf2.common_list import CommonList, shipped
-from tocsin.indicators.ptf2.skeleton import BANDED_LEVELS, LEVELS, MAX_SHINGLES, MIN_SHINGLES, Block
+from tocsin.indicators.ptf2.skeleton import BANDED_LEVELS, LEVELS, MAX_SHINGLES, MIN_SHINGLES, MIN_WIDE, Block
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.snapshot_files import Snapshots
 
 TEMPLATE = "prompt.template"
-BAND = "prompt.template-band"
 SYSTEM = "client.system"
 MAX_TEXT = 11 + 16 + 1 + (MAX_SHINGLES * 8 + 2) // 3 * 4
 MIN_BITS = 40
+MIN_BANDED_BITS = 60
+"""What a skeleton must carry to have bands (rule 4, P-6.7)."""
 COMMON_PERCENT = 80
 
 _MAGIC = b"ptf2"
@@ -61,18 +63,16 @@ _MEND = {
 
 def strength(shingles: Iterable[int], common: CommonList) -> int:
     """Return the bits that a skeleton carries (rule 1)."""
-    total = 0
-    for each in shingles:
-        bits = common.bits(each)
-        total += common.absent_bits if bits is None else bits
-    return total // 3
+    every = frozenset(shingles)
+    listed = common.listed(every)
+    return (sum(listed) + common.absent_bits * (len(every) - len(listed))) // 3
 
 
 def judge(shingles: frozenset[int], common: CommonList) -> Refusal | None:
     """Say why a skeleton is not shared, or None where it is (rule 1)."""
     if len(shingles) < MIN_SHINGLES:
         return Refusal.SHORT
-    listed = sum(common.bits(each) is not None for each in shingles)
+    listed = len(common.listed(shingles))
     if 100 * listed >= COMMON_PERCENT * len(shingles):
         return Refusal.COMMON
     return Refusal.WEAK if strength(shingles, common) < MIN_BITS else None
@@ -80,12 +80,27 @@ def judge(shingles: frozenset[int], common: CommonList) -> Refusal | None:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A level of a block and what becomes of it; `support` is the block's units."""
+    """A level of a block and what becomes of it."""
 
     shingles: frozenset[int]
-    support: int
+    units: tuple[int, ...]
+    """The block's."""
     banded: bool
     refusal: Refusal | None
+
+    @property
+    def support(self) -> int:
+        """How many conversations the block was found in."""
+        return len(self.units)
+
+
+def banding_of(type: str, size: int) -> Banding | None:
+    """Return the kind of bands that a skeleton of so many shingles may have (rule 4)."""
+    if type == SYSTEM:
+        return bands.SYSTEM if size >= bands.SYSTEM.least else None
+    if size >= bands.LONG.least:
+        return bands.LONG
+    return bands.SHORT if size >= bands.SHORT.least else None
 
 
 def judged(blocks: Iterable[Block], common: CommonList) -> Iterator[Judged]:
@@ -94,15 +109,24 @@ def judged(blocks: Iterable[Block], common: CommonList) -> Iterator[Judged]:
         with_bands = {
             level
             for percent, level in zip(LEVELS, block.levels, strict=True)
-            if percent in BANDED_LEVELS and number < _BANDED_BLOCKS
+            if percent in BANDED_LEVELS
+            and number < _BANDED_BLOCKS
+            and strength(level, common) >= MIN_BANDED_BITS
         }
-        refusal = judge(block.shingles, common)
+        wide = len(block.levels[0]) >= MIN_WIDE
+        refusal = judge(block.levels[0] if wide else block.shingles, common)
         levels = () if refusal is Refusal.SHORT else dict.fromkeys(block.levels)
         shared = [level for level in levels if judge(level, common) is None]
         for level in shared:
-            yield Judged(level, len(block.units), level in with_bands, None)
+            yield Judged(level, block.units, level in with_bands, None)
+        known = set(shared)
+        for part in block.parts:
+            for level in dict.fromkeys(part.levels):
+                if level not in known and judge(level, common) is None:
+                    known.add(level)
+                    yield Judged(level, part.units, False, None)
         if not shared:
-            yield Judged(block.shingles, len(block.units), False, refusal)
+            yield Judged(block.shingles, block.units, False, refusal)
 
 
 def write_skeleton(shingles: Iterable[int], common: CommonList, *, banded: bool = True) -> str:
@@ -144,19 +168,28 @@ def canonical_system(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
     return _canonical(SYSTEM, text, snapshots)
 
 
-def canonical_band(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
-    """Raise Refused (`template.band`): a band by itself is no value."""
-    raise Refused(BAND, "template.band", f"give the whole skeleton as {TEMPLATE}; its bands come with it")
+def refuse_band(type: str) -> Callable[[str, Mode, Snapshots], bytes]:
+    """Return what raises Refused (`template.band`) for a band of this type: by itself it is no value (M-7.13)."""
+
+    def refuse(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
+        raise Refused(
+            type,
+            "template.band",
+            f"give the whole skeleton as {bands.BANDINGS[type].of}; its bands come with it",
+        )
+
+    return refuse
 
 
-def band_values(text: str) -> tuple[bytes, ...]:
-    """Return the canonical bytes of a skeleton's bands, the first band first, where it has some (rule 4)."""
-    id, hashes = read_skeleton(TEMPLATE, text)
-    if len(hashes) < MIN_BANDED or not text.startswith(f"{BANDED_NAME}:"):
-        return ()
-    return tuple(
+def band_values(type: str, text: str) -> tuple[str, tuple[bytes, ...]]:
+    """Return the type of a skeleton's bands and their canonical bytes, band 1 first, where it has some (rule 4)."""
+    id, hashes = read_skeleton(type, text)
+    banding = banding_of(type, len(hashes))
+    if banding is None or not text.startswith(f"{BANDED_NAME}:"):
+        return "", ()
+    return banding.type, tuple(
         _MAGIC + id + bytes([band]) + sha256(_packed(values)).digest()
-        for band, values in enumerate(minima(hashes), 1)
+        for band, values in enumerate(bands.minima(hashes, banding.bands, banding.rows), 1)
     )
 
 
