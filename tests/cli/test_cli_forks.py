@@ -44,6 +44,7 @@ def test_a_fork_is_shown_written_and_verified_offline(terminal: Session, tmp_pat
     out = tmp_path / "forks"
     code, shown, err = terminal(0, "log", "forks", "--out", str(out))
     assert (code, err) == (0, "")
+    assert f"tocsin evidence verify {out / liar.id.hex()}.fork" in shown
     assert liar.name in shown
     assert "two roots for one size" in shown
     file = out / f"{liar.id.hex()}.fork"
@@ -52,20 +53,21 @@ def test_a_fork_is_shown_written_and_verified_offline(terminal: Session, tmp_pat
     assert (found["writer"], found["proof"]) == (liar.id.hex(), base64.b64encode(file.read_bytes()).decode())
     for node in terminal.nodes.values():
         node.down = True
-    code, shown, _ = terminal(2, "log", "verify-fork", str(file), "--pin", pin(terminal))
+    code, shown, _ = terminal(2, "evidence", "verify", str(file), "--pin", pin(terminal))
     assert (code, liar.id.hex() in shown) == (0, True)
-    assert terminal(2, "evidence", "verify", str(file), "--pin", pin(terminal))[0] == 0
-    code, shown, _ = terminal(2, "log", "verify-fork", str(file), "--json")
-    assert (code, json.loads(shown)["writer_name"]) == (0, liar.name)
-    assert terminal(2, "log", "verify-fork", str(file), "--pin", "00" * 32)[0] == 5
-    assert terminal(2, "log", "verify-fork", str(file), "--pin", "00")[0] == 2
+    code, shown, _ = terminal(2, "evidence", "verify", str(file), "--json")
+    finding = json.loads(shown)
+    assert (code, finding["kind"], finding["accuses"]) == (0, "fork", True)
+    assert finding["members"] == [{"id": liar.id.hex(), "name": liar.name}]
+    assert terminal(2, "evidence", "verify", str(file), "--pin", "00" * 32)[0] == 5
+    assert terminal(2, "evidence", "verify", str(file), "--pin", "00")[0] == 2
     proof = file.read_bytes()
     for damaged in (proof[:-1], proof[:-2] + bytes([proof[-2] ^ 1]) + proof[-1:], b""):
         file.write_bytes(damaged)
-        code, shown, err = terminal(2, "log", "verify-fork", str(file))
+        code, shown, err = terminal(2, "evidence", "verify", str(file))
         assert (code, shown, str(file) in err) == (5, "", True)
     file.unlink()
-    assert terminal(2, "log", "verify-fork", str(file))[0] == 2
+    assert terminal(2, "evidence", "verify", str(file))[0] == 2
 
 
 def test_proofs_are_not_written_over(terminal: Session, tmp_path: Path) -> None:

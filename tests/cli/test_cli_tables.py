@@ -40,7 +40,7 @@ COMMANDS = (
         )
     ),
     *(("fingerprint", name) for name in ("explain", "compare", "common")),
-    *(("log", name) for name in ("verify", "forks", "verify-fork")),
+    *(("log", name) for name in ("verify", "forks")),
     *(("evidence", name) for name in ("show", "export", "verify")),
     ("node", "run"),
     *(("member", name) for name in ("init", "show")),

@@ -72,7 +72,7 @@ def test_watch_says_what_it_watches(terminal: Session, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "command",
     [("query",), ("charter", "draft"), ("keys", "deal"), ("log", "verify"), ("demo",), ("evidence", "export"),
-     ("evidence", "verify"), ("log", "forks"), ("log", "verify-fork"), ("submit",)],
+     ("evidence", "verify"), ("log", "forks"), ("submit",)],
 )  # fmt: skip
 def test_every_help_is_whole(capsys: pytest.CaptureFixture[str], command: tuple[str, ...]) -> None:
     assert run([*command, "--help"]) == 0

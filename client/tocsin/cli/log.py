@@ -1,4 +1,4 @@
-"""`tocsin log`: verify the members' logs, and proofs that one of them forked."""
+"""`tocsin log`: verify the members' logs, and show proofs that one of them forked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from tocsin.cli.options import DEFAULT_CONFIG, Config, Pin, trusted_pin
+from tocsin.cli.options import DEFAULT_CONFIG, Config
 from tocsin.cli.output import Json, print_json, print_table, progress, say, utc
 
 if TYPE_CHECKING:
     from tocsin.charter.document import Charter, Member
     from tocsin.client.forks import ProvenFork
 
-app = App(name="log", help="Verify the members' logs, and proofs that one forked.")
+app = App(name="log", help="Verify the members' logs, and show proofs that one forked.")
 
 
 @app.command
@@ -84,7 +84,7 @@ def forks_kept(
 ) -> int:
     """Show the proofs, kept by your node and verified here, that a member signed two histories of its log.
 
-    Anyone who has the federation's pin can verify what --out writes, with `tocsin log verify-fork`.
+    Anyone who has the federation's pin can verify what --out writes, with `tocsin evidence verify`.
 
     Example: tocsin log forks --out forks
 
@@ -106,39 +106,7 @@ def forks_kept(
         "Verified: these members signed two histories", _FORK_COLUMNS, [_fork_row(fork) for fork in forks]
     )
     for path in paths:
-        say(f"written: {path}; verify it with: tocsin log verify-fork {path} --pin ...")
-    return 0
-
-
-@app.command
-def verify_fork(
-    file: Annotated[Path, Parameter(help="A .fork file, with the charters beside it.")],
-    *,
-    pin: Pin = None,
-    config: Config = DEFAULT_CONFIG,
-    json: Json = False,
-) -> int:
-    """Verify offline, without a node, that a member signed two histories of its log.
-
-    Example: tocsin log verify-fork forks/1d7435c5....fork --pin 5f1c...
-
-    Exit codes: 0 it did; 2 files or the pin are missing; 5 the file does not prove it.
-    """
-    from tocsin.client import system
-    from tocsin.client.errors import BadEvidence
-    from tocsin.client.evidence import read_charters, read_evidence_file
-    from tocsin.client.forks import prove_fork
-
-    proof = read_evidence_file(file)
-    charters = read_charters(file.parent, trusted_pin(pin, config), system.now())
-    try:
-        fork = prove_fork(proof, charters)
-    except BadEvidence as error:
-        raise BadEvidence(f"{file}: {error}") from None
-    if json:
-        print_json(fork.to_dict())
-    else:
-        print_table("Verified: this member signed two histories", _FORK_COLUMNS, [_fork_row(fork)])
+        say(f"written: {path}; verify it with: tocsin evidence verify {path} --pin ...")
     return 0
 
 

@@ -141,10 +141,10 @@ def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:
 
     Raises `BadEvidence`, and `FolderUnusable` where a file is missing.
     """
-    charter = read_charters(folder, pin, now)[-1]
+    charter = _read_charters(folder, pin, now)[-1]
     try:
-        entry = parse_entry_file(read_evidence_file(folder / "entry"))
-        proof = parse_tlog_proof(read_evidence_file(folder / "proof"))
+        entry = parse_entry_file(_read_file(folder / "entry"))
+        proof = parse_tlog_proof(_read_file(folder / "proof"))
         member, signed = verify_member_published(entry, proof, charter)
     except ProofError as error:
         raise BadEvidence(f"{folder}: does not prove what it claims: {error}") from None
@@ -169,11 +169,11 @@ def verify_proof_file(path: Path, pin: bytes, now: int) -> Finding:
     `pin` is the hash of charter version 1, `now` unix seconds. Raises `BadEvidence`, and `FolderUnusable` where a file
     is missing.
     """
-    charters = read_charters(path.parent, pin, now)
+    charters = _read_charters(path.parent, pin, now)
     entry = path.with_name("entry")
-    entry_file = read_evidence_file(entry) if path.name == "proof" and entry.exists() else None
+    entry_file = _read_file(entry) if path.name == "proof" and entry.exists() else None
     try:
-        return verify_proof(read_evidence_file(path), charters, entry_file)
+        return verify_proof(_read_file(path), charters, entry_file)
     except ProofError as error:
         raise BadEvidence(f"{path}: does not prove what it claims: {error}") from None
 
@@ -190,7 +190,7 @@ def finding_dict(finding: Finding) -> dict[str, object]:
     }
 
 
-def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
+def _read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
     """Return the charters of a folder of evidence from version 1 on, verified from the pin.
 
     Raises `BadEvidence`, and `FolderUnusable` where the first is missing.
@@ -201,7 +201,7 @@ def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
         if envelopes and not path.exists():
             break
         try:
-            envelopes.append(parse_envelope(read_evidence_file(path)))
+            envelopes.append(parse_envelope(_read_file(path)))
         except BadCharter as error:
             raise BadEvidence(f"{path}: {error}") from None
     try:
@@ -210,7 +210,7 @@ def read_charters(folder: Path, pin: bytes, now: int) -> list[Charter]:
         raise BadEvidence(f"{folder}: its charters do not follow from the pin: {error}") from None
 
 
-def read_evidence_file(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     """Read one file of evidence. Raises `FolderUnusable` where it is missing, `BadEvidence` where it is too large."""
     try:
         with path.open("rb") as file:
