@@ -404,33 +404,6 @@ def test_a_call_is_cut_at_the_deadline_of_the_node() -> None:
     run(scenario, deadline_s=0.2)
 
 
-def test_a_stream_ends_with_the_charter_and_with_the_node() -> None:
-    async def scenario(world: World) -> None:
-        stub: Any = lookup_pb2_grpc.LookupServiceStub(world.channel(A.identity(LeafRole.CLIENT)))
-        first, second = (stub.WatchTags(lookup_pb2.WatchTagsRequest()) for _ in range(2))
-        for stream in (first, second):
-            assert (await stream.read()).caught_up
-        world.guard.end_streams()
-        for stream in (first, second):
-            async with refused(grpc.StatusCode.UNAVAILABLE, "STOPPING"):
-                await stream.read()
-        async with refused(grpc.StatusCode.UNAVAILABLE, "STOPPING"):
-            await world.evaluate(A.identity(LeafRole.CLIENT))
-
-    run(scenario)
-
-    async def removal(world: World) -> None:
-        stub: Any = lookup_pb2_grpc.LookupServiceStub(world.channel(A.identity(LeafRole.CLIENT)))
-        stream = stub.WatchTags(lookup_pb2.WatchTagsRequest())
-        await stream.read()
-        world.register.remove(A.id)
-        world.lookup.news.put_nowait(2)
-        async with refused(DENIED, "UNKNOWN_MEMBER"):
-            await stream.read()
-
-    run(removal)
-
-
 def test_a_taken_port_is_refused_by_name() -> None:
     async def scenario(world: World) -> None:
         second = grpc.aio.server(options=OPTIONS)
