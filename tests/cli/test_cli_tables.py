@@ -30,6 +30,7 @@ COMMANDS = (
             "query",
             "submit",
             "retract",
+            "dispute",
             "renew",
             "watch",
             "ingest",
@@ -41,6 +42,7 @@ COMMANDS = (
     ),
     *(("fingerprint", name) for name in ("explain", "compare", "common")),
     *(("log", name) for name in ("verify", "forks")),
+    *(("campaigns", name) for name in ("list", "show", "rooms", "open", "update", "leave", "link")),
     *(("evidence", name) for name in ("show", "export", "verify")),
     ("node", "run"),
     *(("member", name) for name in ("init", "show")),
@@ -134,5 +136,7 @@ def test_every_help_has_an_example_and_the_exit_codes(
 
 def test_every_command_is_among_those_whose_help_is_read() -> None:
     names = {name for _, name, _, _ in main._COMMANDS}
-    # The commands of detection have their own tests.
-    assert names - {"detect", "simulate"} == {command[0] for command in COMMANDS}
+    # The commands of detection and of the casebook have their own tests.
+    assert names - {"detect", "simulate", "flags", "account", "forget", "review"} == {
+        command[0] for command in COMMANDS
+    }
