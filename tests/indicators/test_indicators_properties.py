@@ -65,7 +65,7 @@ def test_a_refusal_never_repeats_the_value(type: str, secret: str, shape: str) -
     value = shape.format(secret)
     for found in (_try(type, value), _try(value, type)):
         if isinstance(found, Refused):
-            told = f"{found} {found!r} {found.args} {found.type} {found.rule} {found.mend} {vars(found)}"
+            told = f"{found} {found!r} {found.args} {found.type} {found.rule} {found.fix} {vars(found)}"
             assert secret not in told
             assert secret.lower() not in told.lower()
 

@@ -126,7 +126,8 @@ def test_a_file_with_a_value_that_is_no_skeleton_is_named() -> None:
     good = indicator(write_skeleton(side_of(prompts()).blocks[0].shingles, COMMON), "a")
     assert lists_of(Path("made.parquet"), [good, good]) == [COMMON.id.hex()]
     with pytest.raises(
-        BadIndicators, match=r"^made\.parquet: row 97: prompt\.template: refused by rule template\.text"
+        BadIndicators,
+        match=r"^made\.parquet: row 97: prompt\.template: give the skeleton .* \(template\.text\)",
     ):
         lists_of(Path("made.parquet"), [good, indicator("a prompt", "a")])
 

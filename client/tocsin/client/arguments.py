@@ -80,7 +80,7 @@ def parse_value(value: Value, mode: Mode, position: int | None = None) -> Observ
     try:
         return _parse_value(value, mode, position)
     except Refused as refusal:
-        raise ValueRefused(position, refusal.type, refusal.rule, refusal.mend) from refusal
+        raise ValueRefused(position, refusal.type, refusal.rule, refusal.fix) from refusal
 
 
 def _parse_value(value: Value, mode: Mode, position: int | None) -> Observable:

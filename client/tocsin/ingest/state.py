@@ -43,11 +43,11 @@ def _kept_days(fact: str) -> int:
 
 
 ELSE = "put the state folder back from a backup, or name a new one with --state"
-"""How to mend what is damaged; all that reads the folder says it so."""
+"""How to fix what is damaged; each error about damage ends with it."""
 
 
 class BadState(ValueError):
-    """A state folder that this run cannot go on from; the message says why, and how to mend it."""
+    """A state folder that this run cannot go on from; the message says why, and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,18 +29,18 @@ class IndicatorError(CoreError):
 class Refused(IndicatorError):
     """A value that has no canonical form under its type.
 
-    `type` is the type's registered name, `rule` a stable identifier such as `iban.checksum` for programs, and
-    `str(error)` adds how to mend the value. None of them ever holds the value.
+    `type` is the type's registered name, `rule` a stable identifier such as `iban.checksum` for programs, and `fix`
+    what is wrong or what to do. None of them ever holds the value.
     """
 
-    def __init__(self, type: str, rule: str, mend: str) -> None:
-        super().__init__(type, rule, mend)
+    def __init__(self, type: str, rule: str, fix: str) -> None:
+        super().__init__(type, rule, fix)
         self.type = type
         self.rule = rule
-        self.mend = mend
+        self.fix = fix
 
     def __str__(self) -> str:
-        return f"{self.type}: refused by rule {self.rule}: {self.mend}"
+        return f"{self.type}: {self.fix} ({self.rule})"
 
 
 class UnknownType(Refused):

@@ -31,8 +31,8 @@ _BECH32M_CONSTANT = 0x2BC830A3
 _HEX20 = re.compile(r"[0-9a-fA-F]{40}")
 
 
-def _refuse(rule: str, mend: str) -> Refused:
-    return Refused(WALLET, rule, mend)
+def _refuse(rule: str, fix: str) -> Refused:
+    return Refused(WALLET, rule, fix)
 
 
 def _base58(address: str) -> bytes:
