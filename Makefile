@@ -8,7 +8,7 @@ SOURCES := privacy protos client node
 # What `make demo` passes on, for example: make demo ARGS="--members 5 --committee 5 --threshold 3"
 ARGS ?=
 
-.PHONY: help runtime development demo test test-slow check format protos vectors readme bench lock clean
+.PHONY: help runtime development demo test test-slow coverage check format protos vectors readme bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s'|'
@@ -56,6 +56,9 @@ test: development ## The default test suite, under five minutes
 test-slow: development ## Fault injection, what is timed, and long property runs: one test at a time
 	@$(BIN)/pytest -m slow $(ARGS)
 
+coverage: development ## The default tests with the share of lines and branches that they reach
+	@$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile --cov --cov-report=term $(ARGS)
+
 check: development ## Format, lint, types, import rules, wire compatibility, generated code
 	@echo "tocsin: ruff"; $(BIN)/ruff format --check .; $(BIN)/ruff check --no-cache .
 	@echo "tocsin: mypy"; $(BIN)/mypy $(SOURCES) benchmarks
@@ -74,6 +77,7 @@ vectors: development ## Regenerate our own published vectors
 
 readme: development ## Refresh what the documents quote: worked example, demonstration, picture
 	@$(BIN)/python docs/spec_example.py
+	@$(BIN)/python docs/house.py
 	@$(BIN)/python docs/refresh.py
 
 bench: development ## One figure of docs/performance.md: make bench NAME=evaluate

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from docs import house
+
 ROOT = Path(__file__).resolve().parents[2]
 PORTIONS = ("privacy", "protos", "client", "node")
 
@@ -103,3 +105,14 @@ def test_the_readme_names_both_commands_on_its_first_screen() -> None:
 def test_the_parts_import_as_one_product() -> None:
     names = ("oprf", "sealing", "indicators", "tlog", "charter", "v1", "client", "cli", "node")
     assert [name for name in names if importlib.util.find_spec(f"tocsin.{name}") is None] == []
+
+
+def test_the_picture_of_the_house_is_what_its_command_draws() -> None:
+    assert house.PICTURE.read_text() == house.picture(), "run: make readme"
+
+
+def test_the_page_on_the_house_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    paths = set(re.findall(r"`([\w./-]+/[\w./-]*)`", page)) - {"tocsin/__init__.py"}
+    roots = (ROOT, ROOT / "node/tocsin/node", ROOT / "node/tocsin/node/service", ROOT / "client/tocsin")
+    assert [path for path in paths if not any((root / path).exists() for root in roots)] == []
