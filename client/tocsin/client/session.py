@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from tocsin.charter.errors import BadCharter
@@ -109,7 +110,7 @@ class Session:
                 yield system.now()
         except BadCharter as error:
             raise CharterRefused(str(error)) from error
-        except (Unavailable, BadVault, RuntimeError):
+        except (Unavailable, BadVault, RuntimeError, CancelledError):
             # Closing ends what is under way through the channel, the vault and the threads, each in its own words.
             self.check_open()
             raise
