@@ -200,7 +200,7 @@ def main() -> None:
                         for rival, cutoff in cutoffs.items():
                             rivals.setdefault(rival, []).append(judged(RIVALS[rival](day), cutoff, day))
                         largest.append(components(day) / day.accounts)
-                    population.connection.close()
+                    population.close()
                 if options.leave_out and name == "all indicators":
                     leave_one_out(folder, of, seed, options.days)
     for rival, found in rivals.items():
@@ -228,7 +228,7 @@ def tuned(name: str, scale: float, days: int, scratch: Path) -> dict[str, float]
     write_population(make_world(of, TUNING_SEED), folder)
     _, population = run_one(folder, of, "reviewed", TUNING_SEED, days)
     day = day_of(population)
-    population.connection.close()
+    population.close()
     return {rival: threshold(score(day), day.hostile, 0.99) for rival, score in RIVALS.items()}
 
 
@@ -241,14 +241,16 @@ def judged(scores: np.ndarray, cutoff: float, day: Day) -> tuple[float, float]:
 
 def leave_one_out(folder: Path, of: Scenario, seed: int, days: int) -> None:
     """Say what each type of evidence adds: the same run without it."""
-    for type in load(folder).types:
+    with load(folder) as whole:
+        types = whole.types
+    for type in types:
         population = load(folder)
         population.connection.execute("DELETE FROM holdings WHERE type = ?", [population.types.index(type)])
         reviews = max(1, round(of.reviews * of.scale))
         run_population(population, Options("reviewed", reviews, seed, of.missed, of.wrong, days, DEFAULT))
         found = measures(population, DAY)
         print(f"without {type}: recall {found.recall:.3f}, precision {found.precision:.3f}", flush=True)
-        population.connection.close()
+        population.close()
 
 
 def say(name: str, mode: str, seed: int, result: Result) -> None:

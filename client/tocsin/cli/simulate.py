@@ -116,23 +116,22 @@ def _run(folder: Path, options: Options, out: Path) -> tuple[str, Outcome, list[
     from tocsin.detect.simulate.population import load
     from tocsin.detect.simulate.running import run_population, write_outcome
 
-    population = load(folder)
-    for warning in population.warnings:
-        warn(warning)
-    done = 0
-    with progress(f"running {options.mode}, days", population.days) as advance:
+    with load(folder) as population:
+        for warning in population.warnings:
+            warn(warning)
+        done = 0
+        with progress(f"running {options.mode}, days", population.days) as advance:
 
-        def show(day: int, _: int) -> None:
-            nonlocal done
-            advance(day - done)
-            done = day
+            def show(day: int, _: int) -> None:
+                nonlocal done
+                advance(day - done)
+                done = day
 
-        outcome = run_population(population, options, show)
-    write_outcome(population, out)
-    last = max(outcome.days - 1, 0)
-    days = [day for day in _SHOWN_DAYS if day < last] + [last]
-    found = [measures(population, day) for day in days]
-    population.connection.close()
+            outcome = run_population(population, options, show)
+        write_outcome(population, out)
+        last = max(outcome.days - 1, 0)
+        days = [day for day in _SHOWN_DAYS if day < last] + [last]
+        found = [measures(population, day) for day in days]
     return options.mode, outcome, found
 
 

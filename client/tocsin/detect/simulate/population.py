@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tocsin.detect.errors import BadPopulation, ExtraMissing
@@ -57,7 +58,21 @@ class Population:
     has_activity: bool
     warnings: tuple[str, ...] = field(default=())
     scratch: TemporaryDirectory[str] | None = field(default=None, repr=False)
-    """Where DuckDB spills what does not fit into memory; it goes with the population."""
+    """Where DuckDB spills what does not fit into memory; it goes when the population is closed."""
+
+    def __enter__(self) -> Population:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and remove what it spilled. Idempotent."""
+        self.connection.close()
+        if self.scratch is not None:
+            self.scratch.cleanup()
 
 
 def load(folder: Path, key: str = "simulation", memory: str = "3GB", threads: int = 2) -> Population:
@@ -85,6 +100,7 @@ def load(folder: Path, key: str = "simulation", memory: str = "3GB", threads: in
         return replace(_loaded(connection, folder, names, key), scratch=scratch)
     except BaseException:
         connection.close()
+        scratch.cleanup()
         raise
 
 
