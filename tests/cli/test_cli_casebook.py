@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -198,12 +199,17 @@ def test_ctrl_c_in_a_review_loses_nothing(tocsin: Terminal) -> None:
     )  # fmt: skip
     os.close(child)
     read = b""
-    deadline = time.monotonic() + 60
-    while b"q quit" not in read and time.monotonic() < deadline:
-        read += os.read(parent, 4096)
+
+    def shows(text: bytes) -> None:
+        nonlocal read
+        deadline = time.monotonic() + 30
+        while text not in read:
+            assert select.select([parent], [], [], deadline - time.monotonic())[0], read.decode()
+            read += os.read(parent, 4096)
+
+    shows(b"q quit")
     os.write(parent, b"c")
-    while b"any other key" not in read and time.monotonic() < deadline:
-        read += os.read(parent, 4096)
+    shows(b"any other key")
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     os.close(parent)

@@ -398,7 +398,7 @@ def _key() -> str:
     handle = sys.stdin.fileno()
     before = termios.tcgetattr(handle)
     try:
-        tty.setcbreak(handle)
+        tty.setcbreak(handle, termios.TCSADRAIN)
         return sys.stdin.read(1).lower()
     finally:
         termios.tcsetattr(handle, termios.TCSADRAIN, before)
