@@ -181,7 +181,7 @@ def test_ingest_refuses_what_it_cannot_do(tmp_path: Path, capsys: pytest.Capture
     out.write_text("mine")
     code, _, err = told(capsys, "ingest", logs, "--out", out)
     assert code == 2
-    assert "exists already" in err
+    assert "already exists" in err
 
 
 def test_submit_and_query_what_was_ingested(

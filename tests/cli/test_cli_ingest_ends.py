@@ -68,11 +68,11 @@ def test_outputs_and_states_that_cannot_be(tmp_path: Path, capsys: pytest.Captur
     open_to_all.chmod(0o755)
     out = ("--out", tmp_path / "o")
     for arguments, what in (
-        (("--out", tmp_path), f"{tmp_path} is a folder: name a file in it"),
-        (("--out", logs), f"{logs} exists already: name a new file, nothing is written over"),
+        (("--out", tmp_path), f"{tmp_path} is a folder; name a file in it"),
+        (("--out", logs), f"{logs} already exists; name a new file, existing files are never overwritten"),
         (("--out", logs / "o"), f"{logs}: cannot be written to (Not a directory)"),
-        (("--out", tmp_path / "no" / "o"), f"{tmp_path / 'no'} does not exist: make it first"),
-        ((*out, "--state", logs), f"{logs}: is no folder"),
+        (("--out", tmp_path / "no" / "o"), f"{tmp_path / 'no'} does not exist; create it"),
+        ((*out, "--state", logs), f"{logs}: is not a folder"),
         ((*out, "--state", open_to_all), f"{open_to_all} may be read by others (mode 0755); run: chmod 700"),
     ):
         code, said, err = told(capsys, "ingest", logs, *arguments)

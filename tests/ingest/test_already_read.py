@@ -260,7 +260,7 @@ def test_a_memory_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> No
     memory.write_bytes(content)
     with pytest.raises(BadState) as caught:
         run(path)
-    told = f"{memory}: is damaged, or of another version; put the state folder back from a backup"
+    told = f"{memory}: is damaged, or of another version; restore the state folder from a backup"
     assert str(caught.value).startswith(told)
 
 
@@ -370,7 +370,7 @@ def test_a_log_that_is_gone_after_it_was_read_is_told_once(
     monkeypatch.setattr("tocsin.ingest.ingesting.log_reader.read", read_then_cut)
     summary = run(path)
     assert summary.changed == []
-    assert summary.bad[0].rule == "was cut while this ran; run again for what it holds"
+    assert summary.bad[0].rule == "was cut while this ran; run again to read it"
 
 
 def test_a_log_and_a_longer_copy_of_it_are_both_remembered(tmp_path: Path) -> None:

@@ -160,11 +160,11 @@ def test_bad_lines_are_told_and_strict_writes_nothing(tmp_path: Path) -> None:
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     logs, out = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1)), tmp_path / "o.parquet"
     out.write_text("mine")
-    with pytest.raises(BadOut, match="exists already"):
+    with pytest.raises(BadOut, match="already exists"):
         ingest([str(logs)], out, options())
     assert out.read_text() == "mine"
     for wrong, what in (
-        (tmp_path, "is a folder: name a file in it"),
+        (tmp_path, "is a folder; name a file in it"),
         (tmp_path / "missing" / "o.parquet", "missing does not exist"),
         (out / "o.parquet", "cannot be written to"),
     ):
@@ -172,7 +172,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
             ingest([str(logs)], wrong, options())
     dangling = tmp_path / "link.parquet"
     dangling.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(BadOut, match="exists already"):
+    with pytest.raises(BadOut, match="already exists"):
         ingest([str(logs)], dangling, options())
 
 

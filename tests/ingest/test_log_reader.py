@@ -342,7 +342,7 @@ def test_a_folder_is_read_with_its_folders(tmp_path: Path) -> None:
 def test_inputs_that_cannot_be_read_at_all(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="does not exist"):
         pieces([str(tmp_path / "none.jsonl")], 1)
-    with pytest.raises(Unreadable, match="holds no file"):
+    with pytest.raises(Unreadable, match="contains no file"):
         pieces([str(tmp_path)], 1)
     with pytest.raises(Unreadable, match="once"):
         pieces(["-", "-"], 1)
@@ -403,8 +403,8 @@ def test_a_document_is_given_up_after_many_bad_items(tmp_path: Path) -> None:
     assert (counts.lines, counts.bad, counts.broken) == (10_001, 10_001, {str(path)})
     assert (bad[0].place, bad[0].rule) == (
         "the file",
-        "is given up before item 10002: 10,000 or more of its items are bad; "
-        "name another --format, or make it JSON lines",
+        "was not read from item 10002 on: 10,000 or more of its items are bad; "
+        "name another --format, or convert it to JSON lines",
     )
     assert len(bad) == 1 + 100
 

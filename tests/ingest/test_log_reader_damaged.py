@@ -139,7 +139,7 @@ def test_a_file_that_is_cut_or_replaced_is_told_once(tmp_path: Path, monkeypatch
     pieces = log_reader.cut(find([str(path)]).sources, 8)
     assert len(pieces) == 8
     for change, rule in (
-        (lambda: os.truncate(path, 0), "was cut while this ran; run again for what it holds"),
+        (lambda: os.truncate(path, 0), "was cut while this ran; run again to read it"),
         (lambda: (path.unlink(), path.mkdir()), "cannot be read (Is a directory)"),
     ):
         change()

@@ -125,7 +125,7 @@ def test_a_file_of_rows_that_are_too_long_is_given_up(
     monkeypatch.setattr(parquet, "MAX_LINE", 100)
     monkeypatch.setattr(parquet, "MAX_BAD_ROWS", 20)
     path = written(tmp_path / "a.parquet", "SELECT repeat('x', 90 + i % 20) AS a FROM range(2000) t(i)")
-    with pytest.raises(Damaged, match=r"is given up after row \d+: 20 of its rows are too long"):
+    with pytest.raises(Damaged, match=r"was not read after row \d+: 20 of its rows are too long"):
         rows(path)
 
 

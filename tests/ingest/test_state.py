@@ -59,9 +59,9 @@ def refused(folder: Path) -> str:
 def test_a_state_that_is_a_file_or_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.write_text("")
-    assert refused(path) == f"{path}: is no folder; name a folder with --state"
+    assert refused(path) == f"{path}: is not a folder; name a folder with --state"
     assert f"{path / 'in'}: cannot be used (Not a directory)" in refused(path / "in")
-    with pytest.raises(BadState, match="is no folder"):
+    with pytest.raises(BadState, match="is not a folder"):
         read_key(path)
 
 
@@ -95,7 +95,7 @@ def test_settings_that_are_damaged(tmp_path: Path, content: str) -> None:
 def test_a_key_that_is_none(tmp_path: Path, content: bytes) -> None:
     folder = made(tmp_path)
     (folder / "key").write_bytes(content)
-    assert f"{folder / 'key'}: is no sampling key of 32 bytes; put the state folder back" in refused(folder)
+    assert f"{folder / 'key'}: is not a sampling key of 32 bytes; restore the state folder" in refused(folder)
 
 
 def test_a_key_that_is_gone_is_not_made_anew_beside_samples(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_samples_that_are_damaged_are_named(tmp_path: Path) -> None:
             ingested(tmp_path, f"b{number}", made_logs.lines(1), workers=1 + number // 2)
         assert str(caught.value).startswith(f"{path}: ")
         assert what in str(caught.value)
-        assert "put the state folder back from a backup" in str(caught.value)
+        assert "restore the state folder from a backup" in str(caught.value)
     path.write_bytes(whole)
     ingested(tmp_path, "c", made_logs.lines(1))
 
@@ -132,7 +132,7 @@ def test_a_sample_that_is_no_sample_is_the_states_fault(tmp_path: Path) -> None:
         spill = Spill(state.samples, 9, state.sealing_key)
         spill.add(number, [*facts[:8], "AAAA", []])
         spill.close()
-    with pytest.raises(BadState, match=r"state: .*sample.*put the state folder back"):
+    with pytest.raises(BadState, match=r"state: .*sample.*restore the state folder"):
         ingested(tmp_path, "b", made_logs.lines(1))
 
 
@@ -140,7 +140,7 @@ def test_samples_that_are_no_folder(tmp_path: Path) -> None:
     folder = made(tmp_path)
     (folder / "samples").rmdir()
     (folder / "samples").write_text("")
-    assert f"{folder / 'samples'}: is no folder" in refused(folder)
+    assert f"{folder / 'samples'}: is not a folder" in refused(folder)
 
 
 def test_folder_and_key_that_others_may_read_are_refused(tmp_path: Path) -> None:

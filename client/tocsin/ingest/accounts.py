@@ -4,7 +4,7 @@
    strangers would be one. The next name is tried; where there is no other, the exchange is refused and counted.
 2. Claude Code writes account, device and session into one user id, `user_<device>_account_<account>_session_<session>`
    or JSON of `device_id`, `account_uuid` and `session_id`. The account is the account's UUID, else the device; the
-   session is the conversation. Taken whole, each session would be an account of its own.
+   session is the conversation. Taken whole, each session would be a separate account.
 3. Whole numbers are ids and become the text that they are written as.
 """
 

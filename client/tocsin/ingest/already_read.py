@@ -8,7 +8,7 @@
 3. Any other known file (packed, Parquet or one document) is skipped while it has its size. One that grew is read whole.
    Standard input and pipes are never known.
 4. A file that gave no exchange is not remembered, and neither is one that could not be read to its end or was cut or
-   replaced meanwhile: it is better to count twice than to lose.
+   replaced meanwhile: it is better to count an exchange twice than to lose it.
 5. So files are digested before they are read and looked at again afterwards. A file must still be there, under its name
    or, by its inode, under another in its folder; be no shorter; and end as it did. One that is not is reported.
 6. At most 100,000 files are remembered, the latest ones, each for a year after it was last named.
@@ -75,7 +75,7 @@ class AlreadyRead:
     """The files of earlier runs, and those of this one once it is through."""
 
     def __init__(self, state: State) -> None:
-        """Read what is remembered. Raises `BadState`."""
+        """Load what is remembered. Raises `BadState`."""
         self._key, self._day = state.derived(b"already read"), state.now // DAY
         self._by_head: dict[str, set[_File]] = {}
         self._named: list[_Named] = []
@@ -126,7 +126,7 @@ class AlreadyRead:
                 read = _complete(file, source.size) if source.lines else source.size
                 now = self._file(file, read, source.size) if read else None
                 return _Named(source, self._known(file, source), now)
-        except OSError:  # whoever reads it will say so
+        except OSError:  # the reader reports it
             return _Named(source, None, None)
 
     def _known(self, file: BinaryIO, source: Source) -> _File | None:

@@ -6,7 +6,7 @@
    fewer than 12 of those chosen so far have. So a template in one of forty conversations is found, and one in every
    conversation does not cost more than the random draw.
 3. A phrase is three words in a row, the first of which is marked: one word in eight is, by a keyed checksum, so nobody
-   outside knows which. Words are what stands between spaces once the text is normalised; in a script that is written
+   outside knows which. Words are the parts between spaces of the normalised text; in a script that is written
    without spaces, tokens. A phrase never leaves this module, and nothing that is shared depends on it.
 """
 
@@ -22,9 +22,9 @@ from tocsin.indicators.ptf2.skeleton import MIN_SUPPORT
 from tocsin.indicators.snapshot_files import CURRENT
 
 ALWAYS = 32
-"""Candidates that are chosen whatever is in them."""
+"""Candidates that are chosen whatever they contain."""
 ENOUGH = 12
-"""Of so many conversations with one phrase no more are chosen for it."""
+"""No more than this many conversations are chosen for one phrase."""
 
 _MARKED = 8
 _LONG_WORD = 16
@@ -32,7 +32,7 @@ _MAX_KNOWN = 1 << 17
 
 
 class Marks(dict[str, bool]):
-    """Whether a word is marked, found once for each word (rule 3)."""
+    """Whether a word is marked, computed once for each word (rule 3)."""
 
     def __init__(self, key: bytes) -> None:
         super().__init__()
@@ -60,13 +60,13 @@ def chosen(texts: Mapping[int, str], marks: Marks) -> frozenset[int]:
     if len(places) <= ALWAYS:
         return frozenset(places)
     by_text = {text: phrases(text, marks) for text in set(texts.values())}
-    found = {place: by_text[text] for place, text in texts.items()}
+    by_place = {place: by_text[text] for place, text in texts.items()}
     counts = Counter(chain.from_iterable(by_text.values()))
     repeated = {phrase for phrase, count in counts.items() if count >= MIN_SUPPORT}
     taken: Counter[str] = Counter()
     kept = []
     for number, place in enumerate(places):
-        mine = found[place] & repeated
+        mine = by_place[place] & repeated
         if number < ALWAYS or any(taken[phrase] < ENOUGH for phrase in mine):
             kept.append(place)
             taken.update(mine)

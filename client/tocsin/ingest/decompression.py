@@ -1,8 +1,8 @@
 """Bytes of an input in chunks: a plain file, gzip, zstd, or standard input.
 
-1. What a file is, is told by its first bytes, not by its name.
-2. A chunk is at most a MiB, whatever a compressed stream unpacks to: blank lines take many times their size when they
-   are split. zstd can make 128 KiB of four bytes, so it is fed a KiB at a time, of which it makes 32 MiB at most.
+1. The kind of a file is known by its first bytes, not by its name.
+2. A chunk has at most one MiB, whatever a compressed stream unpacks to: blank lines take many times their size when
+   they are split. zstd can expand four bytes to 128 KiB, so it is fed one KiB in each call, which gives 32 MiB at most.
 3. The collector's file exporter, with compression, writes frames: four bytes of length, then one zstd frame, which is
    one line. Its protobuf format is named, not read.
 4. A stream that is cut off or damaged yields what could be unpacked, to the last byte of gzip and the last block of
@@ -59,11 +59,11 @@ def is_framed(head: bytes) -> bool:
 
 
 def _exactly(file: Readable, size: int) -> bytes:
-    # A pipe gives what is there, which may be less.
-    found = b""
-    while len(found) < size and (more := file.read(size - len(found))):
-        found += more
-    return found
+    # A pipe returns what is there, which may be less.
+    head = b""
+    while len(head) < size and (more := file.read(size - len(head))):
+        head += more
+    return head
 
 
 class _Rejoined(io.RawIOBase):
@@ -93,7 +93,7 @@ def _gzip(file: Readable) -> Iterator[bytes]:
     while packed := file.read(CHUNK):
         full = False
         while packed or full:
-            if not started:  # a member may stand behind another, and zeros behind the last
+            if not started:  # another member may follow, and zeros the last one
                 packed = packed.lstrip(b"\0")
                 started = bool(packed)
             before = unpacker.copy()
@@ -114,11 +114,11 @@ def _gzip(file: Readable) -> Iterator[bytes]:
 
 
 def _each_byte(decompress: Callable[[bytes], bytes], packed: bytes) -> Iterator[bytes]:
-    found = bytearray()
+    unpacked = bytearray()
     with suppress(zlib.error):
         for at in range(len(packed)):
-            found += decompress(packed[at : at + 1])
-    yield bytes(found)
+            unpacked += decompress(packed[at : at + 1])
+    yield bytes(unpacked)
 
 
 def _zstd(file: Readable) -> Iterator[bytes]:
@@ -140,7 +140,7 @@ def _zstd(file: Readable) -> Iterator[bytes]:
                     gathered.append(frame.decompress(piece))
                     size += len(gathered[-1])
                     piece = b""
-                    if frame.eof:  # and perhaps another frame behind it
+                    if frame.eof:  # another frame may follow
                         piece = frame.unused_data
                         frame = decompressor.decompressobj()
                         started = False

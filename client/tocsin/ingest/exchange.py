@@ -3,7 +3,7 @@
 1. An exchange holds the system prompt and the first and last user turn of its request, never what lies between and
    never an answer. A text that is not known to be the user's turn is no turn.
 2. `conversation` is the id of a session or thread where the format has one, else empty. An id that is new with every
-   request is no conversation: counted as one, each request would look like a conversation of its own.
+   request is no conversation: if it counted as one, each request would look like a separate conversation.
 3. `time` is unix seconds; `UNDATED` where the format has no times, for the reader of the file to fill in.
 4. Neither the repr of an exchange nor the message of a BadExchange shows what a user typed or holds.
 """

@@ -94,13 +94,13 @@ class Facts:
         for type, value in self.values:
             by_type.setdefault(type, []).append(value)
         for type, values in by_type.items():
-            for value in sorted(values, key=lambda each: place_of(key, each))[most:]:
+            for value in sorted(values, key=lambda candidate: place_of(key, candidate))[most:]:
                 del self.values[type, value]
 
     def rows(self, without: frozenset[str] = frozenset()) -> list[list[Any]]:
         """Return what JSON can hold, for `merge`; `without` names types that are not to be kept."""
         return [
-            [type, value, each.first, each.last, each.exchanges, sorted(each.conversations)]
-            for (type, value), each in sorted(self.values.items(), key=lambda item: item[0])
+            [type, value, fact.first, fact.last, fact.exchanges, sorted(fact.conversations)]
+            for (type, value), fact in sorted(self.values.items(), key=lambda item: item[0])
             if type not in without
         ]

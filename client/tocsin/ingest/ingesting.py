@@ -1,13 +1,14 @@
 """`tocsin ingest`: logs to indicators, on several cores, in memory that does not grow with the logs.
 
-1. Phase 1 reads the pieces of the logs; a worker takes one piece after the other and spills (see `sampling`).
-2. Phase 2 settles the partitions; a worker takes one after the other (see `account_indicators`).
-3. Then all is put into one Parquet file. It is there whole or not at all, and so is the state.
-4. Spilled texts are sealed under a key that only this run holds, in a folder beside the output that is removed at the
-   end, also after an error, an interrupt or SIGTERM, for which the command raises; workers are ended first. Only a run
-   that is killed otherwise leaves it, `.tocsin-ingest-*`, to be removed by hand.
-5. With a state, a log that an earlier run read is not read again (see `already_read`), and a run that could read
-   nothing new still writes what is in the state.
+1. Phase 1 reads the pieces of the logs; each worker takes the next piece when it is done with one, and spills (see
+   `sampling`).
+2. Phase 2 turns the partitions into indicators; workers take them in the same way (see `account_indicators`).
+3. Everything is then written to one Parquet file. The file is complete or absent, and so is the state.
+4. Spilled texts are sealed under a key that only this run holds, in a folder beside the output. Workers are stopped and
+   the folder is removed at the end, also after an error, an interrupt or SIGTERM, for which the command raises. Only a
+   run that is killed in another way leaves the folder, `.tocsin-ingest-*`, to be removed by hand.
+5. With a state, a log that an earlier run read is not read again (see `already_read`), and a run that finds nothing new
+   still writes what is in the state.
 """
 
 from __future__ import annotations
@@ -47,22 +48,22 @@ from tocsin.ingest.sampling import DEFAULT_K, DEFAULT_WINDOW_DAYS, MAX_ACCOUNTS,
 from tocsin.ingest.spilling import KEY_BYTES, PARTITIONS, BadSpill, Spill
 
 SHOWN = 20
-"""How many bad lines are told word for word, besides what concerns a whole file."""
+"""How many bad lines are reported in full, besides problems of whole files."""
 ALIKE = 3
-"""How many of them of one file and rule, at most."""
-_PIECES_EACH = 4
-_TOLD_EXCHANGES = 4_096
-_TOLD_SECONDS = 0.5
+"""How many of them, at most, for one file and rule."""
+_PIECES_PER_WORKER = 4
+_REPORT_EXCHANGES = 4_096
+_REPORT_SECONDS = 0.5
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-Told = Callable[[str, int, int], None]
-"""Called with what is done (`exchanges`, for one), how many are done, and how many there are (0 where nobody knows)."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is counted (such as `exchanges`), how many are done, and how many there are (0 where unknown)."""
 
 
 class BadOptions(ValueError):
-    """Options of a run that cannot be; the message names the option."""
+    """An option of a run has an invalid value; the message names the option."""
 
 
 class BadOut(ValueError):
@@ -71,7 +72,7 @@ class BadOut(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run is made. `format` is a format's name, `auto` or a field map."""
+    """The options of a run. `format` is a format's name, `auto` or a field map."""
 
     common: CommonList
     format: str | FieldMap = log_reader.AUTO
@@ -102,30 +103,30 @@ class Options:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. With `written` False nothing was: it met bad lines, and was strict or could read no other, now or
-    before."""
+    """What a run did. `written` is False where nothing was written: there were bad lines, and the run was strict, or
+    neither it nor an earlier run could read any other line."""
 
     counts: log_reader.Counts = field(default_factory=log_reader.Counts)
     bad: list[log_reader.BadLine] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     passed_over: Counter[str] = field(default_factory=Counter)
-    """Files of the folders that are no logs by their endings, by ending."""
+    """Files in the folders that were skipped because their endings are not those of logs, by ending."""
     read_before: int = 0
     """Files that earlier runs with the state read."""
     continued: int = 0
-    """Files that grew since an earlier run with the state; what came with it was read."""
+    """Files that grew since an earlier run with the state; only the new part was read."""
     changed: list[str] = field(default_factory=list)
-    """Files that were cut, refilled or replaced after they were read: a state does not remember them."""
+    """Files that were cut, refilled or replaced after they were read; the state does not remember them."""
     forgotten: int = 0
     """Files that the state has no room to remember."""
     written: bool = False
     peak_mib: float = 0.0
-    """The most memory of all processes of the hungrier phase together."""
+    """Peak memory of all processes together, in the phase that used more."""
 
 
-def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None = None) -> Summary:
-    """Make the file of indicators `out` of logs. Raises `Unreadable`, `BadState`, `BadSpill`, `BadOut`."""
-    report = told or (lambda what, done, total: None)
+def ingest(inputs: Sequence[str], out: Path, options: Options, progress: Progress | None = None) -> Summary:
+    """Read logs and write their indicators to `out`. Raises `Unreadable`, `BadState`, `BadSpill`, `BadOut`."""
+    report = progress or (lambda what, done, total: None)
     summary = Summary()
     with _scratch(out) as scratch, _state(options) as state:
         folder = Path(scratch)
@@ -143,22 +144,22 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             options,
             state,
         )
-        found = input_files.find(inputs)
-        summary.passed_over = found.passed_over
+        files = input_files.find(inputs)
+        summary.passed_over = files.passed_over
         already_read = None if state is None else AlreadyRead(state)
-        sources = found.sources
+        sources = files.sources
         if already_read is not None:
             sources = already_read.rest_of(sources)
             summary.read_before, summary.continued = already_read.skipped, already_read.continued
-        pieces = log_reader.cut(sources, options.workers * _PIECES_EACH)
-        # Another process has another standard input.
-        inline = options.workers == 1 or any(each.path == log_reader.STANDARD_INPUT for each in pieces)
+        pieces = log_reader.cut(sources, options.workers * _PIECES_PER_WORKER)
+        # A worker process does not have this process's standard input.
+        inline = options.workers == 1 or any(piece.path == log_reader.STANDARD_INPUT for piece in pieces)
         read = _spread(1 if inline else options.workers, _read, run, pieces, "exchanges", report)
-        for each in read:
-            summary.counts.merge(each.counts)
-            summary.peak_mib += each.peak_mib
-        order = {each.path: place for place, each in enumerate(pieces)}
-        summary.bad = to_tell([each.bad for each in read], order, SHOWN, ALIKE)
+        for share in read:
+            summary.counts.merge(share.counts)
+            summary.peak_mib += share.peak_mib
+        order = {piece.path: place for place, piece in enumerate(pieces)}
+        summary.bad = to_tell([share.bad for share in read], order, SHOWN, ALIKE)
         unbroken = summary.counts.used - summary.counts.broken
         if already_read is not None:
             summary.changed = sorted(already_read.changed(unbroken))
@@ -188,15 +189,14 @@ def ingest(inputs: Sequence[str], out: Path, options: Options, told: Told | None
             already_read.write(unbroken.difference(summary.changed))
             state.put_in_place()
             summary.forgotten = already_read.forgotten
-        own = _peak()
-        summary.peak_mib = own + (max(summary.peak_mib, peak) if options.workers > 1 else 0)
+        summary.peak_mib = _peak() + (max(summary.peak_mib, peak) if options.workers > 1 else 0)
         summary.written = True
     return summary
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What every worker knows."""
+    """What every worker is given."""
 
     folder: Path
     key: bytes = field(repr=False)
@@ -233,7 +233,7 @@ class _Shared:
 
 
 _shared: list[_Shared] = []
-"""In a worker: what it shares with the others. It can be handed over only where a process starts."""
+"""In a worker: what it shares with the others. It can be passed only when a process starts."""
 
 
 def _start(shared: _Shared) -> None:
@@ -246,16 +246,16 @@ def _spread(
     run: _Run,
     items: Sequence[_Item],
     what: str,
-    told: Told,
+    report: Progress,
 ) -> list[_Result]:
-    """Let workers do items, each takes the next when it is done with one; return what each of them made."""
+    """Spread items over workers, which take the next one when done; return the result of each worker."""
     total = len(items) if what == "partitions" else 0
-    told(what, 0, total)  # so that whoever tells the rate knows when the phase began
+    report(what, 0, total)  # marks the start of the phase, from which the rate is computed
     if workers == 1:
         shared = _Shared()
         _start(shared)
         result = work(run, items, 0)
-        told(what, shared.done(), total)
+        report(what, shared.done(), total)
         return [result]
     # Not forked: a progress bar is a thread, and a fork with threads may hang.
     context = multiprocessing.get_context("spawn")
@@ -267,13 +267,13 @@ def _spread(
             futures.extend(pool.submit(work, run, items, number) for number in range(workers))
             waiting = set(futures)
             while waiting:
-                ended, waiting = wait(waiting, _TOLD_SECONDS, FIRST_COMPLETED)
-                told(what, shared.done(), total)
-                for each in ended:
-                    each.result()
-            return [each.result() for each in futures]
+                ended, waiting = wait(waiting, _REPORT_SECONDS, FIRST_COMPLETED)
+                report(what, shared.done(), total)
+                for future in ended:
+                    future.result()
+            return [future.result() for future in futures]
         except BaseException:
-            # Leaving the pool would wait until the workers are done with what they are at.
+            # Leaving the pool would wait until the workers have finished their current items.
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
@@ -292,7 +292,7 @@ def _read(run: _Run, pieces: Sequence[log_reader.Piece], worker: int) -> _Read:
     sampler = Sampler(run.settings.key, spill, options.k, options.window_days, options.max_accounts)
     for piece in _turns(pieces):
         exchanges = log_reader.read(piece, options.format, bad, counts, options.trusted_hops)
-        while took := sampler.take(islice(exchanges, _TOLD_EXCHANGES)):
+        while took := sampler.take(islice(exchanges, _REPORT_EXCHANGES)):
             _shared[0].more(took)
     sampler.flush()
     spill.close()
@@ -303,7 +303,7 @@ def _read(run: _Run, pieces: Sequence[log_reader.Piece], worker: int) -> _Read:
 class _Built:
     tally: Tally
     shingles: dict[int, int] = field(repr=False)
-    """In how many accounts each is, of those that may be local."""
+    """The shingles that may be local, and how many accounts have each."""
     peak_mib: float
 
 
@@ -327,7 +327,7 @@ def _build(run: _Run, partitions: Sequence[int], worker: int) -> _Built:
 
 
 def _filtered(path: Path, local: frozenset[int], common: CommonList, tally: Tally) -> Path:
-    """Write the rows again without what is local; return the new file. One account has a value once in a window."""
+    """Rewrite the rows without local shingles; return the new file. An account has a value once in a window."""
     target = path.with_name(f"kept-{path.name}")
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     written: set[tuple[str, str]] = set()
@@ -358,16 +358,16 @@ def _filtered(path: Path, local: frozenset[int], common: CommonList, tally: Tall
 @contextmanager
 def _scratch(out: Path) -> Iterator[str]:
     if out.is_dir():
-        raise BadOut(f"{out} is a folder: name a file in it")
+        raise BadOut(f"{out} is a folder; name a file in it")
     if os.path.lexists(out):
-        raise BadOut(f"{out} exists already: name a new file, nothing is written over")
+        raise BadOut(f"{out} already exists; name a new file, existing files are never overwritten")
     if not out.parent.exists():
-        raise BadOut(f"{out.parent} does not exist: make it first, or name another folder's file")
+        raise BadOut(f"{out.parent} does not exist; create it, or name a file in another folder")
     try:
         scratch = TemporaryDirectory(prefix=".tocsin-ingest-", dir=out.parent)
     except OSError as error:
         raise BadOut(
-            f"{out.parent}: cannot be written to ({error.strerror}); name another folder's file"
+            f"{out.parent}: cannot be written to ({error.strerror}); name a file in another folder"
         ) from None
     with scratch as folder:
         yield folder

@@ -1,8 +1,9 @@
 """The files of a run: named one by one, or found in folders.
 
-1. Of a folder, and of its folders, the files with the endings of logs are read; the others are counted, by ending. The
-   folder of manifests that Langfuse's export puts beside its data is skipped.
-2. A file that is named twice, also through a folder or a link, is read once. A pipe has neither size nor beginning.
+1. In a folder and its subfolders, the files with the endings of logs are read; the others are skipped and counted, by
+   ending. The folder of manifests that Langfuse's export puts beside its data is skipped.
+2. A file that is named twice, also through a folder or a link, is read once. A pipe has no size, and its beginning is
+   not read in advance.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input. `identity` is None where it is no file, `lines` says that it is plain lines, which can be cut."""
+    """An input. `identity` is None if it is not a file; `lines` says that it is plain lines, which can be cut."""
 
     path: str
     size: int = 0
     identity: tuple[int, int] | None = None
     lines: bool = False
     start: int = 0
-    """Where to begin: what is before was read by an earlier run."""
+    """Where to begin: an earlier run read what comes before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is to read, and how many files were passed over, by ending (rule 1)."""
+    """What there is to read, and how many files were skipped, by ending (rule 1)."""
 
     sources: list[Source]
     passed_over: Counter[str]
@@ -56,21 +57,21 @@ class Found:
 
 def find(inputs: Sequence[str]) -> Found:
     """Return the files of `inputs`. Raises Unreadable."""
-    found: list[Source] = []
+    sources: list[Source] = []
     known: set[tuple[int, int]] = set()
     others: dict[str, str] = {}
     for name in inputs:
         for path in [name] if name == STANDARD_INPUT else _files(name, others):
             source = Source(path) if path == STANDARD_INPUT else _source(path)
             if source.identity is None or source.identity not in known:
-                found.append(source)
+                sources.append(source)
             if source.identity is not None:
                 known.add(source.identity)
-    if sum(each.path == STANDARD_INPUT for each in found) > 1:
-        raise Unreadable("standard input can be read once; name `-` once")
-    for source in found:
+    if sum(source.path == STANDARD_INPUT for source in sources) > 1:
+        raise Unreadable("standard input can be read only once; name `-` once")
+    for source in sources:
         others.pop(os.path.realpath(source.path), None)
-    return Found(found, Counter(others.values()))
+    return Found(sources, Counter(others.values()))
 
 
 def is_document(head: bytes) -> bool:
@@ -89,7 +90,7 @@ def _source(path: str) -> Source:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            return Source(path)  # reading the head of a pipe would take it away
+            return Source(path)  # what is read from a pipe here would be lost to the reader
         return Source(path, status.st_size, (status.st_dev, status.st_ino), _is_lines(path))
     except OSError as error:
         raise _unreadable(path, error) from None
@@ -106,9 +107,9 @@ def _files(name: str, others: dict[str, str]) -> list[str]:
 
     inside: list[str] = []
     for folder, folders, names in os.walk(name, onerror=refuse):
-        if _MANIFESTS in folders and any(each.startswith(_EXPORTED) for each in folders):
+        if _MANIFESTS in folders and any(sibling.startswith(_EXPORTED) for sibling in folders):
             folders.remove(_MANIFESTS)
-        for path in (Path(folder, each) for each in names):
+        for path in (Path(folder, name) for name in names):
             if not path.is_file():
                 continue
             if path.suffix in ENDINGS:
@@ -116,7 +117,7 @@ def _files(name: str, others: dict[str, str]) -> list[str]:
             else:
                 others[os.path.realpath(path)] = path.suffix
     if not inside:
-        raise Unreadable(f"{name} holds no file that ends in {', '.join(ENDINGS)}")
+        raise Unreadable(f"{name} contains no file that ends in {', '.join(ENDINGS)}")
     return sorted(inside)
 
 

@@ -1,8 +1,8 @@
 """JSON as gateways write it, not only as RFC 8259 has it.
 
-1. What is no JSON for a strict parser is tried again: lone surrogates become U+FFFD, NaN and infinities become null.
+1. Text that a strict parser rejects is parsed again: lone surrogates become U+FFFD, NaN and infinities become null.
    One such character anywhere would otherwise lose the whole line, and any user can send one.
-2. A log exporter may put several documents one behind the other, and a time before them (CloudWatch's export to S3).
+2. A log exporter may put several documents one after another, and a time before them (CloudWatch's export to S3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lines out of chunks, in bounded memory.
 
-1. A line is what stands between two newlines. It has at most 8 MiB: a longer one is passed over up to its newline, and
-   reported where it begins; what is held meanwhile is one chunk.
+1. A line is the text between two newlines. It has at most 8 MiB: a longer one is skipped up to its newline and reported
+   where it begins; meanwhile one chunk is held.
 2. Each line comes with the byte at which it begins, and with whether a newline ends it.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 MAX_LINE = 8 << 20
 
 
-# In place of a line that is longer than is read. It is no JSON and no UTF-8, so that no line is taken for it.
+# Stands for a line that is too long. It is neither JSON nor UTF-8, so no real line can be mistaken for it.
 TOO_LONG = b"\xfe\xfetoo long"
 
 # Where a line begins, the line without its newline, and whether it had one.
@@ -35,9 +35,9 @@ def split(chunks: Iterator[bytes], offset: int = 0) -> Iterator[Line]:
             skipping = False
         elif tail:
             data = tail + data
-        found = data.split(b"\n")
-        tail = found.pop()
-        for line in found:
+        lines = data.split(b"\n")
+        tail = lines.pop()
+        for line in lines:
             if len(line) > MAX_LINE:
                 yield offset, TOO_LONG, True
             else:

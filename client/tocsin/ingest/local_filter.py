@@ -1,4 +1,4 @@
-"""What many of a provider's own accounts write is theirs, not a campaign's: shingles that are local (PTF2.md §7).
+"""What many accounts of a provider write is theirs, not a campaign's: shingles that are local (PTF2.md §7).
 
 1. A shingle is local where more than N accounts have it in a skeleton: a framework that half of the customers use, a
    page that a school gave to its pupils. N is 3 % of the accounts of the run by default, and never fewer than 20.

@@ -1,18 +1,18 @@
 """Files, folders and standard input, read as exchanges.
 
-1. An input is a file, a folder (see `files`), or `-`. Plain files are cut into pieces for several processes; a line
-   belongs to the piece in which it begins.
+1. An input is a file, a folder (see `input_files`), or `-`. Plain files are cut into pieces for several processes; a
+   line belongs to the piece in which it begins.
 2. A file is read up to the size it had when the pieces were made; what is written to it later is for the next run.
-   A file that another has taken the place of since then is reported, not read.
-3. A line that cannot be read is reported by file, place and rule, never by its content, and the others go on. The
-   place is a line where it can be counted, a byte where a piece begins inside the file. What concerns a whole file
-   is reported once.
-4. Text is UTF-8, with or without a byte order mark. UTF-16 is refused once, for the whole file.
+   A file that was replaced by another since then is reported, not read.
+3. A line that cannot be read is reported by file, place and rule, never by its content, and reading continues.
+   The place is a line where lines can be counted, a byte where a piece begins inside the file. A problem of a whole
+   file is reported once.
+4. Text is UTF-8, with or without a byte order mark. A UTF-16 file is refused as a whole.
 5. A file that is one JSON document, an array or an object over many lines, or several of these, is read whole up to
-   16 MiB. It is given up after 10,000 bad items. A file that begins with a header is CSV: each row is a document.
-6. An account id has at most 1,024 bytes: it is held for each account, and stands in the file of indicators.
-7. An exchange without a time, out of a format that has none, gets the time of the file's last change.
-8. Of a packed file that is cut off or damaged every line is read that could be unpacked whole.
+   16 MiB. Reading stops after 10,000 bad items. A file that begins with a header is CSV: each row is a document.
+6. An account id has at most 1,024 bytes: it is held for each account and written to the file of indicators.
+7. An exchange of a format that has no times gets the time of the file's last change.
+8. Of a packed file that is cut off or damaged, every line that can be unpacked whole is read.
 9. JSON that only a lenient parser takes is read (see `json_text`), envelopes of log systems are opened (see
    `formats.envelopes`), and addresses are what `addresses` makes of them.
 """
@@ -74,15 +74,17 @@ class Piece:
     identity: tuple[int, int] | None = None
 
 
-def cut(found: Sequence[Source], wanted: int) -> list[Piece]:
-    """What was found as at least `wanted` pieces, where it is large enough."""
-    aim = max(MIN_PIECE, -(-sum(each.size - each.start for each in found) // max(wanted, 1)))
+def cut(sources: Sequence[Source], wanted: int) -> list[Piece]:
+    """Return the pieces of `sources`, at least `wanted` of them if there is enough to read."""
+    aim = max(MIN_PIECE, -(-sum(source.size - source.start for source in sources) // max(wanted, 1)))
     made: list[Piece] = []
-    for each in found:
-        size = each.size
-        step = aim if each.lines else max(size, 1)
-        starts = range(each.start, max(size, 1), step)
-        made.extend(Piece(each.path, start, min(start + step, size), size, each.identity) for start in starts)
+    for source in sources:
+        size = source.size
+        step = aim if source.lines else max(size, 1)
+        starts = range(source.start, max(size, 1), step)
+        made.extend(
+            Piece(source.path, start, min(start + step, size), size, source.identity) for start in starts
+        )
     return made
 
 
@@ -95,8 +97,8 @@ def read(
 ) -> Iterator[Exchange]:
     """The exchanges of `piece`, in a format by its name, `auto`, or a field map.
 
-    What cannot be read goes to `on_bad`; nothing is raised for it. `trusted_hops` says which address of a list counts
-    (see `addresses`). Raises KeyError for a format that does not exist.
+    What cannot be read is passed to `on_bad`; nothing is raised for it. `trusted_hops` says which address of a list
+    counts (see `addresses`). Raises KeyError for a format that does not exist.
     """
     convert = None if format == AUTO else FORMATS[format] if isinstance(format, str) else format
     return _Reader(piece, convert, on_bad, counts, trusted_hops).exchanges()
@@ -144,7 +146,7 @@ class _Reader:
         file = getattr(sys.stdin, "buffer", None)
         if file is None or file.closed:
             raise Damaged("is closed")
-        with suppress(OSError):  # what stands in for it in a test has no number
+        with suppress(OSError):  # a test's replacement has no file number
             self._changed = os.fstat(file.fileno()).st_mtime
         return cast(BinaryIO, file)
 
@@ -153,11 +155,11 @@ class _Reader:
         status = os.fstat(file.fileno())
         self._changed = status.st_mtime
         if piece.identity not in (None, (status.st_dev, status.st_ino)):
-            raise Damaged("was replaced by another while this ran; run again for what it holds")
+            raise Damaged("was replaced by another while this ran; run again to read it")
         if not stat.S_ISREG(status.st_mode):
             yield from self._of_stream(file)
         elif piece.start:
-            # From the byte before, so that a line that begins at `start` is told from the rest of one that does not.
+            # From the byte before, to see whether a line begins at `start` or continues there.
             file.seek(piece.start - 1)
             rest = decompression.bounded(file, piece.size - piece.start + 1)
             yield from self._of_lines(split(decompression.plain(rest), piece.start - 1), "byte", skip=1)
@@ -167,7 +169,7 @@ class _Reader:
             file.seek(0)
             yield from self._of_stream(decompression.bounded(file, piece.size))
         if os.fstat(file.fileno()).st_size < piece.size:
-            raise Damaged("was cut while this ran; run again for what it holds")
+            raise Damaged("was cut while this ran; run again to read it")
 
     def _of_stream(self, file: decompression.Readable) -> Iterator[Exchange]:
         first, chunks = _begun(decompression.decoded(file), HEAD)
@@ -190,23 +192,29 @@ class _Reader:
         if documents is not None:
             self._counts.bytes += size
             before = self._counts.bad
-            items = (item for found in documents for item in (found if isinstance(found, list) else [found]))
+            items = (
+                item
+                for document in documents
+                for item in (document if isinstance(document, list) else [document])
+            )
             for number, item in enumerate(items, 1):
                 if self._counts.bad - before >= MAX_BAD_ITEMS:
                     raise Damaged(
-                        f"is given up before item {number}: {MAX_BAD_ITEMS:,} or more of its items are bad; "
-                        "name another --format, or make it JSON lines"
+                        f"was not read from item {number} on: {MAX_BAD_ITEMS:,} or more of its items are bad; "
+                        "name another --format, or convert it to JSON lines"
                     )
                 self._counts.lines += 1
                 yield from self._of_item(item, "item", number)
-            next(chunks, b"")  # raises, where the stream is cut off behind it
+            next(chunks, b"")  # raises if the stream is cut off after it
         elif any(type(_loads(line)) is dict for line in whole[:MAX_LINE].split(b"\n", 8)[:8]):
             # Lines of which the first begins like a document.
             yield from self._of_lines(split(itertools.chain([whole], chunks)), "line")
         elif size > MAX_DOCUMENT:
-            self._broken(f"is one JSON document of more than {MAX_DOCUMENT >> 20} MiB; make it JSON lines")
+            self._broken(
+                f"is one JSON document of more than {MAX_DOCUMENT >> 20} MiB; convert it to JSON lines"
+            )
         else:
-            next(chunks, b"")  # raises, where the stream is cut off
+            next(chunks, b"")  # raises if the stream is cut off
             self._broken("is not JSON, or cut off")
 
     def _of_csv(self, chunks: Iterator[bytes]) -> Iterator[Exchange]:
@@ -222,7 +230,7 @@ class _Reader:
         except csv.Error as error:
             self._broken(f"is not CSV: {error}")
         except UnicodeDecodeError:
-            self._broken("is not UTF-8; convert it")
+            self._broken("is not UTF-8; convert it to UTF-8")
 
     def _of_rows(self) -> Iterator[Exchange]:
         self._counts.bytes += self._piece.size
@@ -235,7 +243,7 @@ class _Reader:
 
     def _of_lines(self, lines: Iterator[Line], unit: str, skip: int = 0) -> Iterator[Exchange]:
         piece, counts = self._piece, self._counts
-        # Only of a plain file that was cut does a piece end before the file.
+        # Only pieces of a plain file can end before the file does.
         end = piece.end if piece.end < piece.size else sys.maxsize
         for number, (at, line, ended) in enumerate(lines, 1 - skip):
             if number == 0:
@@ -250,11 +258,11 @@ class _Reader:
             try:
                 documents = [orjson.loads(line)]
             except ValueError:
-                found = _documents(line)
-                if found is None:
+                parsed = _documents(line)
+                if parsed is None:
                     self._bad(f"{unit} {place}", _why_not(line, ended))
                     continue
-                documents = found
+                documents = parsed
             for document in documents:
                 yield from self._of_item(document, unit, place)
 
@@ -305,10 +313,10 @@ class _Reader:
 
 
 def _begun(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """Return the first `size` bytes of `chunks`, or a chunk more, and the rest, which raises what came meanwhile."""
+    """Return the first `size` bytes of `chunks`, or a chunk more, and the rest, which raises any error met so far."""
     gathered: list[bytes] = []
     try:
-        # A pipe may give a few bytes at first.
+        # A pipe may return only a few bytes at first.
         while size > 0 and (chunk := next(chunks, b"")):
             gathered.append(chunk)
             size -= len(chunk)
@@ -337,7 +345,7 @@ def _documents(text: bytes) -> list[Any] | None:
     if text is TOO_LONG:
         return None
     try:
-        # Files that were put together keep the marks they began with.
+        # Concatenated files keep their byte order marks.
         return parse_documents(text.removeprefix(BOM))
     except ValueError:
         return None
@@ -356,6 +364,6 @@ def _why_not(line: bytes, ended: bool) -> str:
     try:
         line.decode()
     except UnicodeDecodeError:
-        # Cut off within a character, perhaps; it is cut off all the same.
+        # Perhaps cut off within a character: either way it is cut off.
         return "the line is not UTF-8" if ended else "the last line is cut off, or not UTF-8"
     return "the line is not JSON" if ended else "the last line is cut off, or not JSON"

@@ -1,16 +1,15 @@
 """Rows of a Parquet file as documents, through DuckDB.
 
 1. A row is one document, its columns are the document's names. Times become ISO 8601 text, decimals numbers. Columns of
-   bytes, of intervals and of what else no format is made of are left out; bytes within a column are read as nothing.
+   bytes, intervals and other types that no format uses are left out; bytes within a column are read as null.
 2. Nothing but this file is read and nothing is written: DuckDB may load no extension, and a name is never taken for a
    pattern.
-3. A row has at most 8 MiB as it is held, nested values and all, as a line has: a longer one is told, and the others go
-   on.
-4. DuckDB reads a vector of 2,048 rows at once and copies it, beyond its own limit, for Python. So lengths are asked for
-   first, which takes no texts into memory, and where rows are very long, fewer are asked for at once. Rows of a vector
-   of more than 2 GiB, and those that DuckDB finds no memory for, are told. A file is given up after 10,000 bad rows.
+3. A row has at most 8 MiB in memory, nested values included, as a line has: a longer one is reported and skipped.
+4. DuckDB reads a vector of 2,048 rows at once and copies it, beyond its memory limit, for Python. So lengths are read
+   first, which takes no texts into memory, and where rows are very long, fewer are read at once. Rows of a vector of
+   more than 2 GiB, and those that DuckDB has no memory for, are reported. Reading stops after 10,000 bad rows.
 5. Lists are held whole to be measured: a file with a group of rows that has more than 64 million values in lists is
-   told, not read.
+   reported, not read.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import duckdb
 
 TOO_LONG = f"the row has more than {MAX_LINE >> 20} MiB"
-AMONG_LONG = "the row stands among rows that do not fit into memory together; write smaller groups of rows"
+AMONG_LONG = "the row is among rows that do not fit into memory together; write smaller groups of rows"
 MAX_BAD_ROWS = 10_000
 
 _VECTOR = 2_048
@@ -53,7 +52,7 @@ LOCKED: Settings = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-"""How DuckDB is used everywhere; what connects says `temp_directory`, or it may write into the current folder."""
+"""How DuckDB is used everywhere; callers set `temp_directory`, or it may write into the current folder."""
 
 
 def documents(path: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -69,7 +68,7 @@ def documents(path: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 yield number, row
                 bad += isinstance(row, str)
                 if bad == MAX_BAD_ROWS:
-                    raise Damaged(f"is given up after row {number}: {bad:,} of its rows are too long")
+                    raise Damaged(f"was not read after row {number}: {bad:,} of its rows are too long")
     except (duckdb.Error, OverflowError, ValueError):
         # DuckDB's message may quote values; what Python has no value for is raised by Python.
         raise Damaged("the Parquet file cannot be read") from None
@@ -152,7 +151,7 @@ class _Rows:
             return
         except self._out_of_memory:
             pass
-        # What DuckDB read ahead is lost with it.
+        # What DuckDB read ahead is lost with the error.
         if end - begin > _VECTOR:
             for step in range(begin, end, _VECTOR):
                 yield from self._range(step, min(step + _VECTOR, end))
@@ -194,10 +193,10 @@ def _between(begin: int, end: int) -> str:
 
 
 def _size(value: str, type: Any, depth: int = 0) -> str | None:
-    """SQL for how many bytes a value has as it is held; None for types that are left out (rule 1)."""
+    """SQL for the size of a value in memory, in bytes; None for types that are left out (rule 1)."""
     if type.id == "varchar":
         return f"coalesce(strlen({value}), 0)"
-    if depth and type.id == "blob":  # inside of what is read, it is measured, and read as nothing
+    if depth and type.id == "blob":  # inside a column that is read: measured, and read as null
         return f"coalesce(octet_length({value}), 0)"
     if type.id in _SCALARS:
         return str(_SCALAR_BYTES)
@@ -220,7 +219,7 @@ def _size(value: str, type: Any, depth: int = 0) -> str | None:
             inner = [_of_list(value, type.children[0][1], depth)]
         case _:
             return None
-    known = [each for each in inner if each is not None]
+    known = [size for size in inner if size is not None]
     return f"({' + '.join(('8', *known))})" if len(known) == len(inner) else None
 
 
@@ -251,5 +250,5 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)
-    # Bytes are no text, and nothing that is read is made of them.
+    # Bytes are not text, and no format reads them.
     return None if isinstance(value, bytes | bytearray) else str(value)

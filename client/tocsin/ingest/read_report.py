@@ -1,8 +1,8 @@
-"""What is said about a run: how much was read, and what could not be.
+"""What a run reports: how much was read, and what could not be.
 
-1. What concerns a whole file is told and counted once for it, however many pieces of it meet it.
-2. Of other bad lines a few are kept of each file and rule, so that one file does not hide the others; the rest of them
-   are counted.
+1. A problem of a whole file is reported and counted once, however many pieces of the file run into it.
+2. Of other bad lines a few are kept for each file and rule, so that one file does not hide the others; the rest are
+   counted.
 3. What is kept is bounded, whatever the logs hold: 1,000 files, and 1,000 pairs of file and rule.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 WHOLE = "the file"
-"""The place of what concerns a whole file."""
+"""The place of a problem that concerns a whole file."""
 _MOST_FILES = 1_000
 _MOST_PAIRS = 1_000
 
@@ -30,7 +30,7 @@ class BadLine:
     count: int = 1
     """How many exchanges of the line break it."""
     more: int = 0
-    """How many others of the file break the same rule, and are not told one by one."""
+    """How many others of the file break the same rule, and are not reported one by one."""
 
     def __str__(self) -> str:
         exchanges = f" ({self.count:,} of its exchanges)" if self.count > 1 else ""
@@ -47,20 +47,20 @@ class Counts:
 
     lines: int = 0
     exchanges: int = 0
-    without_exchange: int = 0  # lines of which neither an exchange came nor anything was reported
+    without_exchange: int = 0  # lines that gave neither an exchange nor a report
     without_content: int = 0
     bad: int = 0
-    unfit: int = 0  # of those that are bad, what is JSON, but not as the format has it
-    bytes: int = 0  # unpacked; of Parquet, as the file has them
+    unfit: int = 0  # of the bad ones, those that are JSON, but not of this format
+    bytes: int = 0  # unpacked; of Parquet, the size of the file
     unread: str | None = field(default=None, compare=False)
     """The first field that should hold content and was not understood, by its name."""
     used: set[str] = field(default_factory=set, compare=False)
     """The paths that gave an exchange."""
     broken: set[str] = field(default_factory=set, compare=False)
-    """The paths that could not be read to their end. Each was reported as a whole, and counts as one in `bad`."""
+    """The paths that could not be read to their end. Each was reported once, and counts as one in `bad`."""
 
     def merge(self, other: Counts) -> None:
-        """Add what another piece counted."""
+        """Add the counts of another piece."""
         self.lines += other.lines
         self.exchanges += other.exchanges
         self.without_exchange += other.without_exchange
@@ -75,17 +75,17 @@ class Counts:
 
 @dataclass(slots=True)
 class BadLines:
-    """The first bad lines: `cap`, of one file and rule about `each`, and besides what concerns a whole file."""
+    """The first bad lines: `cap` in all, about `each` for one file and rule; problems of whole files come on top."""
 
     cap: int = 100
     each: int = 100
     kept: list[BadLine] = field(default_factory=list)
-    """What concerns a whole file stands first."""
+    """Problems of whole files come first."""
     counts: Counter[_Pair] = field(default_factory=Counter)
     files: int = 0
 
     def __call__(self, bad: BadLine) -> None:
-        """Keep one, where there is room."""
+        """Keep a bad line if there is room."""
         if bad.place == WHOLE:
             if self.files < _MOST_FILES:
                 self.kept.insert(self.files, bad)
@@ -101,16 +101,16 @@ class BadLines:
 
 
 def to_tell(kept: Sequence[BadLines], order: Mapping[str, int], most: int, each: int) -> list[BadLine]:
-    """Return what to tell of what several processes kept: whole files, then at most `most` lines, by `order` of files.
+    """Return what to report of the lines that several processes kept, in the `order` of files.
 
-    Of one file and rule these are at most `each`, of which the last says how many more there are; none is told a
-    second time before all others are told once.
+    Problems of whole files come first, then at most `most` lines. At most `each` of them are of one file and rule, and
+    the last of these says how many more there are. Every file and rule gets its first line before any gets a second.
     """
-    found = sorted((bad for worker in kept for bad in worker.kept), key=lambda bad: _position(bad, order))
+    by_place = sorted((bad for worker in kept for bad in worker.kept), key=lambda bad: _position(bad, order))
     files: dict[str, BadLine] = {}
     ranks: Counter[_Pair] = Counter()
     ranked: list[tuple[int, BadLine]] = []
-    for bad in found:
+    for bad in by_place:
         if bad.place == WHOLE:
             files.setdefault(bad.file, bad)
             continue
@@ -118,7 +118,7 @@ def to_tell(kept: Sequence[BadLines], order: Mapping[str, int], most: int, each:
         if ranks[pair] < each:
             ranked.append((ranks[pair], bad))
         ranks[pair] += 1
-    ranked.sort(key=lambda one: one[0])
+    ranked.sort(key=lambda ranking: ranking[0])
     lines = sorted((bad for _, bad in ranked[:most]), key=lambda bad: _position(bad, order))
     left = sum((worker.counts for worker in kept), Counter[_Pair]())
     return [*list(files.values())[:_MOST_FILES], *_with_more(lines, left)]

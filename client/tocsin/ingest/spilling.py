@@ -2,8 +2,8 @@
 
 1. A partition is files named `NN-writer`. A file is blocks, each u32be unpacked length ‖ u32be sealed length ‖ the
    24-byte nonce ‖ XChaCha20-Poly1305 of zstd of JSON lines, with the partition's number as associated data.
-2. The key is held in memory only, except where the blocks are the state that later runs go on from.
-3. What does not open was changed by somebody, or is of another key: `BadSpill`.
+2. The key is held in memory only, except where the blocks are the state that later runs continue from.
+3. A block that does not open was changed or sealed under another key: `BadSpill`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def spilled_bytes(folder: Path, partition: int) -> int:
 
 
 def spilled_rows(folder: Path, partition: int, key: bytes) -> Iterator[list[Any]]:
-    """Yield the rows of a partition, of one writer after the other. Raises `BadSpill`."""
+    """Yield the rows of a partition, one writer after another. Raises `BadSpill`."""
     for path in _files(folder, partition):
         with path.open("rb") as file:
             while sizes := _head(path, file):

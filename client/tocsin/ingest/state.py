@@ -1,11 +1,11 @@
-"""What later runs of `tocsin ingest` go on from: a folder of the provider's own (PTF2.md §5).
+"""What later runs of `tocsin ingest` continue from: a folder that the provider keeps (PTF2.md §5).
 
-1. `key` is the 32-byte sampling key. It never leaves the machine and never changes: with another key other
-   conversations would be looked at. Folder and key that others may read are refused.
-2. `settings.json` says k and the window; a run with others is refused.
+1. `key` is the 32-byte sampling key. It never leaves the machine and never changes: another key would sample other
+   conversations. A folder or key that others can read is refused.
+2. `settings.json` holds k and the window; a run with other values is refused.
 3. `samples` is partitions of accounts: shingle hashes and facts, no prompt; sealed under a key derived from the
-   sampling key, so that a copy of it alone is of no use. With it lies what was read already (see `already_read`).
-4. Each of these is written beside, brought to the disk and put in place as a whole: a crash leaves the old or the new.
+   sampling key, so that a copy of it alone is of no use. Beside it is the list of what was read (see `already_read`).
+4. Each of these is written under another name, synced to disk and renamed: a crash leaves the old or the new.
 5. Nothing outlives its type's retention, counted from the end of its window: addresses go first, then devices; with the
    longest retention of what `ingest` makes goes the whole window.
 6. One run at a time uses the folder.
@@ -35,19 +35,19 @@ from tocsin.ingest.spilling import Spill
 _DEFAULTS = {"k": DEFAULT_K, "window_days": DEFAULT_WINDOW_DAYS}
 _ADDRESSES = max(TYPES[name].retention_days for name in ("net.ipv4", "net.ipv4-24", "net.ipv6-64"))
 _TOOLS = TYPES["client.tools"].retention_days
-_WINDOW = max(each.retention_days for each in TYPES.values())
+_WINDOW = max(type.retention_days for type in TYPES.values())
 
 
 def _kept_days(fact: str) -> int:
     return _ADDRESSES if fact == ADDRESS else TYPES[fact].retention_days
 
 
-ELSE = "put the state folder back from a backup, or name a new one with --state"
-"""How to fix what is damaged; each error about damage ends with it."""
+ELSE = "restore the state folder from a backup, or name a new one with --state"
+"""How to fix a damaged folder, for the end of messages about it."""
 
 
 class BadState(ValueError):
-    """A state folder that this run cannot go on from; the message says why, and how to fix it."""
+    """A state folder that this run cannot continue from; the message says why, and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class State:
         return self.derived(b"samples")
 
     def derived(self, purpose: bytes) -> bytes:
-        """Return a key of its own for a purpose."""
+        """Return the key for one purpose, which no other purpose shares."""
         return blake2b(purpose, digest_size=32, key=self.key, person=b"ptf2 state").digest()
 
     @property
@@ -136,16 +136,18 @@ def read_key(folder: Path) -> bytes:
             raise BadState(f"{path} may be read by others (mode {mode:04o}); run: chmod 600 {path}")
         key = file.read(KEY_BYTES + 1)
     if len(key) != KEY_BYTES:
-        raise BadState(f"{path}: is no sampling key of {KEY_BYTES} bytes; {ELSE}")
+        raise BadState(f"{path}: is not a sampling key of {KEY_BYTES} bytes; {ELSE}")
     return key
 
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise BadState(f"{folder}: is no folder; name a folder with --state")
+        raise BadState(f"{folder}: is not a folder; name a folder with --state")
     status = folder.stat()
     if status.st_uid != os.geteuid():
-        raise BadState(f"{folder} belongs to another user, who could read what is kept; name one of your own")
+        raise BadState(
+            f"{folder} belongs to another user, who could read what is kept; name a folder that belongs to you"
+        )
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         raise BadState(f"{folder} may be read by others (mode {mode:04o}); run: chmod 700 {folder}")
@@ -160,7 +162,7 @@ def _locked(folder: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise BadState(f"{folder}: another run uses it; wait until that has ended") from None
+        raise BadState(f"{folder}: another run uses it; wait until it has ended") from None
     return lock
 
 
@@ -171,12 +173,12 @@ def _prepared(folder: Path, k: int, window_days: int) -> State:
     key = folder / "key"
     if not key.exists():
         if samples.exists():
-            raise BadState(f"{key}: is missing, and samples are there that only it opens; {ELSE}")
+            raise BadState(f"{key}: is missing, and only it opens the samples that are there; {ELSE}")
         _write(key, system.random_bytes(KEY_BYTES))
     state = State(folder, read_key(folder), window_days, system.now())
     _same_settings(folder, {"k": k, "window_days": window_days})
     if samples.exists() and not samples.is_dir():
-        raise BadState(f"{samples}: is no folder; {ELSE}")
+        raise BadState(f"{samples}: is not a folder; {ELSE}")
     shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(state.fresh, ignore_errors=True)
     samples.mkdir(mode=0o700, exist_ok=True)
@@ -190,27 +192,27 @@ def settings_of(folder: Path) -> dict[str, int] | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_bytes())
+        settings = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
-        found = None
+        settings = None
     if (
-        not isinstance(found, dict)
-        or found.keys() != _DEFAULTS.keys()
-        or any(type(each) is not int or each < 1 for each in found.values())
+        not isinstance(settings, dict)
+        or settings.keys() != _DEFAULTS.keys()
+        or any(type(value) is not int or value < 1 for value in settings.values())
     ):
         raise BadState(
             f"{path}: is damaged; write `{json.dumps(_DEFAULTS)}` with the numbers of the earlier runs"
         )
-    return found
+    return settings
 
 
 def _same_settings(folder: Path, settings: dict[str, int]) -> None:
-    path, found = folder / "settings.json", settings_of(folder)
-    if found is None:
+    path, earlier = folder / "settings.json", settings_of(folder)
+    if earlier is None:
         _write(path, json.dumps(settings).encode() + b"\n")
-    elif found != settings:
+    elif earlier != settings:
         raise BadState(
-            f"{path}: was made with {found}, this run has {settings}; use the same, or a new folder"
+            f"{path}: was made with {earlier}, this run has {settings}; use the same, or a new folder"
         )
 
 

@@ -82,7 +82,7 @@ def read_shared(document: Any) -> Reading | None:
 
 
 def read_misp_attribute(attribute: Mapping[str, Any], tags: tuple[str, ...], reading: Reading) -> None:
-    """Add the values of an attribute; `tags` are those of its event and its own."""
+    """Add the values of an attribute; `tags` are those of its event, then those of the attribute."""
     kind, value = attribute.get("type"), attribute.get("value")
     if not isinstance(kind, str) or not isinstance(value, str) or attribute.get("deleted") in (True, "1", 1):
         return
@@ -118,13 +118,13 @@ def _attributes(
         return
     if not isinstance(holder, dict):
         return
-    own = (*tags, *_tags(holder))
+    inherited = (*tags, *_tags(holder))
     for key in ("response", "Event", "Object"):
-        yield from _attributes(holder.get(key), own, depth + 1)
+        yield from _attributes(holder.get(key), inherited, depth + 1)
     attributes = holder.get("Attribute")
     for attribute in attributes if isinstance(attributes, list) else [attributes]:
         if isinstance(attribute, dict):
-            yield attribute, (*own, *_tags(attribute))
+            yield attribute, (*inherited, *_tags(attribute))
 
 
 def _tags(holder: Mapping[str, Any]) -> list[str]:
@@ -193,14 +193,14 @@ def _of_pattern(pattern: Any, kind: Any) -> list[tuple[str, str]]:
     rest = _PATTERN.sub("", pattern).replace("OR", "").strip()
     if rest:
         return []
-    found: list[tuple[str, str]] = []
+    comparisons: list[tuple[str, str]] = []
     for inside in _PATTERN.findall(pattern):
         for part in re.split(r"\bOR\b", inside):
             comparison = _COMPARISON.fullmatch(part)
             if comparison is None:
                 return []
-            found.append((comparison[1], re.sub(r"\\(.)", r"\1", comparison[2])))
-    return found
+            comparisons.append((comparison[1], re.sub(r"\\(.)", r"\1", comparison[2])))
+    return comparisons
 
 
 def _tlp_of(item: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """Times as logs write them, to unix seconds.
 
-1. Numbers, and text that holds one, are seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by
-   their size where nobody says which: the ranges do not overlap for any day after 1973.
+1. Numbers, and text that holds one, are seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by
+   their size unless the unit is given: the ranges do not overlap for any day after 1973.
 2. Text is ISO 8601, also with a blank for the T, with a comma, and with up to nine digits of a second; RFC 5322 (as
    HTTP has it); the common log format; a date as JavaScript prints it, or .NET's JSON. Without a zone it is UTC.
 3. An object is MongoDB's `$date` or protobuf's `seconds` and `nanos`.

@@ -1,6 +1,6 @@
 """Anthropic message batches: `custom_id` and the `params` of one request a line, or the whole body with `requests`.
 
-1. The file carries no account of its own and `custom_id` is the sender's numbering. The account is what the parameters
+1. The file has no field for the account, and `custom_id` is the sender's numbering. The account is what the parameters
    name: `metadata.user_id`, else `user_profile_id`, else that of the whole body; a request without any is refused.
 2. The file has no times: the exchange is undated, and the reader gives it the time of the file.
 3. Requests that can be read are read, also where others beside them cannot.

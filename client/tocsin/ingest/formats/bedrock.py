@@ -3,8 +3,8 @@
 1. The account is what the caller put into the request: `requestMetadata` (`user_id`, `userId`, `user` …), else what the
    body names, as Anthropic's `metadata.user_id` does; else `identity.arn`. A role's session that the SDK numbers itself
    (`botocore-session-…`) is new with each process: then the role is the account.
-2. A gateway that calls Bedrock under one role for all its users must pass `requestMetadata`; their ARN is its own.
-3. The body is that of Converse or of the model's own API: Anthropic, Nova, Titan, Llama, Mistral, Cohere, AI21.
+2. A gateway that calls Bedrock under one role for all its users must pass `requestMetadata`; the ARN is the gateway's.
+3. The body is that of Converse or of the model's API: Anthropic, Nova, Titan, Llama, Mistral, Cohere, AI21.
    Embeddings and images are no exchanges. A body above 100 KB is kept in another object, which is named by
    `inputBodyS3Path`: the exchange counts, without content.
 4. The conversation is a session that `requestMetadata` names.

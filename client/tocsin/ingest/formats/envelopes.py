@@ -23,10 +23,10 @@ def unwrap(document: Any) -> Iterator[Any]:
     for key in ("logEvents", "events"):
         messages = _messages(document.get(key))
         if messages is not None:
-            yield from (found for message in messages if (found := _object(message)) is not None)
+            yield from (opened for message in messages if (opened := _object(message)) is not None)
             return
     if type(results := document.get("results")) is list and results and type(results[0]) is list:
-        yield from (found for row in results if (found := _object(_cell(row))) is not None)
+        yield from (opened for row in results if (opened := _object(_cell(row))) is not None)
     elif type(records := document.get("records")) is list:
         yield from records
     elif type(payload := document.get("jsonPayload")) is dict and "logName" in document:

@@ -108,16 +108,16 @@ class FieldMap:
 
     def _find(self, document: Any, field: str) -> Any:
         return next(
-            (found for path in self.paths.get(field, ()) if (found := _at(document, path)) not in (None, "")),
+            (value for path in self.paths.get(field, ()) if (value := _at(document, path)) not in (None, "")),
             None,
         )
 
 
 def _text_at(document: Any, paths: tuple[_Path, ...]) -> str | None:
     for path in paths:
-        found = _at(document, path)
-        if type(found) is str and found:
-            return found
+        value = _at(document, path)
+        if type(value) is str and value:
+            return value
     return None
 
 

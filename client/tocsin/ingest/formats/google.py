@@ -3,7 +3,7 @@
 1. Request logs have `full_request` and `logging_time`. Batch files have a `request` a line, beside a `key` (Gemini
    API) or a `status` and `processed_time` (Vertex AI's output); the input has no times, and the reader gives it that
    of the file.
-2. The account is a label of the request, `labels.user` or the like; the file carries none of its own.
+2. The account is a label of the request, `labels.user` or the like; the file names no other.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 3. The account is the user id. Observations of the deprecated export have none, theirs stands in the traces file: they
    are refused with the advice to export enriched observations.
 4. The conversation is the session id, never the trace id: without sessions, Langfuse makes a trace for each request.
-5. Of observations, generations are exchanges; spans, events and tools are passed over, and so are scores. A trace that
-   comes with its observations is read by them, and by its own input where none of them is a generation.
+5. Of observations, generations are exchanges; spans, events, tools and scores are skipped. A trace that comes with its
+   observations is read from them, and from the trace's input where none of them is a generation.
 6. `input` is JSON, or JSON text in the blob storage export; `tool_definitions` maps a name to a schema there.
 """
 
@@ -51,9 +51,9 @@ def _of_one(item: Any, session: Mapping[str, Any]) -> Iterator[tuple[Any, Mappin
     if type(item.get("trace")) is dict and "observations" in item:
         item = {**item["trace"], "observations": item["observations"]}
     observations = item.get("observations")
-    if type(observations) is list and any(_is_exchange(each) for each in observations):
+    if type(observations) is list and any(_is_exchange(observation) for observation in observations):
         trace = {**session, **item}
-        yield from ((each, trace) for each in observations if _is_exchange(each))
+        yield from ((observation, trace) for observation in observations if _is_exchange(observation))
     elif _is_exchange(item) or (item.get("type") is None and not _is_score(item)):
         yield item, session
 
@@ -66,14 +66,14 @@ def _is_exchange(value: Any) -> bool:
     return type(value) is dict and value.get("type") in _EXCHANGES
 
 
-def _exchange(own: Any, trace: Mapping[str, Any]) -> Exchange:
-    if type(own) is not dict:
+def _exchange(document: Any, trace: Mapping[str, Any]) -> Exchange:
+    if type(document) is not dict:
         raise BadExchange("not a JSON object")
-    is_observation = "traceId" in own or "trace_id" in own
-    metadata = {**mapping(trace.get("metadata")), **mapping(own.get("metadata"))}
+    is_observation = "traceId" in document or "trace_id" in document
+    metadata = {**mapping(trace.get("metadata")), **mapping(document.get("metadata"))}
     named = account_among(
         (
-            *(holder.get(name) for holder in (own, trace) for name in ("user_id", "userId")),
+            *(holder.get(name) for holder in (document, trace) for name in ("user_id", "userId")),
             metadata.get("user_id"),
             metadata.get("userId"),
             metadata.get("langfuse_user_id"),
@@ -82,24 +82,28 @@ def _exchange(own: Any, trace: Mapping[str, Any]) -> Exchange:
         if is_observation
         else "the trace names no user",
     )
-    time = next((own[name] for name in ("start_time", "startTime", "timestamp") if own.get(name)), None)
-    given = own.get("input")
+    time = next(
+        (document[name] for name in ("start_time", "startTime", "timestamp") if document.get(name)), None
+    )
+    given = document.get("input")
     turns = request_of(given)
     return Exchange(
         account=named.account,
-        conversation=_named(own, "session_id", "sessionId")
+        conversation=_named(document, "session_id", "sessionId")
         or _named(trace, "session_id", "sessionId")
         or named.conversation
         or _named(metadata, "session_id", "chat_id", "langfuse_session_id")
         or "",
         time=time_of(time, "the start time"),
         system=turns.system,
-        tools=_tools(own, given),
+        tools=_tools(document, given),
         first_user_turn=turns.first,
         address=_named(metadata, "client_address", "client.address", "ip_address"),
         user_agent=_named(metadata, "user_agent", "user_agent.original"),
         ja4=_named(metadata, "ja4"),
-        parameters=parameters_of(mapping(own.get("model_parameters") or own.get("modelParameters"))),
+        parameters=parameters_of(
+            mapping(document.get("model_parameters") or document.get("modelParameters"))
+        ),
         last_user_turn=turns.last,
         user_turns=turns.user_turns,
         device=named.device,
@@ -108,15 +112,15 @@ def _exchange(own: Any, trace: Mapping[str, Any]) -> Exchange:
 
 
 def _named(values: Mapping[str, Any], *names: str) -> str | None:
-    return next((found for name in names if (found := text(values.get(name)))), None)
+    return next((value for name in names if (value := text(values.get(name)))), None)
 
 
-def _tools(own: Mapping[str, Any], given: Any) -> str | None:
+def _tools(document: Mapping[str, Any], given: Any) -> str | None:
     # The Langfuse wrapper of the OpenAI client puts the tools beside the messages.
     inline = tools_beside(mapping(given))
     if inline is not None:
         return inline
-    defined = own.get("tool_definitions") or own.get("toolDefinitions")
+    defined = document.get("tool_definitions") or document.get("toolDefinitions")
     if type(defined) is str:
         defined = loads(defined)
     if type(defined) is not dict:

@@ -2,7 +2,7 @@
 
 1. Runs of the type `llm` are exchanges; chains, tools and retrievers are skipped. Runs nested in `child_runs` are read.
 2. The account is in the metadata, `user_id` or the like. The conversation is the thread, `thread_id`, `session_id` or
-   `conversation_id` there; a run's own `session_id` is its project.
+   `conversation_id` there; the `session_id` of the run itself is its project.
 3. `inputs` holds messages, or `prompts` in which LangChain has labelled the roles.
 """
 
@@ -46,8 +46,8 @@ def _calls(
         yield from _calls(child, metadata, depth + 1)
 
 
-def _exchange(found: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Exchange:
-    run, metadata = found
+def _exchange(pair: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Exchange:
+    run, metadata = pair
     named = account_among(
         (metadata.get(name) for name in USER_NAMES),
         "the run's metadata names no account; have the application set user_id in it",

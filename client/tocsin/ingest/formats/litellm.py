@@ -3,7 +3,7 @@
 1. Spend logs are rows of the table `LiteLLM_SpendLogs`, from the database or from `/spend/logs`: `startTime` is ISO
    8601, the user of the key is `user`, and what was said is in `messages` or `proxy_server_request`, where storing
    prompts is switched on.
-2. The account is the user of the key, else the end user. `default_user_id` is the proxy's own master key, shared by
+2. The account is the user of the key, else the end user. `default_user_id` is the proxy's master key, shared by
    everybody who has it, and names nobody.
 3. The conversation is `session_id`, else a `trace_id` that the client chose. Where the client gave neither, LiteLLM
    fills them with a random UUID for each request; that shape is therefore never a conversation in `trace_id`.

@@ -115,8 +115,8 @@ def text_of(content: Any) -> str | None:
         content = content["parts"] if type(content.get("parts")) is list else [content]
     if type(content) is not list:
         return None
-    found = [piece for part in content if (piece := _text_of_part(part))]
-    return "\n".join(found) or None
+    pieces = [piece for part in content if (piece := _text_of_part(part))]
+    return "\n".join(pieces) or None
 
 
 def _text_of_part(part: Any) -> str | None:
@@ -131,14 +131,14 @@ def _text_of_part(part: Any) -> str | None:
         return _text_of_part(guarded.get("text"))
     if kind not in (None, "text", "input_text"):
         return None
-    if part.get("thought") is True:  # Gemini's own reasoning, sent back to it
+    if part.get("thought") is True:  # Gemini's reasoning, sent back to it
         return None
     said = part.get("text") or part.get("content") or part.get("message_content.text")
     return shown(said) if type(said) is str and said else None
 
 
 def _parts_in(content: str) -> list[Any] | None:
-    """The parts of a message that are JSON text; None where the text is the user's own."""
+    """The parts of a message that are JSON text; None where the text is the user's."""
     loaded = loads(content)
     parts = [loaded] if type(loaded) is dict else loaded
     if type(parts) is not list or not parts or not all(type(part) is dict for part in parts):
@@ -224,7 +224,7 @@ def _messages_of(key: str, value: Mapping[str, Any], depth: int) -> Turns:
 
 def _of_variables(variables: Any) -> Turns:
     """A reusable prompt (OpenAI): its text is kept at the provider, what the request fills in is the turn."""
-    said = [found for given in mapping(variables).values() if (found := text_of(given))]
+    said = [words for given in mapping(variables).values() if (words := text_of(given))]
     return Turns(None, "\n".join(said), None, 1) if said else NOTHING
 
 

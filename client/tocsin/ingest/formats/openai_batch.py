@@ -1,6 +1,6 @@
 """OpenAI and Azure batch input files: `custom_id`, `method`, `url` and the `body` of one request a line.
 
-1. The file carries no account of its own and `custom_id` is the sender's numbering. The account is what the body names:
+1. The file has no field for the account, and `custom_id` is the sender's numbering. The account is what the body names:
    `safety_identifier`, `user` or `metadata.user_id`; a body without any is refused.
 2. The file has no times: the exchange is undated, and the reader gives it the time of the file.
 3. Chat completions, responses, messages and completions are conversations, whatever stands before or behind in the URL;

@@ -2,11 +2,11 @@
 
 1. `system: …⏎user: …` is split at its labels, written as the first of them is (case counts). After a system label only
    the last part can be the user's turn: a system prompt may hold examples of a dialogue, and whose words they are
-   cannot be told. Without one, the first and the last user parts count.
-2. Chat templates (ChatML, Llama 2 and 3, Mistral, Gemma, Phi) mark roles with tokens of their own, and are split there.
+   cannot be known. Without one, the first and the last user parts count.
+2. Chat templates (ChatML, Llama 2 and 3, Mistral, Gemma, Phi) mark roles with special tokens, and are split there.
 3. A list or object as Python, JavaScript, Ruby, Go, Java or PHP prints it, also one that was cut off, and JSON that is
-   not understood hold no turn: where the system prompt ends and the user's words begin cannot be told. They are known
-   by how they begin, or by a `role` with a value near their beginning.
+   not understood hold no turn: where the system prompt ends and the user's words begin cannot be known. Such texts
+   are recognised by how they begin, or by a `role` with a value near their beginning.
 4. What a library writes in place of content is no text.
 """
 

@@ -155,10 +155,10 @@ def _of_phoenix(span: Mapping[str, Any]) -> Span:
         attributes.setdefault("openinference.span.kind", kind.upper())
     context = mapping(span.get("context"))
     trace = text(context.get("trace_id")) or text(span.get("context.trace_id"))
-    own = text(context.get("span_id")) or text(span.get("context.span_id"))
+    span_id = text(context.get("span_id")) or text(span.get("context.span_id"))
     parent = text(span.get("parent_id")) or text(span.get("parentId"))
     return Span(
-        (trace, own or id(span)),
+        (trace, span_id or id(span)),
         (trace, parent) if parent else None,
         _time(span.get("start_time") or span.get("startTime")),
         attributes if attributes.get("openinference.span.kind") == "LLM" else _who(attributes),

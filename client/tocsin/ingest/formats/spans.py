@@ -3,8 +3,8 @@
 1. What is no call of a model is skipped: an HTTP span, a tool's execution, an embedding. A model's name alone marks no
    call: LiteLLM puts it on every span of a request.
 2. A call counts once. Where a span of a call has another among its descendants, the innermost counts: ADK and LangChain
-   wrap the client's own span. Spans of an agent (`invoke_agent`, `ai.generateText`) hold what their calls hold and are
-   no exchange, but for an agent that runs elsewhere (a span of kind client) without a call of its own beside it.
+   wrap the client's span. Spans of an agent (`invoke_agent`, `ai.generateText`) hold what their calls hold and are
+   no exchange, but for an agent that runs elsewhere (a span of kind client) and has no call beside it.
 3. What the innermost span lacks, who it is and its turns, is taken from the spans around it.
 4. A span and its log records, in one document, are one exchange: they are put together by trace id and span id. Across
    documents they are not: what is read would depend on where a file is cut into pieces.
@@ -256,13 +256,13 @@ def _add_event(call: _Call, name: str, attributes: dict[str, Any], body: Any) ->
         call.attributes[key] = attributes[key]
 
 
-def _finished(found: tuple[_Call, list[_Call]]) -> Exchange:
-    call, others = found
+def _finished(nested: tuple[_Call, list[_Call]]) -> Exchange:
+    call, others = nested
     attributes = call.attributes
     for other in others:
         for key in WHO.intersection(other.attributes):
             attributes.setdefault(key, other.attributes[key])
-    for resource in (resource for each in (call, *others) for resource in each.resources):
+    for resource in (resource for holder in (call, *others) for resource in holder.resources):
         for key, value in resource.items():
             attributes.setdefault(key, value)
     invocation = mapping(attributes.get("llm.invocation_parameters"))
