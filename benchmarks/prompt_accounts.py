@@ -220,9 +220,7 @@ class Corpus:
         every = _own() if templated is None else _by_template(templated)
         whole = self.own or part == ALL
         self.templates = {name: rows for name, rows in every.items() if whole or _part(name) == part}
-        self.benign = (
-            [each.format(topic) for each in _OWN for topic in _TOPICS] if benign is None else _benign(benign)
-        )
+        self.benign = _own_benign() if benign is None else _benign(benign)
         self.words = sorted({word for text in self.benign for word in text.split() if word.isalpha()})
 
     @cached_property
@@ -368,6 +366,12 @@ def _by_template(path: Path) -> dict[str, list[str]]:
     for row in _lines(path):
         found[row["template"]].append(row["prompt"])
     return dict(found)
+
+
+def _own_benign() -> list[str]:
+    """Short prompts of our own, and long ones that join them, so that every case can be tried without the files."""
+    short = [prompt.format(topic) for prompt in _OWN for topic in _TOPICS]
+    return short + [" ".join(prompt.format(topic) for prompt in _OWN) for topic in _TOPICS]
 
 
 def _benign(path: Path) -> list[str]:

@@ -55,7 +55,8 @@ def test_indicators_of_accounts(tmp_path: Path) -> None:
     types = {str(row[1]) for row in found}
     assert types == {"prompt.template", "client.system", "net.ipv4", "net.ipv4-24", "net.ja4"}
     assert (summary.tally.accounts, summary.counts.exchanges) == (6, 6 * 46)
-    assert 6 * 32 < summary.tally.conversations < 6 * 46
+    # 32 of each account are always fingerprinted, and of the others those whose shingles repeat (a random key chooses).
+    assert 6 * 32 <= summary.tally.conversations < 6 * 46
     assert {row[0] for row in found if row[1] == "prompt.template"} == {
         f"acct-{number}" for number in range(6)
     }
