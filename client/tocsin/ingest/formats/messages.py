@@ -20,15 +20,8 @@ import orjson
 
 from ..exchange import BadExchange, Exchange
 from ..json_text import parse_json
-from .role_text import (
-    NOTHING,
-    SYSTEM_ROLES,
-    USER_ROLES,
-    Turns,
-    shown,
-    turns_of_prompt,
-    turns_of_unknown,
-)
+from .role_labels import SYSTEM_ROLES, USER_ROLES
+from .role_text import NOTHING, Turns, is_printed_request, shown, turns_of_prompt, turns_of_unknown
 
 _Item = TypeVar("_Item")
 
@@ -57,7 +50,12 @@ _CAMEL = {
 
 # Where the messages are in a request, and what it may be wrapped in.
 _MESSAGES = ("messages", "contents", "input", "prompt", "prompts", "inputText", "message")
-_WRAPPERS = ("request", "body", "kwargs", "inputs", "params", "llm_request", "llmRequest")
+_WRAPPERS = (
+    "request", "body", "kwargs", "inputs", "params", "llm_request", "llmRequest", "request_body", "requestBody",
+    "request_data", "requestData", "raw_request", "data", "payload", "json", "query", "args", "raw", "value", "text",
+    "content",
+)  # fmt: skip
+_BEGINS_JSON = ("[", "{", '"')
 _SYSTEMS = (
     "system", "instructions", "systemInstruction", "system_instruction", "preamble", "system_prompt",
 )  # fmt: skip
@@ -169,9 +167,9 @@ def prompt_of(value: Any) -> Turns:
 
 
 def _of_text(value: str, depth: int) -> Turns:
-    if value[:1] in "[{\"" or value[:1].isspace():  # fmt: skip
-        stripped = value.strip()
-        if stripped[:1] in ("[", "{", '"'):
+    if value[:1] in _BEGINS_JSON or value[:1].isspace() or value[:1] == "\ufeff":
+        stripped = value.strip("\ufeff \t\r\n")
+        if stripped[:1] in _BEGINS_JSON:
             loaded = loads(stripped)
             if loaded is not None:
                 return request_of(loaded, depth + 1) if depth <= _MAX_DEPTH else NOTHING
@@ -192,8 +190,13 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Turns:
     if system := _system_beside(value):
         return Turns(system)
     for key in _WRAPPERS:
-        if key in value and (found := request_of(value[key], depth + 1)) is not NOTHING:
-            return found
+        # Text that is no JSON may be anybody's words.
+        if (inner := value.get(key)) and (
+            type(inner) is not str or inner.lstrip("\ufeff \t\r\n")[:1] in _BEGINS_JSON
+        ):
+            found = request_of(inner, depth + 1)
+            if found is not NOTHING:
+                return found
     if _is_text_part(value):
         return turns_of_unknown(said) if (said := text_of([value])) else NOTHING
     return NOTHING
@@ -320,11 +323,13 @@ def _last(messages: list[Any], first: int, found: Turns, depth: int) -> tuple[st
 
 def _user_turn(content: Any, depth: int) -> Turns:
     """What a message of the user holds; a request or messages nested in it as JSON text are read as such."""
-    if type(content) is str and content[:1] in ("[", "{") and depth <= _MAX_DEPTH:
-        loaded = loads(content)
+    said = text_of(content)
+    if said and said[:1] in ("[", "{", "(") and depth <= _MAX_DEPTH:
+        loaded = loads(said)
         if _looks_like_request(loaded):
             return request_of(loaded, depth + 1)
-    said = text_of(content)
+        if loaded is None and is_printed_request(said):
+            return NOTHING
     return Turns(None, said, None, 1) if said else NOTHING
 
 

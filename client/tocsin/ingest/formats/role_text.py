@@ -1,13 +1,10 @@
 """Texts that hold a whole prompt: with role labels, in a model's chat template, or as a language prints its objects.
 
-1. `system: …⏎user: …` is split at its labels, written as the first of them is (case counts). After a system label only
-   the last part can be the user's turn: a system prompt may hold examples of a dialogue, and whose words they are
-   cannot be known. Without one, the first and the last user parts count.
-2. Chat templates (ChatML, Llama 2 and 3, Mistral, Gemma, Phi) mark roles with special tokens, and are split there.
-3. A list or object as Python, JavaScript, Ruby, Go, Java or PHP prints it, also one that was cut off, and JSON that is
-   not understood hold no turn: where the system prompt ends and the user's words begin cannot be known. Such texts
-   are recognised by how they begin, or by a `role` with a value near their beginning.
-4. What a library writes in place of content is no text.
+1. Labels of roles and chat templates are split as `role_labels` says.
+2. A list or object as Python, JavaScript, Ruby, Go, Java, PHP or another language prints it, also one that was cut off,
+   and JSON that is not understood hold no turn: where the system prompt ends and the user's words begin cannot be
+   known. Such texts are recognised by how they begin, or by a `role` with a value near their beginning.
+3. What a library writes in place of content is no text.
 """
 
 from __future__ import annotations
@@ -15,8 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-SYSTEM_ROLES = frozenset(("system", "developer"))
-USER_ROLES = frozenset(("user", "human"))
+from .role_labels import SYSTEM_ROLES, USER_ROLES, split_roles
 
 
 class Turns(NamedTuple):
@@ -50,51 +46,16 @@ _CUT = re.compile(
     r"\s*\.\.\.\s*\(litellm_truncated[^)]{0,80}\)\s*(?:\.\.\.)?|\.\.\.truncated by litellm[^\n]*$"
 )
 
-_LABEL = re.compile(
-    r"^[ \t]*(system|developer|user|human|assistant|ai|model|tool|function)[ \t]?:(?=\s|$)", re.MULTILINE
-)
-_LABEL_CAPITAL = re.compile(
-    r"^[ \t]*(System|Developer|User|Human|Assistant|AI|Model|Tool|Function)[ \t]?:(?=\s|$)", re.MULTILINE
-)
-_LABEL_UPPER = re.compile(
-    r"^[ \t]*(SYSTEM|DEVELOPER|USER|HUMAN|ASSISTANT|AI|MODEL|TOOL|FUNCTION)[ \t]?:(?=\s|$)", re.MULTILINE
-)
-_LABELS = (_LABEL, _LABEL_CAPITAL, _LABEL_UPPER)
-
-_TEMPLATES = (
-    # ChatML; Llama 3; Gemma; Phi 3 and Zephyr
-    (
-        re.compile(r"<\|im_start\|>(\w+)[^\n]*\n(.*?)(?=<\|im_end\|>|<\|im_start\|>|\Z)", re.DOTALL),
-        "<|im_start|>",
-    ),
-    (
-        re.compile(
-            r"<\|start_header_id\|>(\w+)<\|end_header_id\|>\s*(.*?)(?=<\|eot_id\|>|<\|start_header_id\|>|\Z)",
-            re.DOTALL,
-        ),
-        "<|start_header_id|>",
-    ),
-    (
-        re.compile(r"<start_of_turn>(\w+)\n(.*?)(?=<end_of_turn>|<start_of_turn>|\Z)", re.DOTALL),
-        "<start_of_turn>",
-    ),
-    (
-        re.compile(
-            r"<\|(system|user|assistant)\|>\s*(.*?)(?=<\|end\|>|</s>|<\|(?:system|user|assistant)\|>|\Z)", re.DOTALL
-        ),
-        "<|user|>",
-    ),
-)  # fmt: skip
-_INSTRUCTION = re.compile(r"\[INST\](.*?)(?=\[/INST\]|\Z)", re.DOTALL)
-_LLAMA_SYSTEM = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>(.*)", re.DOTALL)
-
 _NAMES = r"(?:role|content|messages|type|text|parts|input|prompt|system|kwargs)"
 _PRINTED = re.compile(
-    # brackets, then a quote, a symbol, a constructor, or a name that requests have
+    # brackets, then a quote, a symbol, a constructor, a role, or a name that requests have
     r"[\[({\s]*[\[({]\s*(?:['\"]|[%:#]\w|[A-Za-z_][\w.]*\s?[({]|[A-Za-z_][\w.]*Message\b|"
     + _NAMES
-    + r"\s*(?:=>|[:=]))"
-    r"|(?:map\[|\[object |#<|%\{|[Aa]rray\s*\(|object\s*\()"
+    + r"\s*(?:=>|[:=])|(?:system|user|assistant|developer|human)\s|(?:Role|Content|Text|Parts):|role\s*,|0x[0-9a-f])"
+    r"|(?:map\[|\[object |#<|%\{|[Aa]rray\s*\(|object\s*\(|&\{|\(\d+\) \[|%5B%7B|%7B%22)"
+    # Go's types, Scala's and Rust's collections, Python's views, an object by its address, .NET's and Java's type names
+    r"|\[\][\w.*]+\{|(?:Some|Ok|List|Vector|Seq|Map|HashMap|ArrayBuffer|OrderedDict|deque|defaultdict|dict_\w+)\([\[({'\"A-Z]"
+    r"|<[\w.]+ (?:object|instance) [^>]*>|<generator |(?:System|java|com|org)\.[\w.]+(?:`\d|@[0-9a-f]|\[)|\[L[\w.]+;@"
     r"|[A-Za-z_][\w.]*(?:Message|Messages|Value|Request|Prompt|Content)\s*[({\[]"
     r"|" + _NAMES + r"\s*=\s*['\"\[({]"
 )
@@ -117,8 +78,8 @@ def shown(text: str) -> str | None:
 
 
 def turns_of_prompt(text: str) -> Turns:
-    """Return the turns of a text that a user is known to have sent as the whole prompt (rules 1 and 2)."""
-    parts = _split(text)
+    """Return the turns of a text that a user is known to have sent as the whole prompt (rule 1)."""
+    parts = split_roles(text)
     if parts is None:
         visible = shown(text)
         return Turns(None, visible, None, 1) if visible else NOTHING
@@ -131,7 +92,7 @@ def turns_of_prompt(text: str) -> Turns:
 
 
 def turns_of_unknown(text: str) -> Turns:
-    """Return the turns of a text of which it is not said what it holds (rules 1 to 3)."""
+    """Return the turns of a text of which it is not said what it holds (rules 1 and 2)."""
     if _PRINTED.match(text) or (
         (text[:1] in "[{(" or "role" in text) and _ROLE_INSIDE.search(text, 0, _LOOKED_AT)
     ):
@@ -139,38 +100,6 @@ def turns_of_unknown(text: str) -> Turns:
     return turns_of_prompt(text)
 
 
-def _split(text: str) -> list[tuple[str, str]] | None:
-    """Return (role, text) of each part; None where the text has no parts."""
-    if "<|" in text or "<start_of_turn>" in text:
-        for pattern, token in _TEMPLATES:
-            if token in text and (parts := pattern.findall(text)):
-                return [(role.lower(), part.strip()) for role, part in parts]
-    if "[INST]" in text:
-        return _instructions(text)
-    start = text.lstrip()
-    for labels in _LABELS:
-        if labels.match(start):
-            return _labelled(start, labels)
-    return None
-
-
-def _instructions(text: str) -> list[tuple[str, str]]:
-    parts: list[tuple[str, str]] = []
-    for part in _INSTRUCTION.findall(text):
-        system = _LLAMA_SYSTEM.match(part)
-        if system:
-            parts.append(("system", system[1].strip()))
-        parts.append(("user", (system[2] if system else part).strip()))
-    return parts
-
-
-def _labelled(text: str, labels: re.Pattern[str]) -> list[tuple[str, str]]:
-    marks = list(labels.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    parts = [(mark[1].lower(), text[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)]
-    if not parts[-1][1]:
-        del parts[-1]  # the label that the answer is to follow
-    if len(parts) > 1 and any(role in SYSTEM_ROLES for role, _ in parts):
-        system, last = parts[0], parts[-1]
-        return [part for part in (system, last) if part[0] in SYSTEM_ROLES or part[0] in USER_ROLES]
-    return parts
+def is_printed_request(text: str) -> bool:
+    """Return whether a text begins as a language prints a list of messages, with the role of one (rule 2)."""
+    return _PRINTED.match(text) is not None and _ROLE_INSIDE.search(text, 0, _LOOKED_AT) is not None
