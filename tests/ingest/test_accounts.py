@@ -34,6 +34,19 @@ DEVICE = "7f3c" * 16
         "[object Object]",
         "'None'",
         "<user>",
+        "user:undefined",
+        "null:null",
+        "Anonymous User",
+        "end-user",
+        "YOUR_USER_ID",
+        "not provided",
+        "(not set)",
+        "__none__",
+        "$user_id",
+        "匿名",
+        "anônimo",
+        "False",
+        "litellm-proxy-budget",
     ],
 )
 def test_a_placeholder_names_nobody(name: str) -> None:
@@ -43,7 +56,9 @@ def test_a_placeholder_names_nobody(name: str) -> None:
         account_among((name,), "it names none")
 
 
-@pytest.mark.parametrize("name", ["anon-4711", "nobody@harbour.org", "user-8", "00", "nullable", 7])
+@pytest.mark.parametrize(
+    "name", ["anon-4711", "nobody@harbour.org", "user-8", "00", "nullable", "guest-42", "set", "id", 7]
+)
 def test_what_only_looks_like_one_is_an_account(name: str | int) -> None:
     assert named_account(name) == Named(str(name))
 
@@ -53,7 +68,7 @@ def test_claude_codes_user_id_is_an_account_a_device_and_a_session(account: str)
     for session in ("s-1", "s-2"):
         want = Named(account or DEVICE, session, f"claude-code:{DEVICE}")
         given = {"device_id": DEVICE, "account_uuid": account, "session_id": session}
-        assert named_account(json.dumps(given)) == want
+        assert named_account(json.dumps(given)) == named_account(given) == want
         assert named_account(f"user_{DEVICE}_account_{account}_session_{session}") == want
 
 

@@ -13,6 +13,14 @@ def test_a_lone_surrogate_or_nan_loses_nothing() -> None:
     }  # fmt: skip
 
 
+def test_what_no_parser_takes_in_any_place_loses_nothing_else() -> None:
+    assert parse_documents(b'{"a": ["\xed\xa0\xbd", "\xed\xa0\xbd\xed\xb8\x80"], "b": "\x00\t"}') == [
+        {"a": ["\ufffd", "\U0001f600"], "b": "\x00\t"}
+    ]
+    assert parse_json(b'{"a": [1' + b"0" * 5_000 + b'], "b": "kept"}') == {"a": [None], "b": "kept"}
+    assert parse_json('{"a": -1' + "0" * 400 + "}") == {"a": -(10**400)}
+
+
 def test_documents_behind_each_other_and_behind_a_time() -> None:
     assert parse_documents(b'{"a":1}{"b":2}\n {"c":3}') == [{"a": 1}, {"b": 2}, {"c": 3}]
     assert parse_documents(b'2026-09-20T10:00:00.123Z {"a": NaN}') == [{"a": None}]

@@ -1,17 +1,18 @@
 """Who an exchange belongs to: the account that a gateway names, and nobody where it names a placeholder.
 
-1. A placeholder (`anonymous`, `undefined`, `None`, LiteLLM's `default_user_id` …) names nobody: as an account, all
-   strangers would be one. The next name is tried; where there is no other, the exchange is refused and counted.
+1. A placeholder (`anonymous`, `undefined`, `None`, LiteLLM's `default_user_id` …) names nobody, in any case, with any
+   separators and in several languages: as an account, all strangers would be one. The next name is tried; where there
+   is no other, the exchange is refused and counted.
 2. Claude Code writes account, device and session into one user id, `user_<device>_account_<account>_session_<session>`
-   or JSON of `device_id`, `account_uuid` and `session_id`. The account is the account's UUID, else the device; the
-   session is the conversation. Taken whole, each session would be a separate account.
+   or JSON (text, or parsed) of `device_id`, `account_uuid` and `session_id`. The account is the account's UUID, else
+   the device; the session is the conversation. Taken whole, each session would be a separate account.
 3. Whole numbers are ids and become the text that they are written as.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from .exchange import BadExchange
@@ -26,19 +27,32 @@ class Named(NamedTuple):
     device: str | None = None
 
 
+# One of the first, beside nothing but those and the second, names nobody: `anonymous_user`, `user:undefined`.
+_NOBODY = frozenset(
+    (
+        "anonymous", "anonymoususer", "anon", "undefined", "null", "nil", "none", "nan", "unknown", "default", "guest",
+        "unset", "notset", "nouser", "empty", "blank", "unauthenticated", "unidentified", "unspecified", "unnamed",
+        "missing", "placeholder", "redacted", "masked", "string", "visitor", "false", "true", "anonyme", "anonym",
+        "anonimo", "anônimo", "anónimo", "anonimato", "unbekannt", "inconnu", "desconocido", "desconhecido",
+        "sconosciuto", "匿名", "匿名用户", "匿名ユーザー", "未知", "不明", "익명", "аноним", "неизвестно",
+    )
+)  # fmt: skip
+_FILLING = frozenset(
+    (
+        "user", "users", "userid", "username", "id", "end", "enduser", "no", "not", "your", "here", "set", "available",
+        "provided",
+    )
+)  # fmt: skip
 _PLACEHOLDERS = frozenset(
     (
-        "", "-", "--", "0", "-1", "*", "?", "n/a", "na", "none", "null", "nil", "nan", "undefined", "unknown",
-        "anonymous", "anon", "anonymous_user", "anonymous-user", "anonymoususer", "default", "default_user",
-        "default-user", "default_user_id", "guest", "no_user", "no-user", "nouser", "not_set", "not-set", "not set",
-        "notset", "unset", "empty", "unauthenticated", "user", "userid", "user_id", "user-id", "string",
-        "placeholder", "redacted", "[redacted]", "<redacted>", "masked", "(null)", "<null>", "<none>", "<nil>",
-        "<unknown>", "[object object]", "unknown_user", "unknown-user", "missing", "litellm_proxy_master_key",
+        "", "0", "-1", "*", "?", "—", "n/a", "na", "n.a.", "{}", "[]", "[object object]", "[object undefined]", "user",
+        "users", "userid", "username", "enduser", "litellm_proxy_master_key", "litellm-proxy-budget",
         "00000000-0000-0000-0000-000000000000",
     )
 )  # fmt: skip
+_BETWEEN = re.compile(r"[\s_.:|/()<>\[\]-]+")
 _TEMPLATE = re.compile(
-    r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\{[a-z_. -]+\}|%\w+%|<[a-z_ -]+>"
+    r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\{[a-z_. -]+\}|%\w+%|<[a-z_ -]+>|\$[a-z_]+"
 )  # `{{user_id}}` that nobody filled in
 _LONGEST_PLACEHOLDER = 64
 _CLAUDE_CODE = re.compile(r"user_([0-9A-Za-z]*)_account_([0-9A-Za-z-]*)_session_([0-9A-Za-z-]+)", re.ASCII)
@@ -50,6 +64,8 @@ def named_account(*values: Any) -> Named | None:
     for value in values:
         if type(value) is int:
             value = str(value)  # noqa: PLW2901 - the same id, as it is written
+        if type(value) is dict and (parts := _parts_of(value)) and (named := _of_claude_code(*parts)):
+            return named
         if type(value) is str and value and (named := _named(value)) is not None:
             return named
     return None
@@ -71,7 +87,13 @@ def is_placeholder(value: str) -> bool:
     if len(value) > _LONGEST_PLACEHOLDER:
         return False
     bare = value.strip().strip("'\"").casefold()
-    return bare in _PLACEHOLDERS or _TEMPLATE.fullmatch(bare) is not None
+    if bare in _PLACEHOLDERS or _TEMPLATE.fullmatch(bare) is not None:
+        return True
+    words = [word for word in _BETWEEN.split(bare) if word]
+    # Of fillings alone, two make no name either: `user_id`, `not set`.
+    return all(word in _NOBODY or word in _FILLING for word in words) and (
+        len(words) != 1 or words[0] in _NOBODY
+    )
 
 
 def _named(value: str) -> Named | None:
@@ -89,7 +111,11 @@ def _parts_of_json(value: str) -> tuple[str, str, str] | None:
         document = parse_json(value)
     except ValueError:
         return None
-    if type(document) is not dict or not document.keys() & {"device_id", "account_uuid", "session_id"}:
+    return _parts_of(document) if type(document) is dict else None
+
+
+def _parts_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    if not document.keys() & {"device_id", "account_uuid", "session_id"}:
         return None
     device, account, session = (
         held if type(held := document.get(name)) is str else ""

@@ -1,7 +1,8 @@
 """JSON as gateways write it, not only as RFC 8259 has it.
 
-1. Text that a strict parser rejects is parsed again: lone surrogates become U+FFFD, NaN and infinities become null.
-   One such character anywhere would otherwise lose the whole line, and any user can send one.
+1. Text that a strict parser rejects is parsed again: lone surrogates, as escapes or as bytes (CESU-8), become U+FFFD;
+   NaN, infinities and integers of more than 4,300 digits become null; control characters in a text are kept. One such
+   character anywhere would otherwise lose the whole line, and any user can send one.
 2. A log exporter may put several documents one after another, and a time before them (CloudWatch's export to S3).
 """
 
@@ -16,6 +17,7 @@ import orjson
 
 _LONE = re.compile("[\ud800-\udfff]")
 _MAX_DEPTH = 512
+_MAX_DIGITS = 4_300  # what Python makes an integer of
 _BEFORE = re.compile(r"\s*\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)\s+(?=[{\[])")
 
 
@@ -32,7 +34,7 @@ def parse_documents(value: bytes) -> list[Any]:
     try:
         return [orjson.loads(value)]
     except ValueError:
-        text = value.decode("utf-8")
+        text = _decoded(value)
     start = _BEFORE.match(text)
     if start is not None:
         text = text[start.end() :]
@@ -43,7 +45,7 @@ def parse_documents(value: bytes) -> list[Any]:
 
 
 def _each(text: str) -> Iterator[Any]:
-    decoder = json.JSONDecoder(parse_constant=lambda _: None)
+    decoder = json.JSONDecoder(parse_constant=lambda _: None, parse_int=_integer, strict=False)
     at, end = 0, len(text)
     while at < end:
         if text[at].isspace():
@@ -57,11 +59,24 @@ def _each(text: str) -> Iterator[Any]:
 
 
 def _again(value: str | bytes) -> Any:
-    text = value.decode("utf-8") if isinstance(value, bytes) else value
+    text = _decoded(value) if isinstance(value, bytes) else value
     try:
-        return _plain(json.loads(text, parse_constant=lambda _: None), 0)
+        return _plain(json.loads(text, parse_constant=lambda _: None, parse_int=_integer, strict=False), 0)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _decoded(value: bytes) -> str:
+    """UTF-8 in which surrogates may be encoded, by pairs or alone, as some runtimes write them."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        text = value.decode("utf-8", "surrogatepass")
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
 def _plain(value: Any, depth: int) -> Any:

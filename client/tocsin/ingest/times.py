@@ -3,8 +3,9 @@
 1. Numbers, and text that holds one, are seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by
    their size unless the unit is given: the ranges do not overlap for any day after 1973.
 2. Text is ISO 8601, also with a blank for the T, with a comma, and with up to nine digits of a second; RFC 5322 (as
-   HTTP has it); the common log format; a date as JavaScript prints it, or .NET's JSON. Without a zone it is UTC.
-3. An object is MongoDB's `$date` or protobuf's `seconds` and `nanos`.
+   HTTP has it); the common log format; a date as JavaScript, Go or Java prints it, or .NET's JSON; fourteen digits.
+   Without a zone it is UTC.
+3. An object is MongoDB's `$date`, protobuf's `seconds` and `nanos`, or Firestore's `_seconds`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,14 @@ from typing import Any
 
 from .exchange import BadExchange, checked_time
 
-_NUMBER = re.compile(r"[0-9]{9,19}(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"[0-9]{9,19}(?:\.[0-9]+)?|[1-9](?:\.[0-9]+)?[eE]\+?(?:9|09|1[0-8])")
+_COMPACT = re.compile(r"(20[0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
+_OFFSET = re.compile(r"[+-]\d\d:?\d\d(?: [A-Z]{3,4})?(?: m=|$)|\]$|Z\[")
+# Go writes the offset and the name, Java the name of the zone in brackets.
+_AFTER = re.compile(r"(?<=\d{2})(?: [A-Z]{3,4})?(?: m=[+-][0-9.]+)?$|\[[A-Za-z_/]+\]$")
 _ZONE = re.compile(r"\s*(?:UTC|GMT|Z)$")
+_BLANK_BEFORE = re.compile(r" (?=[+-]\d\d:?\d\d$)")
+_SLASHES = re.compile(r"(\d{4})/(\d\d)/(\d\d)(?=[ T])")
 _COMMON_LOG = re.compile(r"\[?(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d{4})\]?")
 _JAVASCRIPT = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d) (\d{4}) (\d\d:\d\d:\d\d) (?:GMT|UTC)?([+-]\d{4})(?: \([^)]*\))?"
@@ -40,6 +47,8 @@ def time_of(value: Any, name: str, units_per_second: float | None = None) -> flo
         value = _of_object(value)
     if type(value) is str:
         text = value.strip()
+        if _COMPACT.fullmatch(text):
+            text = _COMPACT.sub(r"\1-\2-\3T\4:\5:\6", text)
         if _NUMBER.fullmatch(text):
             value = float(text)
         else:
@@ -65,7 +74,8 @@ def _of_object(value: dict[str, Any]) -> Any:
     if "$date" in value:
         held = value["$date"]
         return held.get("$numberLong") if type(held) is dict else held
-    seconds, nanos = value.get("seconds"), value.get("nanos", 0)
+    seconds = value.get("seconds", value.get("_seconds"))
+    nanos = value.get("nanos", value.get("_nanoseconds", 0))
     if type(seconds) is str and seconds.isascii() and seconds.isdigit() and len(seconds) < 16:
         seconds = int(seconds)
     if type(seconds) is int and type(nanos) is int and max(abs(seconds), abs(nanos)) < _TOO_LARGE:
@@ -89,9 +99,12 @@ def _of_text(text: str) -> float | None:
 
 
 def _moment(text: str) -> datetime | None:
-    if text[:1].isdigit() and (match := _COMMON_LOG.fullmatch(text)) is None:
-        bare = _ZONE.sub("", text)
-        zone = "+00:00" if bare != text else ""
+    if text[:4].isdigit() and len(text) > 4:
+        plain = _SLASHES.sub(r"\1-\2-\3", text)
+        if _OFFSET.search(plain):
+            plain = _BLANK_BEFORE.sub("", _AFTER.sub("", plain))
+        bare = _ZONE.sub("", plain)
+        zone = "+00:00" if bare != plain else ""
         return datetime.fromisoformat(_FRACTION.sub(r"\1", bare) + zone)
     if (match := _COMMON_LOG.fullmatch(text)) is not None:
         day, month, year, clock, zone = match.groups()

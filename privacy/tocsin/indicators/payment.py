@@ -3,9 +3,9 @@
 1. `payment.par`: EMVCo payment account reference, exactly 29 characters A-Z and 0-9, the first four naming
    the BIN controller. It is compared as issued, so lower case is refused, and so is one whose last 25 are one
    character: a system's filling that joins strangers.
-2. `payment.iban`: a leading `IBAN`, spaces of any width and dashes removed, upper case, check digits right (ISO 7064
-   mod 97-10) and laid out as its country registered (ISO 13616). The registry's published examples are test values; an
-   account of one digit repeated is a filling.
+2. `payment.iban`: a leading `IBAN` (`IBAN:`, `IBAN No.`, `(IBAN)` …), spaces of any width and dashes removed, upper
+   case, check digits right (ISO 7064 mod 97-10) and laid out as its country registered (ISO 13616). The registry's
+   published examples are test values; an account of one digit repeated is a filling.
 3. `payment.composite`: `BIN8|last4|YYMM`, three fields of ASCII digits; kept with the bars, so that no
    canonical form looks like a card number. The schemes' published test cards are test values.
 """
@@ -24,7 +24,11 @@ COMPOSITE = "payment.composite"
 
 _PAR = re.compile(r"[A-Z0-9]{29}")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
-_IBAN_PREFIX = re.compile(r"IBAN[:.]?[ \t\u00a0\u202f]*(?=[A-Z]{2})", re.IGNORECASE)
+_IBAN_PREFIX = re.compile(
+    r"[(\[]?IBAN[)\]]?(?:[ \-]?(?:nr|no|num|number|nummer|code)\.?)?"
+    r"[ \t\u00a0\u2000-\u200a\u202f\u3000]*[:：=.#]?[ \t\u00a0\u2000-\u200a\u202f\u3000]*(?=[A-Z]{2}[0-9]{2})",
+    re.IGNORECASE,
+)
 _IBAN_FILLING = re.compile(r"[ \t\-\u00a0\u2000-\u200a\u2010-\u2013\u202f\u3000]")
 _IBAN_BEGIN = re.compile(r"[A-Z]{2}[0-9]{2}")
 _COMPOSITE = re.compile(r"([1-9][0-9]{7})\|([0-9]{4})\|([0-9]{2})(0[1-9]|1[0-2])")
@@ -42,7 +46,8 @@ def canonical_par(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
 
 def canonical_iban(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
     """15 to 34 ASCII bytes without spaces, rule 2. Raises Refused (rules `iban.*`, `card.number`)."""
-    compact = _IBAN_FILLING.sub("", text[prefix.end() :] if (prefix := _IBAN_PREFIX.match(text)) else text)
+    prefix = _IBAN_PREFIX.match(text)
+    compact = _IBAN_FILLING.sub("", text[prefix.end() :] if prefix else text)
     iban = compact.upper()
     # Upper-casing turns some other letters into ASCII ones.
     if not compact.isascii() or not _IBAN.fullmatch(iban):
