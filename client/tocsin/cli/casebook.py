@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -90,12 +90,15 @@ def print_flags(title: str, flags: list[Flag]) -> None:
 
 
 def _reporters(flag: Flag) -> str:
-    names = sorted({name for reason in flag.explanation.get("reasons", ()) for name in reason["reporters"]})
-    return ", ".join(names) or "only you"
+    from tocsin.detect.casebook.wording import reporters
+
+    return ", ".join(reporters(flag.explanation)) or "only you"
 
 
 def print_dossier(dossier: Dossier) -> None:
     """Print everything that is known about one account."""
+    from tocsin.detect.casebook.wording import reason_in_words
+
     flag = dossier.flag
     kind = "flagged" if flag.flagged else "candidate"
     say(f"{flag.account}  (flag {flag.no}, {kind}, {flag.bits / 2:g} bits, {flag.state})")
@@ -104,7 +107,7 @@ def print_dossier(dossier: Dossier) -> None:
     if flag.root:
         say(f"  rests on the judgement of {flag.root} alone")
     for reason in flag.explanation.get("reasons", ()):
-        say(f"  {_sentence(reason)}")
+        say(f"  {reason_in_words(reason)}")
         if value := dossier.values.get(reason["value_key"]):
             say(f"      {value}")
     for text in flag.explanation.get("missing", ()):
@@ -118,17 +121,3 @@ def print_dossier(dossier: Dossier) -> None:
         say(f"  {utc(time)}  note by {writer}: {text}")
     for event in dossier.history:
         say(f"  {utc(event.time)}  {event.who}: {event.what}")
-
-
-def _sentence(reason: dict[str, Any]) -> str:
-    who = [f"{reason['own']:,} of your confirmed accounts"] if reason["own"] else []
-    if reason["reporters"]:
-        disputed = reason["disputed"]
-        names = [f"{name} (disputed)" if name in disputed else name for name in reason["reporters"]]
-        who.append(f"reported by {', '.join(names)}")
-    hub = "; a hub, joins nobody" if reason["hub"] else ""
-    why = " and ".join(who) or "known as bad"
-    return (
-        f"`{reason['type']}` {reason['bits']:g} bits, counts {reason['counts']:g}: {why}; "
-        f"held by {reason['holders']:,} of {reason['established']:,} established accounts{hub}"
-    )

@@ -36,6 +36,7 @@ from tocsin.client.errors import (
     Unavailable,
     UntrustedCharter,
 )
+from tocsin.detect.errors import WebhookRefused, WebhookUnavailable
 from tocsin.localnet.errors import NodeDidNotStart
 from tocsin.oprf.group import LibsodiumMissing
 from tocsin.tlog.errors import TlogError
@@ -50,8 +51,8 @@ EXIT_SECURITY = 5
 _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((Misbehaved, UntrustedCharter), EXIT_SECURITY),
     ((BadCharterSignature, NotEnoughSignatures, RolledBack, TwoCharters, WrongPin, TlogError), EXIT_SECURITY),
-    ((Unavailable, NodeDidNotStart), EXIT_UNAVAILABLE),
-    ((BudgetExhausted, DraftRefused, RefusedByNode), EXIT_REFUSED),
+    ((Unavailable, NodeDidNotStart, WebhookUnavailable), EXIT_UNAVAILABLE),
+    ((BudgetExhausted, DraftRefused, RefusedByNode, WebhookRefused), EXIT_REFUSED),
     ((LocalProblem, LibsodiumMissing, OSError), EXIT_USAGE),
     ((TocsinError,), EXIT_FAILED),
 )

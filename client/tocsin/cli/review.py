@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -225,19 +225,56 @@ def stats(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) ->
 
 
 @app.command
-def export(*, casebook: CasebookFolder = DEFAULT_CASEBOOK) -> int:
-    """Print final decisions that are due, each once, as JSON lines for your own systems.
+def export(
+    *,
+    format: Annotated[
+        Literal["jsonl", "csv"],
+        Parameter(help="jsonl, with the whole explanation, or csv, with it in words."),
+    ] = "jsonl",
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
+) -> int:
+    """Print final decisions that are due, each once, as JSON lines or CSV for your own systems.
 
     A decision is due after the delay that casebook.toml asks for. `name` makes one that you read twice recognisable.
+
+    Example: tocsin review export --format csv
+
+    Exit codes: 0 done, also with nothing due; 2 there is no casebook.
     """
-    from tocsin.detect.outputs import deliver
+    from tocsin.detect.outputs import csv_lines, deliver
 
     def write(rows: Sequence[Mapping[str, object]]) -> None:
+        if format == "csv":
+            sys.stdout.write(csv_lines(rows))
+            sys.stdout.flush()
+            return
         for row in rows:
             print_json_line(row)
 
     with open_book(casebook) as book:
         deliver(book, now(), write)
+    return 0
+
+
+@app.command
+def send(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) -> int:
+    """Deliver final decisions that are due to the webhook of casebook.toml, each once, signed.
+
+    What cannot be delivered waits for a later call: run it by a timer. The signature is that of Standard Webhooks.
+
+    Example: tocsin review send --casebook casebook
+
+    Exit codes: 0 done, also with nothing due; 2 the webhook is not set or unusable; 3 its server cannot be reached or
+    fails; 4 it refuses.
+    """
+    from tocsin.detect.webhook import endpoint, send
+
+    with open_book(casebook) as book:
+        sent = send(book, endpoint(book.settings), now, drawing().below)
+    if json:
+        print_json(asdict(sent))
+    else:
+        say(f"{counted(sent.delivered, 'decision')} delivered, {sent.waiting:,} not yet due")
     return 0
 
 

@@ -34,3 +34,15 @@ class ExtraMissing(DetectError, ValueError):
 
 class NoSuchAccount(DetectError, ValueError):
     """An account that the run to be explained did not score."""
+
+
+class BadWebhook(DetectError, ValueError):
+    """A webhook whose address, secret or certificate authority cannot be used."""
+
+
+class WebhookUnavailable(DetectError):
+    """A webhook that cannot be reached, or whose server fails: trying later may help."""
+
+
+class WebhookRefused(DetectError):
+    """A webhook whose server does not want what is sent."""

@@ -57,7 +57,7 @@ class Flag:
         return {
             "flag": self.no, "account": self.account, "state": self.state,
             "kind": "flag" if self.flagged else "candidate", "random": self.random, "sampled": self.sampled,
-            "abuse": _abuse(self.abuse), "bits": in_bits(self.bits), "rests_on_one_member": self.root,
+            "abuse": abuse_name(self.abuse), "bits": in_bits(self.bits), "rests_on_one_member": self.root,
             "campaign": self.campaign, "explanation": self.explanation, "first_time": self.first_time,
             "changed": self.changed, "decided": self.decided or None, "returns": self.returns or None,
             "votes_needed": self.votes_needed, "claimed_by": self.claimed_by,
@@ -86,7 +86,8 @@ class Verdict:
         }  # fmt: skip
 
 
-def _abuse(number: int) -> str:
+def abuse_name(number: int) -> str:
+    """Return the name of a kind of abuse, as labels write it."""
     from tocsin.sealing.label import AbuseKind
 
     return next((kind.name.lower().replace("_", "-") for kind in AbuseKind if kind == number), str(number))

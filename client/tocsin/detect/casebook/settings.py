@@ -70,6 +70,12 @@ class Settings:
     """Least delay between a verdict and its output."""
     delay_spread_minutes: int = 0
     """A random delay up to this is added, so that timing does not show what gave an account away."""
+    webhook: str = ""
+    """https URL of a system of the member's own that `tocsin review send` delivers decisions to."""
+    webhook_secret: str = ""
+    """File with the webhook's secret (`whsec_…`), seen from the folder."""
+    webhook_ca: str = ""
+    """File with the certificate authority of the webhook's server, where the system's do not know it."""
     reasons: tuple[Reason, ...] = field(default=DEFAULT_REASONS)
 
     def __post_init__(self) -> None:
@@ -102,7 +108,7 @@ _RANGES = (
   ("campaign_confirmed", 1, 30),
     ("delay_minutes", 0, 30 * 24 * 60), ("delay_spread_minutes", 0, 30 * 24 * 60),
 )  # fmt: skip
-_TEXTS = ("database", "holdings")
+_TEXTS = ("database", "holdings", "webhook", "webhook_secret", "webhook_ca")
 _KNOWN = {setting.name for setting in fields(Settings)} - {"folder"}
 
 
@@ -173,6 +179,9 @@ TEMPLATE = """\
 # golden_percent = 5
 # delay_minutes = 60            # least delay between a verdict and its output
 # delay_spread_minutes = 600    # plus a random part of this
+# webhook = "https://hooks.example.com/abuse"   # where `tocsin review send` delivers decisions
+# webhook_secret = "webhook.secret"             # file that holds whsec_ and the Base64 of 24 to 64 bytes, mode 600
+# webhook_ca = "ca.pem"                         # only for a certificate that the system does not know
 
 # Reasons of your own replace the whole list. One must have matched = true: it is for accounts that only other
 # members' reports speak against, whose values are never shared on.
