@@ -39,8 +39,10 @@ STATEMENTS = (
         SEMI JOIN hand_established USING (account) GROUP BY type, value),
     own_totals AS (SELECT type, count(DISTINCT account) AS b FROM holdings SEMI JOIN hand_confirmed USING (account)
     GROUP BY type),
-    foreign_totals AS (SELECT type, sum(counted) AS b FROM reporters SEMI JOIN signals USING (reporter, type) GROUP
-    BY type),
+    foreign_totals AS (SELECT type, sum(greatest(1, ceil(counted * halved / greatest(whole, 1))))::BIGINT AS b
+        FROM reporters JOIN (SELECT reporter, type, sum(accounts * 1600) AS whole,
+            sum(accounts * confidence * 16 // (1 << hops)) AS halved FROM signals GROUP BY ALL)
+        USING (reporter, type) GROUP BY type),
     joined AS (SELECT bad.*, coalesce(held.h, 0) AS h, coalesce(own_totals.b, 0) + coalesce(foreign_totals.b, 0) AS b,
         (SELECT count(*) FROM hand_established) AS n FROM hand_bad AS bad ANTI JOIN hand_off USING (type, value)
         LEFT JOIN held USING (type, value)

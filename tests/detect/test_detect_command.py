@@ -104,7 +104,7 @@ def test_two_judgements_of_others_flag_and_one_makes_candidates(
     score(member, tmp_path / "one", "--signals", str(member / "one.parquet"))
     assert flagged(tmp_path / "one") == NORTH
     text = explained(tmp_path / "one", "south0", capsys)
-    assert text.startswith("south0: not flagged, 10 bits")
+    assert text.startswith("south0: not flagged, 8 bits")
     assert "reported by Alder" in text
     assert "a second member's judgement, or one of your own" in text
     score(member, tmp_path / "both", "--signals", str(member / "both.parquet"))
@@ -125,6 +125,46 @@ def test_a_household_is_one_group(member: Path, tmp_path: Path, capsys: pytest.C
     score(tmp_path / "member", state)
     assert flagged(state) == NORTH
     assert "a second confirmed account: all of it rests on one" in explained(state, "home2", capsys)
+
+
+def bits_of(state: Path, account: str) -> int:
+    with duckdb.connect(str(state / "detect.duckdb"), read_only=True) as connection:
+        (bits,) = connection.execute(
+            "SELECT bits FROM current.scores WHERE account = ?", [account]
+        ).fetchone() or (0,)
+    return int(bits)
+
+
+@pytest.mark.parametrize("of_all", [{"hops": 2}, {"confidence": 25}])
+def test_what_discounts_all_reports_of_a_writer_discounts_its_total(
+    member: Path, tmp_path: Path, of_all: dict[str, int]
+) -> None:
+    """A reporter that only passes on says as much of a value as one that reports all of its own."""
+    values = [("net.ipv4", "203.0.113.5"), ("contact.phone", "+15550177")]
+    for name, more in (("own", {}), ("passed", of_all)):
+        reports = [
+            signal(*value, reporter, accounts=400, total=767, **more)
+            for value in values
+            for reporter in ("Alder", "Birch")
+        ]
+        write_table(tmp_path / f"{name}.parquet", SIGNALS, reports)
+        score(member, tmp_path / name, "--signals", str(tmp_path / f"{name}.parquet"))
+    assert bits_of(tmp_path / "own", "south0") == bits_of(tmp_path / "passed", "south0")
+
+
+def test_a_value_that_was_passed_on_weighs_less_beside_one_of_the_writers_own(
+    member: Path, tmp_path: Path
+) -> None:
+    for name, hops in (("own", 0), ("passed", 2)):
+        reports = [
+            signal(*row, reporter, accounts=400, total=767)
+            for row in (("net.ipv4", "elsewhere"), ("contact.phone", "elsewhere"))
+            for reporter in ("Alder", "Birch")
+        ] + [signal("net.ipv4", "203.0.113.5", reporter, accounts=100, total=767, hops=hops)
+             for reporter in ("Alder", "Birch")]  # fmt: skip
+        write_table(tmp_path / f"{name}.parquet", SIGNALS, reports)
+        score(member, tmp_path / name, "--signals", str(tmp_path / f"{name}.parquet"))
+    assert bits_of(tmp_path / "own", "south0") - bits_of(tmp_path / "passed", "south0") in (3, 4)
 
 
 def test_disputed_reports_weigh_less(member: Path, tmp_path: Path) -> None:

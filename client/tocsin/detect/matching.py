@@ -6,8 +6,8 @@
    is no signal: it is listed apart.
 3. The judgement that a report rests on is its writer's own detection, or that of the one member whose entries it rests
    on; where it rests on several members' entries it is none of them alone.
-4. Counts are taken at the least that a bucket allows. A writer's total of a type is the most that its labels opened
-   here allow, added up: a writer cannot seem small by splitting its reports.
+4. Counts are taken at the middle of their buckets. A writer's total of a type is that of its labels opened here, added
+   up: a writer cannot seem small by splitting its reports.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def signals_of(
     totals: dict[tuple[bytes, str], int] = defaultdict(int)
     for type, _, match in found:
         if isinstance(match.label, Report):
-            totals[match.writer, type] += bucket_range(match.label.bad_accounts_bucket)[1]
+            totals[match.writer, type] += _middle(match.label.bad_accounts_bucket)
     signals, victims = [], set()
     for type, value, match in found:
         label = match.label
@@ -110,9 +110,14 @@ def signals_of(
         signals.append(
             Signal(
                 type, value, match.writer_name, None if root is None else names.get(root, root.hex()), label.abuse,
-                bucket_range(label.bad_accounts_bucket)[0], label.hops, label.confidence,
+                _middle(label.bad_accounts_bucket), label.hops, label.confidence,
                 int((match.key, match.writer, match.index) in disputed), label.first_week * _WEEK,
                 label.last_week * _WEEK + 6, totals[match.writer, type], match.writer.hex(), match.index,
             )
         )  # fmt: skip
     return tuple(signals), tuple(sorted(victims))
+
+
+def _middle(bucket: int) -> int:
+    """Rule 4. Counts from the lower ends against totals from the upper ends would take a bit from every weight."""
+    return sum(bucket_range(bucket)) // 2

@@ -32,7 +32,7 @@ class Rules:
     """Score from which an account may be queued for review."""
     groups: int = 2
     """Independent groups of evidence that a flag needs: network, person, tooling, behaviour."""
-    one_judgement: int = 20
+    one_judgement: int = 16
     """The most that one other member's judgement may add to what is left without it."""
     firm_total: int = 5
     """Bad accounts that must be known of a type before its values can flag; below, they only make candidates."""

@@ -5,7 +5,7 @@
 3. A flag needs 15 bits from two groups at least, from values of which enough bad accounts are known. Values that all
    rest on one and the same confirmed account are one group: a household or a small office shares its address, its card
    and its device, and one wrong verdict must not flag all who live there.
-4. One other member's judgement alone adds at most 10 bits to what is left without it, until this member's own verdicts
+4. One other member's judgement alone adds at most 8 bits to what is left without it, until this member's own verdicts
    have shown that it can be trusted. (With 14 bits, one lying member's report and a single bit of anything else is a
    flag: seen in simulation, four innocents in a hundred.)
 5. A confirmed account is scored without itself. The kind of abuse with the highest score is the account's.

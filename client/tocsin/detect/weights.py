@@ -3,9 +3,9 @@
 1. weight = log2[(k + q) ÷ (B + 1)] − log2 q, rounded down to half a bit, at most 14 bits, dropped below 1 bit.
 2. q = (max(1, holders) + ½) ÷ (accounts + 1), over *established* accounts: 60 days old, neither flagged nor
    confirmed. A campaign must not make its own values look common, and a young account proves nothing.
-3. k adds the receiver's own confirmed holders and each reporter's least count of bad holders, times its confidence,
+3. k adds the receiver's own confirmed holders and each reporter's count of bad holders, times its confidence,
    halved for each hop, divided where disputed. B adds own confirmed accounts with a value of that type and the
-   reporters' totals.
+   reporters' totals, each discounted as its counts are: an account that counts half in k counts half in B.
 4. A reporter whose total is more than three times the median has count and total scaled down to that.
 5. Own flags never count as bad. Kinds of abuse are weighed apart.
 6. A value that the member's reviewers rejected three times, and three times as often as they confirmed it, weighs
@@ -257,15 +257,26 @@ def _powers(hops: IntegerColumn) -> IntegerColumn:
 
 
 def _foreign_totals(known: Known) -> Table:
-    """The reporters' totals of a type, once for each kind of abuse that they report in it."""
+    """The reporters' totals of a type, once for each kind of abuse that they report in it.
+
+    A total counts whole accounts. What hops and confidence leave of a reporter's counts, they leave of its total.
+    """
     import ibis
 
-    kinds = known.signals.select("reporter", "type", "abuse").distinct()
+    halved = known.signals.mutate(
+        whole=known.signals.accounts * UNITS,
+        halved=(known.signals.accounts * known.signals.confidence * 16) // _powers(known.signals.hops),
+    )
+    kinds = halved.group_by("reporter", "type", "abuse").aggregate(
+        whole=ibis._.whole.sum().cast("float64"), halved=ibis._.halved.sum().cast("float64")
+    )
     joined = kinds.inner_join(known.reporters, ["reporter", "type"])
+    # One quotient of doubles: exact for every sum that is real, and the same on every engine.
+    left = (joined.counted.cast("float64") * joined.halved / ibis.greatest(joined.whole, 1.0)).ceil()
     return (
-        joined.mutate(abuse=joined.abuse.cast("int64"))
+        joined.mutate(abuse=joined.abuse.cast("int64"), left=ibis.greatest(left, 1.0).cast("int64"))
         .group_by("type", "abuse")
-        .aggregate(foreign_total=ibis._.counted.sum().cast("int64"))
+        .aggregate(foreign_total=ibis._.left.sum().cast("int64"))
     )
 
 

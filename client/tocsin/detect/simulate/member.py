@@ -192,10 +192,10 @@ class Member:
         run_sql(f"DELETE FROM main.entries WHERE reporter = {self.number}")
         run_sql(f"DELETE FROM main.entry_totals WHERE reporter = {self.number}")
         run_sql(f"""INSERT INTO main.entries SELECT type, value, {self.number}, root, {ABUSE},
-            1 << (length(bin(count(DISTINCT account))) - 1), hops, {CONFIDENCE}, 0, (min(first_day) // 7) * 7,
+            {_middle("count(DISTINCT account)")}, hops, {CONFIDENCE}, 0, (min(first_day) // 7) * 7,
             (max(last_day) // 7) * 7 + 6 FROM shared GROUP BY type, value, root, hops""")
         run_sql(f"""INSERT INTO main.entry_totals SELECT {self.number}, type,
-            greatest((1 << length(bin(count(DISTINCT account)))) - 1, count(DISTINCT value) // 16)
+            greatest({_middle("count(DISTINCT account)")}, count(DISTINCT value) // 16)
             FROM shared GROUP BY type""")
 
     def _receive(self) -> None:
@@ -222,3 +222,8 @@ class Member:
         run_sql("DELETE FROM reporters")
         if rows := scaled_totals(totals, own, self.rules):
             self.connection.executemany("INSERT INTO reporters VALUES (?, ?, ?, ?)", rows)
+
+
+def _middle(count: str) -> str:
+    """The middle of the bucket that a count falls into, as `tocsin.detect.matching` reads it."""
+    return f"((3 << (length(bin({count})) - 1)) - 1) // 2"
