@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.client.fake_node import FakeFederation
+from tests.client.fake_node import FakeFederation, FakeStream
 from tests.client.test_client_flow import IBAN, MAIL, report
 from tests.drafts import report_draft
 from tocsin.client.errors import (
@@ -45,6 +45,33 @@ def test_watching_finds_what_comes_later_and_resumes(world: FakeFederation) -> N
         stop.set()
         assert list(again) == []
         assert client._session.vault.cursors()[writer.member].next_index == 1
+
+
+def test_a_stream_that_ends_in_good_order_is_no_outage(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = world.node(0)
+    with world.client(0, node) as client:
+        client.query([MAIL])
+        stop, outages = threading.Event(), []
+        monkeypatch.setattr(stop, "wait", lambda _: None)
+        original, opened = node.watch_tags, []
+
+        def ending(cursor: dict[bytes, int], newest_period: int) -> object:
+            opened.append(cursor)
+            stream = original(cursor, newest_period)
+            if len(opened) == 1:
+                stream = FakeStream()
+                stream.messages.put(None)
+            return stream
+
+        monkeypatch.setattr(node, "watch_tags", ending)
+        matches = client.watch(stop, on_outage=outages.append)
+        report(world, 1, MAIL)
+        assert next(matches).type == "contact.email"
+        stop.set()
+        matches.close()  # type: ignore[attr-defined] # a double takes what the port takes
+    assert (len(opened), outages) == (2, [])
 
 
 def test_watching_survives_a_broken_stream(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> None:

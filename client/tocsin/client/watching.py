@@ -11,7 +11,8 @@ Rules
    least once, never lost; after a crash the last batch is repeated.
 5. A batch needs only the periods that its entries can have been sealed in: those since a week before the node last
    reached the log when the cursor stood where it does (a client sends nothing that is older).
-6. A broken stream is opened again from the cursor, with growing pauses; each outage is reported once. So is one whose
+6. A node ends a stream in good order every few minutes, and it is opened again from the cursor. So is a broken one,
+   with growing pauses; each outage is reported once. So is one whose
    log was quarantined between its tags and its entries: the next stream goes without it.
 7. A band that arrives leads to what the node has by then of its skeletons in the vault. Since a tick may come in parts,
    the record behind its bands, a pass looks once more where the bands of the pass before led. A record is delivered
@@ -176,6 +177,8 @@ class Watcher:
                         pause = _FIRST_PAUSE
                     else:
                         yield match
+                self._stop.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
             except (Unavailable, RefusedByNode, BadVault) as error:
                 # Closing the client ends the stream and the vault, each in its own words.
                 self._session.check_open()
@@ -198,7 +201,7 @@ class Watcher:
         stream = node.watch_tags(
             {writer: cursor.next_index for writer, cursor in cursors.items()}, active.newest_period
         )
-        messages: queue.Queue[NewTags | Exception] = queue.Queue(maxsize=64)
+        messages: queue.Queue[NewTags | Exception | _Ended] = queue.Queue(maxsize=64)
         ended = threading.Event()
         reader = threading.Thread(
             target=_read, args=(stream, messages, ended), name="tocsin-watch", daemon=True
@@ -216,6 +219,9 @@ class Watcher:
                 self._session.check_open()
                 if isinstance(message, Exception):
                     raise message
+                # M-10.5: a stream that ends in good order is no outage.
+                if isinstance(message, _Ended):
+                    return
                 if message is not None:
                     gathered.add(message)
                     caught_up = message.caught_up
@@ -301,8 +307,14 @@ def _since(log: LogStatus | None, position: int, before: Cursor | None, now: int
     return before.since if before is not None else 0
 
 
-def _read(stream: TagStream, messages: queue.Queue[NewTags | Exception], ended: threading.Event) -> None:
-    def put(message: NewTags | Exception) -> None:
+class _Ended:
+    """The node ended the stream in good order."""
+
+
+def _read(
+    stream: TagStream, messages: queue.Queue[NewTags | Exception | _Ended], ended: threading.Event
+) -> None:
+    def put(message: NewTags | Exception | _Ended) -> None:
         while not ended.is_set():
             try:
                 messages.put(message, timeout=_POLL_SECONDS)
@@ -318,4 +330,4 @@ def _read(stream: TagStream, messages: queue.Queue[NewTags | Exception], ended: 
     except TocsinError as error:
         put(error)
         return
-    put(Unavailable("the node ended the stream of new tags"))
+    put(_Ended())

@@ -45,6 +45,18 @@ def test_a_stream_ends_with_the_charter_and_with_the_node() -> None:
     run(removal)
 
 
+def test_a_stream_ends_in_good_order_after_a_while() -> None:
+    async def scenario(world: World) -> None:
+        stub: Any = lookup_pb2_grpc.LookupServiceStub(world.channel(A.identity(LeafRole.CLIENT)))
+        stream = stub.WatchTags(lookup_pb2.WatchTagsRequest())
+        assert (await stream.read()).caught_up
+        assert await stream.read() is grpc.aio.EOF
+        # M-10.5: the reader goes on from its cursor.
+        assert await stream.code() is grpc.StatusCode.OK
+
+    run(scenario, stream_s=0.2)
+
+
 def test_a_removed_members_watch_on_health_ends_at_its_next_message(monkeypatch: pytest.MonkeyPatch) -> None:
     # The servicer of health writes to its stream by itself instead of yielding.
     health: Any = aio.HealthServicer()

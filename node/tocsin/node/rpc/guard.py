@@ -3,12 +3,17 @@
 1. A call is authorized before its message is received, let alone parsed. To be able to, every unary request is read
    here as the first message of a stream; on the wire the two are the same.
 2. A caller (member and role) has at most so many calls and streams open; further ones are refused at once, so that
-   stalled calls of one member do not starve another.
+   stalled calls of one member do not starve another. A call is open until its answer has left the process, not until
+   it is computed: answers that nobody reads count against whoever asked for them. The server ends their connection
+   (`server.py`, rule 5).
 3. A request that does not arrive within `ARRIVAL_S` ends the call, and a unary call ends after `DEADLINE_S` or its own
-   deadline, whichever is sooner.
+   deadline, whichever is sooner. A stream ends in good order after `STREAM_S`; its reader goes on from its cursor.
 4. A stream is authorized again before each message it sends.
 5. Whatever a servicer raises becomes a status by `errors`; a refused caller is audited.
-6. A stopping node refuses new calls and ends open streams, both with UNAVAILABLE; calls in flight go on. Only when
+6. Of the methods whose answers are large a caller has `LARGE_AT_ONCE` in work or unread; its further ones wait for
+   their turn, and a turn is followed by a pause as long as its work took. So what a caller can make the node hold or
+   compute does not grow with how often it calls, and half of the time is others'.
+7. A stopping node refuses new calls and ends open streams, both with UNAVAILABLE; calls in flight go on. Only when
    `drain` has seen them finish is the server stopped: what reaches a server that stops is dropped without a word.
 """
 
@@ -36,6 +41,18 @@ ARRIVAL_S = 10.0
 _DRAIN_LOOK_S = 0.02
 CALLS = {Role.CLIENT: 512, Role.NODE: 32}
 STREAMS = {Role.CLIENT: 32, Role.NODE: 8}
+STREAM_S = 120.0
+LARGE_AT_ONCE = 2
+LARGE_ANSWERS = frozenset(
+    {
+        "/tocsin.v1.LogService/ListCheckpoints",
+        "/tocsin.v1.LogService/ListEntries",
+        "/tocsin.v1.LogService/GetProvenEntries",
+        "/tocsin.v1.LogService/ListForks",
+        "/tocsin.v1.LookupService/LookUp",
+        "/tocsin.v1.MembershipService/ListCharters",
+    }
+)
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 _Raw = Any  # grpc's handlers and contexts are generic over messages this module treats alike
@@ -59,6 +76,7 @@ class Guard(grpc.aio.ServerInterceptor):
         arrival_s: float = ARRIVAL_S,
         calls: Mapping[Role, int] = CALLS,
         streams: Mapping[Role, int] = STREAMS,
+        stream_s: float = STREAM_S,
     ) -> None:
         """`refused(reason, detail)` audits without blocking; `incident()` gives a fresh id for an internal error."""
         self._gate = gate
@@ -68,8 +86,10 @@ class Guard(grpc.aio.ServerInterceptor):
         self._arrival_s = arrival_s
         self._call_limit = calls
         self._stream_limit = streams
+        self._stream_s = stream_s
         self._calls: Counter[Caller] = Counter()
         self._streams: Counter[Caller] = Counter()
+        self._turns: dict[Caller, _Turns] = {}
         self._stream_tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._log = structlog.get_logger()
@@ -94,12 +114,15 @@ class Guard(grpc.aio.ServerInterceptor):
         async def serve(_requests: object, context: _Raw) -> _Raw:
             async with self._mapped(method, context):
                 caller = self._admit(method, context)
-                with _counted(self._calls, caller, self._call_limit):
-                    remaining = context.time_remaining()
-                    async with _deadline(
-                        self._deadline_s if remaining is None else min(self._deadline_s, remaining)
-                    ):
-                        request = await self._receive(context, handler.request_deserializer)
+                _count(self._calls, caller, self._call_limit, context)
+                remaining = context.time_remaining()
+                async with _deadline(
+                    self._deadline_s if remaining is None else min(self._deadline_s, remaining)
+                ):
+                    request = await self._receive(context, handler.request_deserializer)
+                    if method not in LARGE_ANSWERS:
+                        return await handler.unary_unary(request, context)
+                    async with self._turn(caller, context):
                         return await handler.unary_unary(request, context)
 
         return grpc.stream_unary_rpc_method_handler(serve, None, handler.response_serializer)
@@ -108,9 +131,10 @@ class Guard(grpc.aio.ServerInterceptor):
         async def serve(_requests: object, context: _Raw) -> None:
             async with self._mapped(method, context):
                 caller = self._admit(method, context)
-                with _counted(self._streams, caller, self._stream_limit):
-                    request = await self._receive(context, handler.request_deserializer)
-                    with self._ending():
+                _count(self._streams, caller, self._stream_limit, context)
+                request = await self._receive(context, handler.request_deserializer)
+                with self._ending():
+                    async with _at_most(self._stream_s):
                         if not inspect.isasyncgenfunction(handler.unary_stream):
                             await handler.unary_stream(request, _Admitting(context, self._gate, method))
                             return
@@ -125,7 +149,8 @@ class Guard(grpc.aio.ServerInterceptor):
         async def serve(requests: AsyncIterator[_Raw], context: _Raw) -> None:
             async with self._mapped(method, context):
                 caller = self._admit(method, context)
-                with _counted(self._streams, caller, self._stream_limit), self._ending():
+                _count(self._streams, caller, self._stream_limit, context)
+                with self._ending():
                     async for response in handler.stream_stream(requests, context):
                         self._gate.admit(method, context.auth_context())
                         await context.write(response)
@@ -140,6 +165,27 @@ class Guard(grpc.aio.ServerInterceptor):
         caller = self._gate.admit(method, context.auth_context())
         _caller.set(caller)
         return caller
+
+    @asynccontextmanager
+    async def _turn(self, caller: Caller, context: _Raw) -> AsyncIterator[None]:
+        """Wait for a caller's turn (rule 6); it is over once the answer has left, and a pause after it."""
+        turns = self._turns.setdefault(caller, _Turns())
+        turns.users += 1
+
+        def leave(_: object) -> None:
+            turns.users -= 1
+            if not turns.users:
+                del self._turns[caller]
+
+        context.add_done_callback(leave)
+        await turns.free.acquire()
+        loop = asyncio.get_running_loop()
+        began, took = loop.time(), 0.0
+        context.add_done_callback(lambda _: loop.call_later(took, turns.free.release))
+        try:
+            yield
+        finally:
+            took = loop.time() - began
 
     async def _receive(self, context: _Raw, parse: Callable[[bytes], _Raw]) -> _Raw:
         try:
@@ -215,19 +261,30 @@ class _Admitting:
         await self._context.write(response)
 
 
-@contextmanager
-def _counted(counter: Counter[Caller], caller: Caller, limits: Mapping[Role, int]) -> Iterator[None]:
+class _Turns:
+    """The turns of one caller, and how many of its calls have or await one."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Semaphore(LARGE_AT_ONCE)
+        self.users = 0
+
+
+def _count(counter: Counter[Caller], caller: Caller, limits: Mapping[Role, int], context: _Raw) -> None:
+    """Count a call until grpc is done with it: its answer and status have left, or its connection has ended."""
+    # M-10.5: per caller, until the answer has left.
     if counter[caller] >= limits[caller.role]:
         raise errors.TooManyCalls(
-            f"{limits[caller.role]} calls of this caller are open already; wait for one to end"
+            f"{limits[caller.role]} calls of this caller are open or their answers unread; "
+            "read them, or wait for one to end"
         )
     counter[caller] += 1
-    try:
-        yield
-    finally:
+
+    def leave(_: object) -> None:
         counter[caller] -= 1
         if not counter[caller]:
             del counter[caller]
+
+    context.add_done_callback(leave)
 
 
 @asynccontextmanager
@@ -240,6 +297,18 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
         if not scope.expired():
             raise
         raise errors.DeadlinePassed("the call took longer than its deadline allows") from None
+
+
+@asynccontextmanager
+async def _at_most(seconds: float) -> AsyncIterator[None]:
+    """End what runs inside after so long, without an error."""
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
 
 
 async def _abort(context: _Raw, status: Status) -> NoReturn:

@@ -4,6 +4,8 @@
 2. A connection is bounded in streams, header size, handshake time, idle time and pings; a dead peer is noticed.
 3. The port is this process's alone: without SO_REUSEPORT a second node on it fails instead of sharing it.
 4. Every call goes through the guard, and a service is added here or nowhere.
+5. A connection is replaced after about `CONNECTION_S` and cut `GRACE_S` later, answers unread on it or not. That is
+   longer than any call or stream runs (`guard.py`, rule 3), so only what is not read is cut.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
         PublishingServicer,
     )
 
+CONNECTION_S = 90
+GRACE_S = 150
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", 100),
@@ -41,6 +45,8 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.absolute_max_metadata_size", 16 * 1024),
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 10 * 60_000),
+    ("grpc.max_connection_age_ms", CONNECTION_S * 1_000),
+    ("grpc.max_connection_age_grace_ms", GRACE_S * 1_000),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -48,7 +54,8 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.max_ping_strikes", 3),
     ("grpc.so_reuseport", 0),
 )
-MOST_CALLS = 1_024
+MOST_CALLS = 8_192
+"""Of all callers together: above what the guard's limits per caller add up to in a federation of 200 members."""
 
 
 class AddressTaken(NodeError):

@@ -1,7 +1,7 @@
 """The services on the wire, without logic: parse, call, build.
 
 Who calls was decided by the guard; what may go wrong is mapped there, too. Parsing elements is curve work, and runs
-where the curve work of the services runs.
+where the curve work of the services runs. Large answers are built in a thread, so that no other call waits for them.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
     ) -> log_pb2.ListEntriesResponse:
         """Entries from an index on."""
         writer, start, limit = log.parse_page(request)
-        return log.build_entries(await self._log_reader.entries(writer, start, limit))
+        entries = await self._log_reader.entries(writer, start, limit)
+        return await asyncio.to_thread(log.build_entries, entries)
 
     async def GetConsistencyProof(  # noqa: N802 - the wire's name
         self, request: log_pb2.GetConsistencyProofRequest, context: _Context
@@ -163,7 +164,8 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self, request: log_pb2.GetProvenEntriesRequest, context: _Context
     ) -> log_pb2.GetProvenEntriesResponse:
         """Entries with inclusion proofs."""
-        return log.build_proven(await self._looking_up.proven_entries(log.parse_locations(request)))
+        proven = await self._looking_up.proven_entries(log.parse_locations(request))
+        return await asyncio.to_thread(log.build_proven, proven)
 
     async def ListForks(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListForksRequest, context: _Context
@@ -182,7 +184,8 @@ class LookupServicer(lookup_pb2_grpc.LookupServiceServicer):
         self, request: lookup_pb2.LookUpRequest, context: _Context
     ) -> lookup_pb2.LookUpResponse:
         """Live entries under tags."""
-        return lookup.build_hits(await self._looking_up.look_up(lookup.parse_look_up(request)))
+        hits = await self._looking_up.look_up(lookup.parse_look_up(request))
+        return await asyncio.to_thread(lookup.build_hits, hits)
 
     async def WatchTags(  # noqa: N802 - the wire's name
         self, request: lookup_pb2.WatchTagsRequest, context: _Context
