@@ -207,7 +207,10 @@ def test_skeletons_of_indicators_are_known_by_their_rows(
     assert code == 0
     assert re.search(r"^A +B +.*\n\(row: accounts\) +\(row: accounts\) ", out, re.MULTILINE)
     assert re.search(rf"^ *{rows[-1]}: (acct-\d) +{rows[-1]}: \1 ", out, re.MULTILINE)
-    assert {each["left"] for each in json.loads(told(capsys, made, made, "--json")[1])["pairs"]} == set(rows)
+    pairs = json.loads(told(capsys, made, made, "--json")[1])["pairs"]
+    assert {each["left"] for each in pairs if each["type"] == "prompt.template"} == set(rows)
+    systems = {each.row for each in read_indicators(made) if each.type == "client.system"}
+    assert {each["left"] for each in pairs if each["type"] == "client.system"} == systems != set()
     text = written(tmp_path / "a.txt", PROMPTS)
     assert re.search(r"^A +B +.*\n\(skeleton\) +\(skeleton\) ", told(capsys, text, text)[1], re.MULTILINE)
 

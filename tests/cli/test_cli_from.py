@@ -170,6 +170,23 @@ def test_a_file_that_names_no_accounts_is_told_without_its_content(
     assert (code, "line 2: is not an account id" in err, "mallory" in err) == (2, True, False)
 
 
+def test_accounts_may_be_named_by_claude_codes_ids(
+    terminal: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device, account = "7f3c" * 16, "0f8fad5b-d9cb-469f-a165-70867728950e"
+    ids = [f"user_{device}_account_{account}_session_s-{number}" for number in range(2)]
+    ids.append(json.dumps({"device_id": device, "account_uuid": account, "session_id": "s-2"}))
+    made = [line(id, number, ja4(1), "51.15.8.7") for number, id in enumerate(ids)]
+    mine = ingested(capsys, tmp_path, "mine", made)
+    for names in (ids[:1], ids[2:], ids, [account]):
+        code, out, err = terminal(
+            1, "submit", "--from", str(mine), "--abuse", "resale", *SURE, "--dry-run", "--json", "--accounts",
+            named(tmp_path, *names),
+        )  # fmt: skip
+        assert (code, err) == (0, "")
+        assert json.loads(out)["summary"][0].endswith("of 1 account")
+
+
 @pytest.mark.parametrize("option", [("--bad-accounts", "50"), ("--first-seen", "2020-01-01")])
 def test_options_that_the_file_says_itself_are_refused(
     terminal: Session, tmp_path: Path, indicators: Path, option: tuple[str, str]

@@ -51,6 +51,13 @@ def of(*spans: Span) -> list[tuple[str, str | None, str | None]]:
         },
         {"request_data": json.dumps({"messages": json.loads(MESSAGES)})},
         {"gen_ai.prompt": f"system: {SYSTEM}\nuser: {TURN}"},
+        {"gen_ai.content.prompt": f"system: {SYSTEM}\nuser: {TURN}"},
+        {
+            "llm.prompts.0.role": "system",
+            "llm.prompts.0.content": SYSTEM,
+            "llm.prompts.1.role": "user",
+            "llm.prompts.1.content": TURN,
+        },
     ],
 )
 def test_content_wherever_a_library_puts_it(content: dict[str, Any]) -> None:
@@ -178,3 +185,9 @@ def test_jaeger_tempo_and_phoenix() -> None:
 def test_a_placeholder_on_a_span_is_refused() -> None:
     with pytest.raises(BadExchange, match="only a placeholder"):
         of(span(1, CHAT | {"user.id": "undefined", "gen_ai.input.messages": MESSAGES}))
+
+
+def test_a_placeholder_on_a_call_gives_way_to_the_account_around_it() -> None:
+    outer = span(1, {"user.id": "acct-1"})
+    inner = span(2, CHAT | {"user.id": "undefined", "gen_ai.input.messages": MESSAGES}, 1)
+    assert of(outer, inner) == [("acct-1", SYSTEM, TURN)]

@@ -91,6 +91,7 @@ def explain(
     from tocsin.client.system import random_bytes
     from tocsin.indicators.ptf2.account import KEY_BYTES
     from tocsin.ingest import input_files, log_reader
+    from tocsin.ingest.accounts import claude_code_account
     from tocsin.ingest.explaining import Explainer, sampling_of
     from tocsin.ingest.ingesting import ALIKE, SHOWN, Options
     from tocsin.ingest.read_report import to_tell
@@ -101,7 +102,8 @@ def explain(
     key = random_bytes(KEY_BYTES) if state is None else read_key(state)
     settings = sampling_of(state, k, window_days)
     options = Options(common_list(common), format_of(format, field_map), *settings)
-    explainer = Explainer(account, key, options.k, options.window_days)
+    named = claude_code_account(account)
+    explainer = Explainer(account if named is None else named.account, key, options.k, options.window_days)
     bad, counts, rates = log_reader.BadLines(SHOWN * ALIKE, ALIKE), log_reader.Counts(), Rates()
     inputs = input_files.find(logs)
     done = 0
@@ -160,8 +162,9 @@ def compare(
     """Compare two files of prompts, or two files of indicators: which skeletons would match in a federation?
 
     Skeletons of prompts are numbered in the order in which they are found, each with what would be shared of it:
-    nothing, if there are fewer than 4 prompts. Skeletons of indicators are named by the first row that holds them, and
-    by their accounts. Two skeletons match if they are equal at some level, or agree in enough bands.
+    nothing, if there are fewer than 4 prompts. Skeletons of indicators, `prompt.template` and `client.system` each
+    among their own, are named by the first row that holds them, and by their accounts. Two skeletons match if they are
+    equal at some level, or agree in enough bands.
 
     Example: tocsin fingerprint compare mine.txt theirs.txt
 
@@ -272,12 +275,13 @@ def _compared_prompts(a: Path, b: Path, common: CommonList) -> _Compared:
 
 
 def _compared_indicators(a: Path, b: Path) -> _Compared:
-    from tocsin.indicators.ptf2.template import TEMPLATE
+    from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE
     from tocsin.ingest.comparing import compare_values, lists_of
     from tocsin.ingest.indicators_file import read_indicators
 
     left, right = sides = [
-        [indicator for indicator in read_indicators(path) if indicator.type == TEMPLATE] for path in (a, b)
+        [indicator for indicator in read_indicators(path) if indicator.type in (TEMPLATE, SYSTEM)]
+        for path in (a, b)
     ]
     one, other = lists = [lists_of(path, side) for path, side in zip((a, b), sides, strict=True)]
     if one and other and one != other:
@@ -290,7 +294,7 @@ def _compared_indicators(a: Path, b: Path) -> _Compared:
             "file": str(path),
             "common": ids,
             "values": len(side),
-            "why_none": None if side else f"it holds no {TEMPLATE}",
+            "why_none": None if side else f"it holds no {TEMPLATE} and no {SYSTEM}",
         }
         for path, side, ids in zip((a, b), sides, lists, strict=True)
     ]

@@ -119,7 +119,8 @@ def leave_out_lone_ja4(rows: Rows) -> None:
 
 
 def read_accounts(path: Path) -> list[str]:
-    """Return the account ids in a file, one a line. Raises `BadInput`, OSError."""
+    """Return the account ids in a file, one a line, as `ingest` names them. Raises `BadInput`, OSError."""
+    from tocsin.ingest.accounts import claude_code_account
     from tocsin.ingest.exchange import MAX_ACCOUNT_BYTES
 
     try:
@@ -129,6 +130,9 @@ def read_accounts(path: Path) -> list[str]:
     accounts = []
     for number, line in enumerate(text.split("\n"), 1):
         account = line.rstrip("\r")
+        if (named := claude_code_account(account)) is not None:
+            accounts.append(named.account)  # a session's id, as the logs have it
+            continue
         if account.startswith("{") or len(account.encode()) > MAX_ACCOUNT_BYTES:
             # Somebody may name a log by mistake, whose lines hold what users wrote.
             raise BadInput(

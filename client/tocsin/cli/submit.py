@@ -340,7 +340,7 @@ def _draft(row: Row, position: int, options: Mapping[str, str]) -> ReportDraft:
         role=said["role"],
         bad_accounts=_number(position, "bad_accounts", said["bad_accounts"]),
         exchanges=_number(position, "exchanges", said["exchanges"]),
-        tlp=said["tlp"],
+        tlp=_tlp(said["tlp"]),
         legal_basis=said["legal_basis"],
         supporting=_flag(position, "supporting", said["supporting"]),
     )
@@ -361,10 +361,24 @@ def _flag(position: int, column: str, text: str) -> bool:
 def _time(position: int, column: str, text: str) -> int | date:
     if text.isascii() and text.isdigit() and len(text) <= 12:
         return int(text)
+    from tocsin.ingest.exchange import BadExchange
+    from tocsin.ingest.times import time_of
+
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
-        raise _bad_column(position, column, "a day such as 2026-06-05, or unix seconds") from None
+        pass  # no day: an ISO 8601 time, as threat intelligence platforms write it
+    try:
+        return int(time_of(text, column))
+    except BadExchange:
+        wanted = "a day such as 2026-06-05, a time in ISO 8601, or unix seconds"
+        raise _bad_column(position, column, wanted) from None
+
+
+def _tlp(text: str) -> str:
+    """A mark as it is written elsewhere, `TLP:AMBER+STRICT`, by our word for it."""
+    mark = text.strip().lower().removeprefix("tlp:").replace("+", "-")
+    return "clear" if mark == "white" else mark
 
 
 def _bad_column(position: int, column: str, wanted: str) -> DraftRefused:

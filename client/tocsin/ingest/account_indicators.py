@@ -282,7 +282,7 @@ class IndicatorBuilder:
                 written = self._write(type, value)
                 if isinstance(written, Refused):
                     tally.refused[written.rule] += 1
-                    continue
+                    break  # the network of a refused address is no second refusal
                 known = found.setdefault((type, written), holding)
                 if known is not holding:
                     # Another writing of the same value, or another address of the same network.

@@ -96,14 +96,22 @@ def is_placeholder(value: str) -> bool:
     )
 
 
-def _named(value: str) -> Named | None:
+def claude_code_account(value: str) -> Named | None:
+    """Return who a user id of Claude Code names (rule 2); None for any other id, and where it names nobody."""
     if value[:1] == "{":
         parts = _parts_of_json(value)
-        if parts is not None:
-            return _of_claude_code(*parts)
-    elif value[:5] == "user_" and (match := _CLAUDE_CODE.fullmatch(value.strip())) is not None:
+        return None if parts is None else _of_claude_code(*parts)
+    if value[:5] == "user_" and (match := _CLAUDE_CODE.fullmatch(value.strip())) is not None:
         return _of_claude_code(*match.groups())
-    return None if is_placeholder(value) else Named(value)
+    return None
+
+
+def _named(value: str) -> Named | None:
+    if (named := claude_code_account(value)) is not None:
+        return named
+    if is_placeholder(value) or (value[:1] == "{" and _parts_of_json(value) is not None):
+        return None
+    return Named(value)
 
 
 def _parts_of_json(value: str) -> tuple[str, str, str] | None:

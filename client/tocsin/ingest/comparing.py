@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tocsin.indicators.ptf2.bands import BANDINGS
@@ -118,6 +118,8 @@ class Likeness:
     """Why nothing would be shared of one side or the other."""
     accounts: tuple[tuple[str, ...], tuple[str, ...]] = field(default=((), ()), repr=False)
     """Of two files of indicators: the accounts that hold each."""
+    type: str = TEMPLATE
+    """Of which type both are."""
 
 
 def side_of(prompts: Iterable[str]) -> Side:
@@ -210,37 +212,36 @@ def lists_of(path: Path, side: Iterable[Indicator]) -> list[str]:
 
 
 def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> list[Likeness]:
-    """Return each pair of skeletons of two files that is equal or agrees in τ bands (rule 2)."""
+    """Return each pair of skeletons of one type of two files that is equal or agrees in τ bands (rule 2)."""
     holders: dict[tuple[str, bytes], list[int]] = {}
-    places: dict[tuple[bytes, tuple[int, ...]], int] = {}
+    places: dict[tuple[str, bytes, tuple[int, ...]], int] = {}
     for place, indicator in enumerate(right):
-        places[read_skeleton(TEMPLATE, indicator.value)] = place
-        type, values = band_values(TEMPLATE, indicator.value)
+        places[indicator.type, *read_skeleton(indicator.type, indicator.value)] = place
+        type, values = band_values(indicator.type, indicator.value)
         for band in values:
             holders.setdefault((type, band), []).append(place)
     found = []
-    for each in left:
-        type, values = band_values(TEMPLATE, each.value)
+    for mine in left:
+        type, values = band_values(mine.type, mine.value)
         counts = Counter(place for band in values for place in holders.get((type, band), ()))
         agreements = {place: _agreement_of(type, count) for place, count in counts.items()}
         pairs = {place: agreement for place, agreement in agreements.items() if agreement.reached}
-        skeleton = read_skeleton(TEMPLATE, each.value)
-        equal = places.get(skeleton)
+        common, shingles = read_skeleton(mine.type, mine.value)
+        equal = places.get((mine.type, common, shingles))
         if equal is not None:
             pairs.setdefault(equal, _agreement_of(type, 0))
         for other, count in pairs.items():
-            theirs = read_skeleton(TEMPLATE, right[other].value)
-            found.append(
-                _likeness(
-                    (each.row, right[other].row),
-                    frozenset(skeleton[1]),
-                    frozenset(theirs[1]),
-                    other == equal,
-                    [],
-                    count,
-                    accounts=(each.accounts, right[other].accounts),
-                )
+            theirs = right[other]
+            likeness = _likeness(
+                (mine.row, theirs.row),
+                frozenset(shingles),
+                frozenset(read_skeleton(theirs.type, theirs.value)[1]),
+                other == equal,
+                [],
+                count,
+                accounts=(mine.accounts, theirs.accounts),
             )
+            found.append(replace(likeness, type=mine.type))
     return sorted(found, key=lambda each: (-each.jaccard, each.left, each.right))
 
 

@@ -61,6 +61,8 @@ def read(document: Any) -> Iterator[Exchange]:
         ),
         "neither requestMetadata nor identity.arn names an account",
     )
+    if type(request.get("message")) is str:  # Cohere's, with or without its history
+        request = {"chat_history": [], **request}
     turns = request_of(request)
     inference = mapping(request.get("inferenceConfig"))
     yield Exchange(
@@ -81,7 +83,8 @@ def read(document: Any) -> Iterator[Exchange]:
 
 def _is_no_conversation(model: Any, request: Mapping[str, Any]) -> bool:
     named = type(model) is str and any(
-        word in model.lower() for word in ("embed", "rerank", "image", "stable-diffusion")
+        word in model.lower()
+        for word in ("embed", "rerank", "image", "stable-diffusion", "stability.", "luma.")
     )
     return named or not _NO_CONVERSATION.isdisjoint(request)
 

@@ -1,7 +1,9 @@
 """What log systems wrap around the documents of a gateway.
 
-1. CloudWatch: a subscription's `logEvents`, the `events` of its API, and the `results` of Logs Insights, each with the
-   document as JSON text. Azure Monitor: `records`. Google Cloud Logging: `jsonPayload`. Docker: `log`.
+1. CloudWatch: a subscription's `logEvents`, the `events` of its API, one of these events, and the `results` of Logs
+   Insights, each with the document as JSON text. Azure Monitor: `records`. Google Cloud Logging: `jsonPayload` and
+   `textPayload`. Docker, containerd and Fluent Bit: `log` or `message` beside a time. Elasticsearch: `_source`, and the
+   `hits` of a search. Splunk: `event`, and the `result` of an export. EventBridge: `detail`.
 2. What is no envelope is the document itself. A message that holds no JSON object is no exchange.
 """
 
@@ -29,12 +31,41 @@ def unwrap(document: Any) -> Iterator[Any]:
         yield from (opened for row in results if (opened := _object(_cell(row))) is not None)
     elif type(records := document.get("records")) is list:
         yield from records
-    elif type(payload := document.get("jsonPayload")) is dict and "logName" in document:
-        yield payload
-    elif document.keys() == {"log", "stream", "time"} and (found := _object(document["log"])) is not None:
-        yield found
+    elif type(hits := _at(document, "hits", "hits")) is list:
+        yield from (hit["_source"] for hit in hits if type(hit) is dict and type(hit.get("_source")) is dict)
+    elif (inner := _inside(document)) is not None:
+        yield inner
     else:
         yield document
+
+
+def _inside(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The document in an envelope that holds one; None where this is no envelope."""
+    names = document.keys()
+    if "logName" in names:
+        payload = document.get("jsonPayload")
+        return payload if type(payload) is dict else _text_of(document.get("textPayload"))
+    if "_index" in names and type(source := document.get("_source")) is dict:
+        return source
+    if names & {"sourcetype", "host"} and type(event := document.get("event")) is dict:
+        return event
+    if type(result := document.get("result")) is dict and "_raw" in result:
+        return _text_of(result["_raw"])
+    if "detail-type" in names and type(detail := document.get("detail")) is dict:
+        return detail
+    if names & {"time", "timestamp", "@timestamp", "date"}:
+        return _text_of(document.get("log")) or _text_of(document.get("message"))
+    return None
+
+
+def _text_of(message: Any) -> Mapping[str, Any] | None:
+    """The object that is JSON text from its first character on."""
+    return _object(message) if type(message) is str and message.lstrip()[:1] == "{" else None
+
+
+def _at(document: Mapping[str, Any], outer: str, inner: str) -> Any:
+    held = document.get(outer)
+    return held.get(inner) if type(held) is dict else None
 
 
 def _messages(events: Any) -> list[str] | None:

@@ -3,7 +3,8 @@
 1. The account is `metadata._user`, else a user that the metadata or the request names.
 2. The conversation is a session that the metadata names, else a `trace_id` that is no random UUID: without the
    client's, Portkey makes one for each request.
-3. The request is `request`, as an object, as JSON text, or with the body one level deeper.
+3. The request is `request`, as an object, as JSON text, or with the body one level deeper, or the column `request.body`
+   of the export.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def is_record(document: Mapping[str, Any]) -> bool:
     """Whether an object is a log of Portkey's, by names that only they have together."""
     return (
         "created_at" in document
-        and ("request" in document or "metadata" in document)
+        and not {"request", "request.body", "metadata"}.isdisjoint(document)
         and len(_OWN.intersection(document)) >= 2
     )
 
@@ -41,7 +42,7 @@ def read(document: Any) -> Iterator[Exchange]:
 def _exchange(log: Any) -> Exchange:
     if type(log) is not dict:
         raise BadExchange("not a JSON object")
-    given = log.get("request")
+    given = log.get("request", log.get("request.body"))
     outer = mapping(loads(given) if type(given) is str and given[:1] == "{" else given)
     body = mapping(outer.get("body")) or outer
     metadata = _metadata(log.get("metadata"))

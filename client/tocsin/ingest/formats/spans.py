@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..accounts import account_among
+from ..accounts import account_among, is_placeholder
 from ..exchange import BadExchange, Exchange
 from .messages import (
     OTHER_CALLS,
@@ -204,8 +204,7 @@ def _innermost(
                 parent = other.parent
             elif (beside := around.get(parent)) is not None:
                 parent, who = beside
-                for name, value in who.items():
-                    call.attributes.setdefault(name, value)
+                _take(call.attributes, who)
             else:
                 break
         wrapped.append((key, call, others))
@@ -214,6 +213,14 @@ def _innermost(
         for key, call, others in wrapped
         if key not in outer and (not call.agent or (call.remote and key[0] not in traces))
     ]
+
+
+def _take(attributes: dict[str, Any], around: Mapping[str, Any]) -> None:
+    """Add what is said around a call, also in place of a placeholder that stands for no account."""
+    for name, value in around.items():
+        given = attributes.get(name)
+        if given is None or (type(given) is str and is_placeholder(given)):
+            attributes[name] = value
 
 
 def _is_agent(attributes: Mapping[str, Any]) -> bool:
@@ -260,11 +267,9 @@ def _finished(nested: tuple[_Call, list[_Call]]) -> Exchange:
     call, others = nested
     attributes = call.attributes
     for other in others:
-        for key in WHO.intersection(other.attributes):
-            attributes.setdefault(key, other.attributes[key])
+        _take(attributes, {key: other.attributes[key] for key in WHO.intersection(other.attributes)})
     for resource in (resource for holder in (call, *others) for resource in holder.resources):
-        for key, value in resource.items():
-            attributes.setdefault(key, value)
+        _take(attributes, resource)
     invocation = mapping(attributes.get("llm.invocation_parameters"))
     metadata = mapping(attributes.get("metadata"))
     named = account_among(
@@ -330,6 +335,8 @@ def _sources(attributes: Mapping[str, Any], messages: list[dict[str, Any]]) -> I
     yield request_of(attributes.get("events"))  # Pydantic AI's first format
     yield request_of(attributes.get("gen_ai.prompt"))
     yield request_of(_flattened(attributes, "gen_ai.prompt.", "."))
+    yield request_of(attributes.get("gen_ai.content.prompt"))  # OpenLIT's, where it is no event
+    yield request_of(_flattened(attributes, "llm.prompts.", "."))  # OpenLLMetry's before its 0.5
     yield request_of(_flattened(attributes, "llm.input_messages.", ".message."))
     yield request_of(attributes.get("llm.input_messages"))  # as Phoenix exports it
     yield request_of(attributes.get("ai.prompt.messages"))
