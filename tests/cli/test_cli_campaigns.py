@@ -58,6 +58,7 @@ def test_a_campaign_that_does_not_exist(state: Path, capsys: pytest.CaptureFixtu
     assert "C1 has no room; open one" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_room_is_opened_joined_and_left(
     state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,17 +36,18 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def nodes_under(folder: Path) -> list[str]:
     """The command lines of processes that name `folder`."""
-    found = []
+    lines = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(folder) in line:
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
+@pytest.mark.slow
 def test_the_demonstration_finds_matches_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
@@ -87,6 +88,7 @@ def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> N
     ]
     assert "lighthouses" in (kept / "aster" / "data" / GATEWAY).read_text()
     assert (kept / "members" / "aster" / "node" / "node.db").exists()
+    assert nodes_under(kept) == []
     replay(kept)
 
 
@@ -101,9 +103,11 @@ def replay(kept: Path) -> None:
     with Nodes(homes):
         query = ["query", str(data / "values.csv"), "--config", str(client), "--json"]
         done = subprocess.run([*COMMAND, *query], capture_output=True, text=True, timeout=120, check=False)
-        found = json.loads(done.stdout)
-        assert (done.returncode, found["bad_lines"]) == (0, []), done.stderr
-        assert all(account.startswith("acct-") for match in found["matches"] for account in match["accounts"])
+        outcome = json.loads(done.stdout)
+        assert (done.returncode, outcome["bad_lines"]) == (0, []), done.stderr
+        assert all(
+            account.startswith("acct-") for match in outcome["matches"] for account in match["accounts"]
+        )
         _, _, code = README.partition("```python\n")
         code = code.partition("```")[0].replace("member/client", str(client))
         done = subprocess.run(
@@ -193,7 +197,9 @@ def test_gateway_logs_are_read_as_written() -> None:
         bad = log_reader.BadLines()
         pieces = log_reader.cut(input_files.find([str(Path(folder) / GATEWAY)]).sources, 1)
         exchanges = [
-            each for piece in pieces for each in log_reader.read(piece, "litellm", bad, log_reader.Counts())
+            exchange
+            for piece in pieces
+            for exchange in log_reader.read(piece, "litellm", bad, log_reader.Counts())
         ]
         assert bad.kept == []
     assert len(exchanges) == sum(len(account.prompts) for account in provider.accounts)

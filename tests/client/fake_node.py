@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import queue
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tocsin.charter.document import Charter, ClassKey, parse_charter
 from tocsin.charter.envelope import parse_envelope
@@ -77,24 +80,62 @@ class Log:
         ]
 
 
-class FakeFederation:
-    """Everything that all nodes together hold."""
+@dataclass(frozen=True)
+class Founded:
+    """What founding one federation of three leaves: its files, and what its nodes read from them."""
 
-    def __init__(self, folder: Path, members: int = 3, committee: int = 3, quorum: int = 2) -> None:
-        self.homes: list[Home] = found(folder, members, committee=committee, threshold=quorum, tick_seconds=1)
-        envelope = (self.homes[0].client / "charter.json").read_bytes()
-        self.envelopes = [envelope]
-        self.charter: Charter = parse_charter(parse_envelope(envelope).document)
-        self.keys = {home.id: open_part(home.folder, "node") for home in self.homes}
-        self.shares: dict[tuple[int, int, int], Scalar] = {}
-        for home in self.homes:
+    homes: tuple[Home, ...]  # in a folder that is gone
+    files: Mapping[Path, tuple[int, bytes]]  # by path below the folder: mode, content
+    keys: Mapping[bytes, Mapping[str, bytes]]
+    shares: Mapping[tuple[int, int, int], Scalar]  # by class, epoch, seat
+
+    def write(self, folder: Path) -> list[Home]:
+        """Write the federation into another folder. Its files name no path."""
+        for path, (mode, content) in self.files.items():
+            target = folder / path
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target.write_bytes(content)
+            target.chmod(mode)
+        return [replace(home, folder=folder / home.folder.name) for home in self.homes]
+
+
+@cache
+def founded(which: int) -> Founded:
+    """Found a federation, once a process for each number: founding writes and syncs eighty files."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        homes = found(folder, 3, committee=3, threshold=2, tick_seconds=1)
+        charter = parse_charter(parse_envelope((homes[0].client / "charter.json").read_bytes()).document)
+        keys = {home.id: open_part(home.folder, "node") for home in homes}
+        shares: dict[tuple[int, int, int], Scalar] = {}
+        for home in homes:
             for file in (home.folder / "node" / "shares").glob("*.share"):
                 numbers = re.fullmatch(r"(\d+)-(\d+)-(\d+)", file.stem)
                 assert numbers is not None
-                key_class, epoch, seat = (int(each) for each in numbers.groups())
-                info = hpke.share_info(self.charter.federation, key_class, epoch, seat, home.id)
-                plain = hpke.open_sealed(self.keys[home.id]["node_hpke"], info, file.read_bytes())
-                self.shares[key_class, epoch, seat] = decode_scalar(plain)
+                key_class, epoch, seat = (int(number) for number in numbers.groups())
+                info = hpke.share_info(charter.federation, key_class, epoch, seat, home.id)
+                plain = hpke.open_sealed(keys[home.id]["node_hpke"], info, file.read_bytes())
+                shares[key_class, epoch, seat] = decode_scalar(plain)
+        files = {
+            path.relative_to(folder): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+            for home in homes
+            for path in home.folder.rglob("*")
+            if path.is_file()
+        }
+    return Founded(tuple(homes), files, keys, shares)
+
+
+class FakeFederation:
+    """Everything that all nodes together hold. Those of another number share neither members nor keys."""
+
+    def __init__(self, folder: Path, which: int = 0) -> None:
+        made = founded(which)
+        self.homes = made.write(folder)
+        envelope = (self.homes[0].client / "charter.json").read_bytes()
+        self.envelopes = [envelope]
+        self.charter: Charter = parse_charter(parse_envelope(envelope).document)
+        self.keys = {member: dict(seeds) for member, seeds in made.keys.items()}
+        self.shares = dict(made.shares)
         self.logs = {home.id: Log() for home in self.homes}
         self.forks: list[KeptFork] = []
         self.offset = 0
@@ -211,13 +252,13 @@ class FakeNode:
         key = self.world.charter.class_key(key_class, epoch)
         if committee_hash != key.committee_hash:
             raise StaleCharter("STALE_CHARTER", "another committee")
-        for each in complaints:
-            context = self.world.context(self.member, key, each.quorum, each.seat)
+        for partial in complaints:
+            context = self.world.context(self.member, key, partial.quorum, partial.seat)
             try:
-                threshold.verify(key.commitments, context, blinded, each.partial)
+                threshold.verify(key.commitments, context, blinded, partial.partial)
             except InvalidPartial:
-                self.complaints.append(each)
-                self.convicted.add(each.seat)
+                self.complaints.append(partial)
+                self.convicted.add(partial.seat)
         if self.budget is not None and not complaints and self.evaluated + len(blinded) > self.budget:
             raise BudgetExhausted("BUDGET_EXHAUSTED", "nothing left")
         if not complaints:
@@ -240,12 +281,12 @@ class FakeNode:
         )
 
     def submit(self, idempotency_key: bytes, entries: Sequence[WireEntry]) -> Acknowledged:
-        raw = b"".join(each.header + each.body for each in entries)
+        raw = b"".join(entry.header + entry.body for entry in entries)
         return self._once(
             idempotency_key,
             raw,
             len(entries),
-            lambda: [parse_entry(each.header, each.body) for each in entries],
+            lambda: [parse_entry(entry.header, entry.body) for entry in entries],
         )
 
     def retract(self, idempotency_key: bytes, tags: bytes) -> Acknowledged:

@@ -125,7 +125,7 @@ def test_garbage_from_the_node_is_the_nodes_fault(world: FakeFederation) -> None
 
 
 def test_another_founding_charter_is_refused(world: FakeFederation, tmp_path: Path) -> None:
-    other = FakeFederation(tmp_path / "other")
+    other = FakeFederation(tmp_path / "other", 1)
     shutil.copy(other.homes[0].client / "charter.json", world.homes[0].client / "charter.json")
     with pytest.raises(CharterRefused, match="charter_pin"):
         world.client(0)
