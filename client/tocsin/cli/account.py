@@ -35,7 +35,9 @@ def account(
 ) -> int:
     """Show one account: what speaks against it and how much, what is missing, verdicts, notes, history, campaign.
 
-    Exit codes: 0 done, 2 nothing is known about the account, or --appeal of a flag that is open.
+    Example: tocsin account acct-00417 --note "card in another name"
+
+    Exit codes: 0 done; 2 nothing is known about the account, or --appeal of a flag that is open.
     """
     from tocsin.detect.casebook.deciding import add_note
     from tocsin.detect.casebook.deciding import appeal as open_again

@@ -38,6 +38,10 @@ def match(
     """Ask the federation about every distinct value you hold, and write what matched for `tocsin detect run --signals`.
 
     Only blinded values leave this machine, and only those that your vault has not kept from before.
+
+    Example: tocsin detect match --holdings holdings.parquet --out signals.parquet
+
+    Exit codes: 0 written; 2 bad usage; 3 unavailable; 4 budget used up; 5 a check failed.
     """
     from tocsin.cli.options import connect
     from tocsin.detect.matching import ask
@@ -96,6 +100,10 @@ def run(
     """Score every account once. Nothing is blocked: a flag is a reason to look, with its explanation.
 
     Without --signals you see what you would find alone.
+
+    Example: tocsin detect run --holdings holdings.parquet --accounts accounts.parquet --signals signals.parquet
+
+    Exit codes: 0 done; 2 a file or an option cannot be used.
     """
     from dataclasses import asdict
 
@@ -140,7 +148,12 @@ def explain(
     state: State = DEFAULT_STATE,
     json: Json = False,
 ) -> int:
-    """Show why an account is flagged, or what is missing, by the last run."""
+    """Show why an account is flagged, or what is missing, by the last run.
+
+    Example: tocsin detect explain acct-00417
+
+    Exit codes: 0 done; 2 there is no run, or the account is not in it.
+    """
     from dataclasses import asdict
 
     from tocsin.detect import explaining
@@ -174,7 +187,12 @@ def explain(
 
 @app.command
 def compare(*, state: State = DEFAULT_STATE, json: Json = False) -> int:
-    """Compare the newest shadow run with the live one, on your own verdicts."""
+    """Compare the newest shadow run with the live one, on your own verdicts.
+
+    Example: tocsin detect compare
+
+    Exit codes: 0 done; 2 there is no shadow run or no live one.
+    """
     from dataclasses import asdict
 
     from tocsin.detect import comparing
@@ -210,6 +228,10 @@ def calibrate(
     """Choose the flag threshold from the verdicts on the random share of your queue.
 
     Chosen on earlier days and half of the campaigns, checked on the rest. With too few verdicts the default stays.
+
+    Example: tocsin detect calibrate --verdicts verdicts.parquet
+
+    Exit codes: 0 done; 2 a file or an option cannot be used.
     """
     from dataclasses import asdict
 

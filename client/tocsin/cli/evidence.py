@@ -179,7 +179,8 @@ def verify(
     """Verify evidence offline, without a node, and print what it proves.
 
     A file may be the proof of a fork, of a bad partial evaluation or of two charters of one version; the charters lie
-    beside it. about.json is not read: it is a convenience and proves nothing.
+    beside it. `tocsin node evidence` writes those that your node keeps. about.json is not read: it is a convenience and
+    proves nothing.
 
     Example: tocsin evidence verify evidence --pin 5f1c...
 

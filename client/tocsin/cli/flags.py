@@ -29,7 +29,9 @@ def flags(
 
     A flag is a reason to look, never a verdict: `tocsin review` decides, `tocsin account ID` shows everything.
 
-    Exit codes: 0 done, 2 there is no casebook or a filter is wrong.
+    Example: tocsin flags --state waiting --bits 14
+
+    Exit codes: 0 done; 2 there is no casebook or a filter is wrong.
     """
     from tocsin.detect.casebook.flags import STATES, list_flags
 

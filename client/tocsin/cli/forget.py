@@ -21,7 +21,9 @@ def forget(
 
     Delete it in your holdings too, or a later run may flag it anew. Values that were shared on must be withdrawn first.
 
-    Exit codes: 0 done, 2 nothing is known about the account, or its values are shared on.
+    Example: tocsin forget acct-00417 --yes
+
+    Exit codes: 0 done; 2 nothing is known about the account, or its values are shared on.
     """
     from tocsin.detect.casebook.flags import flag_of_account
     from tocsin.detect.casebook.forgetting import forget as remove

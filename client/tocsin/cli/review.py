@@ -64,7 +64,9 @@ def review(
     A flag is yours until you decide it, press s to return it, or its time is over (`claim_minutes`); nobody else gets
     it meanwhile.
 
-    Exit codes: 0 done, 1 nothing waits, 2 bad usage, 130 interrupted (the flag is still yours).
+    Example: tocsin review --campaign C1
+
+    Exit codes: 0 done; 1 nothing waits; 2 bad usage; 130 interrupted (the flag is still yours).
     """
     thresholds = rules_of(rules)
     who = reviewer(by)
@@ -103,7 +105,9 @@ def decide(
 ) -> int:
     """Decide one flag.
 
-    Exit codes: 0 done, 2 another reviewer has the flag, it is decided, or outcome and reason do not fit.
+    Example: tocsin review decide 17 --outcome confirmed --reason own-evidence
+
+    Exit codes: 0 done; 2 another reviewer has the flag, it is decided, or outcome and reason do not fit.
     """
     with open_book(casebook) as book:
         decided = _decide(book, flag, outcome, reason, reviewer(by), note, day_of(until) if until else 0)
@@ -116,7 +120,12 @@ def decide(
 
 @app.command
 def release(*, by: By = "", casebook: CasebookFolder = DEFAULT_CASEBOOK) -> int:
-    """Return what you have to the queue."""
+    """Return what you have to the queue.
+
+    Example: tocsin review release
+
+    Exit codes: 0 done; 2 there is no casebook.
+    """
     from tocsin.detect.casebook.claiming import release as give_back
 
     with open_book(casebook) as book:
@@ -143,7 +152,9 @@ def campaign(
 
     Accounts decided so are marked `sampled`, and their values are never shared on.
 
-    Exit codes: 0 done, 2 the sample is not decided, or it does not support the outcome.
+    Example: tocsin review campaign C1 --sample
+
+    Exit codes: 0 done; 2 the sample is not decided, or it does not support the outcome.
     """
     from tocsin.detect.casebook.deciding import Decision, decide_campaign, draw_sample
 
@@ -164,7 +175,12 @@ def campaign(
 
 @app.command
 def golden(flag: int, *, by: By = "", casebook: CasebookFolder = DEFAULT_CASEBOOK) -> int:
-    """Put a decided flag into the golden set: others judge it again unawares, which measures agreement."""
+    """Put a decided flag into the golden set: others judge it again unawares, which measures agreement.
+
+    Example: tocsin review golden 17
+
+    Exit codes: 0 done; 2 the flag is not decided, or there is no casebook.
+    """
     from tocsin.detect.casebook.deciding import set_golden
 
     with open_book(casebook) as book:
@@ -175,7 +191,12 @@ def golden(flag: int, *, by: By = "", casebook: CasebookFolder = DEFAULT_CASEBOO
 
 @app.command
 def reasons(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) -> int:
-    """List the reasons that a verdict may give."""
+    """List the reasons that a verdict may give.
+
+    Example: tocsin review reasons
+
+    Exit codes: 0 done; 2 there is no casebook.
+    """
     with open_book(casebook) as book:
         listed = book.settings.reasons
     if json:
@@ -191,7 +212,12 @@ def reasons(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) 
 
 @app.command
 def stats(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) -> int:
-    """Show time per decision, yield by reporter, and agreement between reviewers."""
+    """Show time per decision, yield by reporter, and agreement between reviewers.
+
+    Example: tocsin review stats --json
+
+    Exit codes: 0 done; 2 there is no casebook.
+    """
     from tocsin.detect.casebook import measuring
     from tocsin.detect.casebook.claiming import waiting_count
 
@@ -282,7 +308,9 @@ def send(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) -> 
 def verify(*, casebook: CasebookFolder = DEFAULT_CASEBOOK) -> int:
     """Verify that no row of the history was changed, removed or added.
 
-    Exit codes: 0 it is whole, 2 it was changed.
+    Example: tocsin review verify
+
+    Exit codes: 0 it is whole; 2 it was changed.
     """
     from tocsin.detect.casebook.history import verify as verify_chain
 
@@ -297,6 +325,10 @@ def init(folder: Path = DEFAULT_CASEBOOK) -> int:
     """Make a casebook: a folder with casebook.toml and casebook.key; what is there stays.
 
     Colleagues on other machines need a copy of the folder, with `database` set to the team's PostgreSQL.
+
+    Example: tocsin review init casebook
+
+    Exit codes: 0 done; 2 the folder cannot be used.
     """
     from tocsin.client import system
     from tocsin.detect.casebook.book import make_casebook

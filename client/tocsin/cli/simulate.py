@@ -54,7 +54,9 @@ def simulate(
     Each run writes flags.parquet (provider, account, day, bits) and verdicts.parquet. Blind evaluation is replaced by a
     keyed hash, so no node runs; a match is found exactly where two members hold one value.
 
-    Exit codes: 0 done, 2 the scenario or population is unusable.
+    Example: tocsin simulate --scenario scenario.toml --out runs
+
+    Exit codes: 0 done; 2 the scenario or population is unusable.
     """
     from tocsin.detect.rules import DEFAULT, load_rules
     from tocsin.detect.simulate.running import MODES, Options

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,21 +119,51 @@ def export_evidence(
     folder: Path, files: ProofFiles, charters: Sequence[bytes], *, writer: bytes, name: str, index: int
 ) -> None:
     """Write a piece of evidence into a new or empty folder. Raises `FolderUnusable`."""
+    pin = charter_hash(parse_envelope(charters[0]).document)
+    about = {"writer": writer.hex(), "writer_name": name, "index": index, "charter_pin": pin.hex()}
+    described = json.dumps(about, indent=2).encode() + b"\n"
+    write_files(folder, {"entry": files.entry, "proof": files.proof, "about.json": described}, charters)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], charters: Sequence[bytes]) -> list[Path]:
+    """Write files of proofs, and the charters that they need, into a new or empty folder; returns the former.
+
+    Raises `FolderUnusable`.
+    """
+    paths = [folder / name for name in files]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise FolderUnusable(
                 f"{folder} is not empty; name a new folder, existing files are never overwritten"
             )
-        (folder / "entry").write_bytes(files.entry)
-        (folder / "proof").write_bytes(files.proof)
         for version, envelope in enumerate(charters, 1):
             (folder / f"charter-{version}.json").write_bytes(envelope)
-        pin = charter_hash(parse_envelope(charters[0]).document)
-        about = {"writer": writer.hex(), "writer_name": name, "index": index, "charter_pin": pin.hex()}
-        (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+        for path, content in zip(paths, files.values(), strict=True):
+            path.write_bytes(content)
     except OSError as error:
         raise FolderUnusable(f"{folder}: cannot be written ({error.strerror})") from error
+    return paths
+
+
+def verify_kept(
+    proofs: Mapping[str, bytes], charters: Sequence[bytes], pin: bytes, now: int
+) -> list[Finding]:
+    """Say what proofs of any kind but entries show, by name, under signed charters from version 1 on.
+
+    `pin` is the hash of charter version 1, `now` unix seconds. Raises `BadEvidence`.
+    """
+    try:
+        chain = list(verify_chain([parse_envelope(envelope) for envelope in charters], pin, now))
+    except BadCharter as error:
+        raise BadEvidence(f"the charters do not follow from the pin: {error}") from None
+    findings = []
+    for name, proof in proofs.items():
+        try:
+            findings.append(verify_proof(proof, chain))
+        except ProofError as error:
+            raise BadEvidence(f"{name}: does not prove what it claims: {error}") from None
+    return findings
 
 
 def verify_evidence(folder: Path, pin: bytes, now: int) -> VerifiedEvidence:

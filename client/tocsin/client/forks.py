@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.charter.document import Charter
-from tocsin.client.errors import BadEvidence, FolderUnusable, NodeMisbehaved
+from tocsin.client.errors import BadEvidence, NodeMisbehaved
+from tocsin.client.evidence import write_files
 from tocsin.client.ports import NodeApi
 from tocsin.proofs.errors import ProofError
 from tocsin.proofs.fork import PrefixFork, SameSizeFork, parse_fork, verify_member_forked
@@ -79,17 +80,4 @@ def export_forks(folder: Path, forks: Sequence[ProvenFork], charters: Sequence[b
 
     Raises `FolderUnusable`.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise FolderUnusable(
-                f"{folder} is not empty; name a new folder, existing files are never overwritten"
-            )
-        for version, envelope in enumerate(charters, 1):
-            (folder / f"charter-{version}.json").write_bytes(envelope)
-        paths = [folder / f"{fork.writer.hex()}.fork" for fork in forks]
-        for path, fork in zip(paths, forks, strict=True):
-            path.write_bytes(fork.proof)
-    except OSError as error:
-        raise FolderUnusable(f"{folder}: cannot be written ({error.strerror})") from error
-    return paths
+    return write_files(folder, {f"{fork.writer.hex()}.fork": fork.proof for fork in forks}, charters)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
-
-app = App(name="demo")
+from cyclopts import Parameter
 
 
-@app.default
 def demo(
     *,
     members: int = 3,

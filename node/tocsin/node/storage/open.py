@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from tocsin.node.ports import Store, StoreError, StoreUnavailable
@@ -17,6 +17,9 @@ from tocsin.node.storage import schema
 from tocsin.node.storage.backend import Backend
 from tocsin.node.storage.sql_store import SqlStore
 from tocsin.wire.values import MemberId
+
+SQLITE = ("sqlite", "sqlite+pysqlite")
+POSTGRESQL = ("postgresql", "postgresql+psycopg")
 
 
 class UnsupportedDatabase(StoreError):
@@ -43,20 +46,28 @@ def open_store(url: str, federation: str, member: bytes) -> Store:
 
 
 def _backend(url: str, federation: str, member: MemberId) -> Backend:
+    parsed = parse_url(url)
+    if parsed.drivername in SQLITE:
+        from tocsin.node.storage.sqlite import SqliteBackend
+
+        return SqliteBackend(Path(str(parsed.database)))
+    from tocsin.node.storage.postgresql import PostgresqlBackend
+
+    return PostgresqlBackend(parsed, federation, member)
+
+
+def parse_url(url: str) -> URL:
+    """Read the URL of a database of rule 1. Raises `UnsupportedDatabase`."""
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise UnsupportedDatabase(
             "the database URL cannot be read; write sqlite:///path or postgresql://…"
         ) from None
-    if parsed.drivername in {"sqlite", "sqlite+pysqlite"} and parsed.database not in {None, "", ":memory:"}:
-        from tocsin.node.storage.sqlite import SqliteBackend
-
-        return SqliteBackend(Path(str(parsed.database)))
-    if parsed.drivername in {"postgresql", "postgresql+psycopg"}:
-        from tocsin.node.storage.postgresql import PostgresqlBackend
-
-        return PostgresqlBackend(parsed, federation, member)
+    if parsed.drivername in SQLITE and parsed.database not in {None, "", ":memory:"}:
+        return parsed
+    if parsed.drivername in POSTGRESQL:
+        return parsed
     raise UnsupportedDatabase(
         f"no store for {parsed.drivername} databases of this kind; write sqlite:///path or postgresql://…"
     )

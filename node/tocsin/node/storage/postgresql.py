@@ -74,7 +74,7 @@ class PostgresqlBackend:
     def __init__(self, url: URL, federation: str, member: MemberId) -> None:
         key = sha256(b"tocsin/1 store lock\x1f" + federation.encode() + b"\x1f" + member).digest()
         self._key = int.from_bytes(key[:8], "big", signed=True)
-        url = url.set(drivername="postgresql+psycopg")
+        url = _driven(url)
         place = url.render_as_string(hide_password=True)
 
         def lock(connection: psycopg.Connection[Any]) -> None:
@@ -89,7 +89,7 @@ class PostgresqlBackend:
             connection.execute("SET lock_timeout = 0")
 
         self.writers = _engine(url, 1, _WRITER, lock)
-        self.readers = _engine(url, 8, _READER, lambda connection: None)
+        self.readers = _engine(url, 8, _READER, _as_it_is)
 
     def insert(self, connection: Connection, table: Table, rows: Rows) -> None:
         """COPY rows given in the order of the table's columns."""
@@ -120,6 +120,19 @@ class PostgresqlBackend:
         """Close all connections; the lock goes with its own."""
         self.readers.dispose()
         self.writers.dispose()
+
+
+def reader(url: URL) -> Engine:
+    """Read a database beside the process that has it; nothing is locked or written."""
+    return _engine(_driven(url), 1, _READER, _as_it_is)
+
+
+def _driven(url: URL) -> URL:
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _as_it_is(connection: psycopg.Connection[Any]) -> None:
+    """Prepare nothing: a reader needs no lock."""
 
 
 def translate(error: Exception) -> StoreError:

@@ -73,8 +73,20 @@ def _bind(connection: Connection, federation: str, member: MemberId) -> None:
         connection.execute(
             insert(tables.meta).values(no=1, federation=federation, member=member, seen_time=0)
         )
-    elif (row.federation, row.member) != (federation, member):
+        return
+    _compare_owner(row.federation, row.member, federation, member)
+
+
+def check_owner(connection: Connection, federation: str, member: MemberId) -> None:
+    """Check whose database it is. Raises `ForeignStore`."""
+    meta = tables.meta.c
+    row = connection.execute(select(meta.federation, meta.member)).one()
+    _compare_owner(row.federation, row.member, federation, member)
+
+
+def _compare_owner(of: str, owner: bytes, federation: str, member: MemberId) -> None:
+    if (of, owner) != (federation, member):
         raise ForeignStore(
-            f"the database belongs to member {row.member.hex()} of {row.federation}, "
+            f"the database belongs to member {owner.hex()} of {of}, "
             f"not to member {member.hex()} of {federation}; name this member's own database"
         )

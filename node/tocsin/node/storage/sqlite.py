@@ -95,6 +95,11 @@ class SqliteBackend:
         self._lock.close()
 
 
+def reader(path: Path) -> Engine:
+    """Read a database file beside the process that has it; nothing is locked or written."""
+    return _engine(path, 1, _READER, "BEGIN")
+
+
 def translate(error: Exception) -> StoreError:
     """Name what SQLite reported; its own messages hold no values."""
     name = getattr(error, "sqlite_errorname", type(error).__name__)
