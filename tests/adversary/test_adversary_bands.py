@@ -158,6 +158,7 @@ def world(tmp_path: Path) -> FakeFederation:
     return FakeFederation(tmp_path)
 
 
+@pytest.mark.slow
 def test_fewer_bands_than_the_threshold_give_no_bit_of_a_label(
     world: FakeFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +172,7 @@ def test_fewer_bands_than_the_threshold_give_no_bit_of_a_label(
     assert score(guesses, coins[TOLD:]).guessed
 
 
+@pytest.mark.slow
 def test_with_a_threshold_of_one_the_same_adversary_reads_every_label(
     world: FakeFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

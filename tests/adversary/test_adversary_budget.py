@@ -245,6 +245,7 @@ def test_many_calls_at_once_are_granted_exactly_the_budget(scene: Scene) -> None
     assert total == Q
 
 
+@pytest.mark.slow
 def test_killed_and_restarted_evaluators_go_on_counting(scene: Scene) -> None:
     evaluator, caller = scene.homes[CINDER], scene.homes[DUNE]
     committee = RealCommittee(scene, caller, KeyClass.DEVICE)

@@ -182,6 +182,7 @@ def play_matches(
     return score([stump.guess(each) for each, _ in trials[TRAINING:]], coins[TRAINING:])
 
 
+@pytest.mark.slow
 def test_an_evaluator_does_not_tell_whether_a_query_matched(scene: Scene, population: Population) -> None:
     def query(client: Client, value: Observable) -> bool:
         return bool(client.query([value]).matches)

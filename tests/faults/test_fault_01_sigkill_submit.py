@@ -78,7 +78,7 @@ def request(key: bytes, entries: list[entry_pb2.Entry]) -> publishing_pb2.Submit
     return publishing_pb2.SubmitRequest(idempotency_key=key, entries=entries)
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(200, marks=pytest.mark.slow)])
 def test_sigkill_during_submit(battered: Federation, kills: int) -> None:
     home = battered.homes[0]
     with Wire(home, Role.CLIENT, home) as wire:

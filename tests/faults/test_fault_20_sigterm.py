@@ -69,6 +69,7 @@ class Load:
             self.acknowledged.append(key)
 
 
+@pytest.mark.slow
 def test_sigterm_under_load(battered: Federation) -> None:
     home = battered.homes[1]
     health: list[int] = []
