@@ -9,7 +9,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -21,6 +21,7 @@ from tocsin.node.config import NodeConfig, load_config
 from tocsin.node.keys import NodeKeys, NodeSigner, open_keys, read_charter
 from tocsin.node.ops import collector
 from tocsin.node.ports import PeerError, Peers, Store
+from tocsin.node.service.fair_pool import FairPool
 from tocsin.node.service.publishing import PublishingSettings
 from tocsin.node.shares import FileShares
 from tocsin.node.storage.open import open_store
@@ -52,7 +53,7 @@ class Member:
     config: NodeConfig
     keys: NodeKeys
     base: Base
-    curve: Executor
+    curve: FairPool
     loop: asyncio.AbstractEventLoop
     services: Services
 
@@ -95,7 +96,7 @@ def opened(home: Home, url: str | None = None) -> Iterator[Member]:
         store = open_store(url or config.database_url, config.federation, member)
         closing.callback(store.close)
         readers = closing.enter_context(ThreadPoolExecutor(4))
-        curve = closing.enter_context(ThreadPoolExecutor(2))
+        curve = closing.enter_context(FairPool(2))
         base = open_base(config.federation, member, bytes.fromhex(config.charter_pin), store, clock, readers)
         closing.callback(base.close)
         base.membership.load(read_charter(config))
@@ -106,7 +107,7 @@ def opened(home: Home, url: str | None = None) -> Iterator[Member]:
         yield Member(config, keys, base, curve, loop, services)
 
 
-def _assemble(config: NodeConfig, keys: NodeKeys, base: Base, curve: Executor, peers: Peers) -> Services:
+def _assemble(config: NodeConfig, keys: NodeKeys, base: Base, curve: FairPool, peers: Peers) -> Services:
     return assemble(
         base,
         signer=NodeSigner(keys),

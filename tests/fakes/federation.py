@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -22,6 +21,7 @@ from tocsin.founding.certificates import make_authority
 from tocsin.node.assembly import Base, Services, Settings, assemble, open_base
 from tocsin.node.ports import PeerError, Store
 from tocsin.node.service.errors import ServiceError
+from tocsin.node.service.fair_pool import FairPool
 from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.node.service.publishing import PublishingSettings
 from tocsin.oprf import shares, threshold
@@ -180,7 +180,7 @@ class Federation:
     """Members 1 to n, one class key with committee 1 to c."""
 
     clock: FakeClock
-    executor: Executor
+    executor: FairPool
     charter: Charter
     envelope: SignedCharter
     secret: Scalar
@@ -202,7 +202,7 @@ class Federation:
         store: Store | None = None,
         publishing: PublishingSettings = PUBLISHING,
         following: FollowingSettings = FOLLOWING,
-        free_repeats: float = 256.0,
+        free_repeats: float = 16_384.0,
     ) -> Node:
         """Start a member's services on a store; they are not put in place of its node."""
         me, keys = member_id(number), keys_of(number)
@@ -292,7 +292,7 @@ def founded(
         policy=Policy(entries_per_day=per_day, max_hops=4),
     )
     envelope = sign_charter(charter, range(1, members + 1))
-    with ThreadPoolExecutor(2) as executor:
+    with FairPool(2) as executor:
         federation = Federation(FakeClock(), executor, charter, envelope, secret, dealt.shares)
         try:
             for number in range(1, members + 1):

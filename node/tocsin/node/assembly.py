@@ -28,6 +28,7 @@ from tocsin.node.rpc.servicers import (
     PublishingServicer,
 )
 from tocsin.node.service.evaluating import FREE_REPEATS, Evaluating
+from tocsin.node.service.fair_pool import FairPool
 from tocsin.node.service.following.schedule import Following, FollowingSettings
 from tocsin.node.service.group_commit import GroupCommitWriter
 from tocsin.node.service.log_reader import LogReader
@@ -111,7 +112,7 @@ def assemble(
     shares: Shares,
     peers: Peers,
     random: Random,
-    curve: Executor,
+    curve: FairPool,
     settings: Settings = Settings(),
 ) -> Services:
     """Build every service. `curve` runs multiplications, and the hashing of what peers send."""
@@ -151,9 +152,7 @@ def assemble(
     )
 
 
-def build_rpc(
-    services: Services, random: Random, curve: Executor, software_version: str, *, reflection: bool
-) -> Rpc:
+def build_rpc(services: Services, random: Random, software_version: str, *, reflection: bool) -> Rpc:
     """Build the server. Call it in the event loop that serves it."""
     base = services.base
     clock, membership, publishing = base.clock, base.membership, services.publishing
@@ -169,7 +168,7 @@ def build_rpc(
     server = build_server(
         guard,
         Servicers(
-            EvaluationServicer(services.evaluating, services.relaying, curve),
+            EvaluationServicer(services.evaluating, services.relaying),
             PublishingServicer(publishing),
             LogServicer(services.log_reader, services.looking_up),
             LookupServicer(services.looking_up),

@@ -18,7 +18,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +37,7 @@ from tocsin.node.ops import collector, logging
 from tocsin.node.rpc.credentials import ServerIdentity
 from tocsin.node.rpc.peers import GrpcPeers
 from tocsin.node.rpc.server import AddressTaken, listen
+from tocsin.node.service.fair_pool import FairPool
 from tocsin.node.service.following.schedule import FollowingSettings
 from tocsin.node.service.publishing import PublishingSettings
 from tocsin.node.shares import FileShares
@@ -100,7 +101,7 @@ def _build(config: NodeConfig, closing: ExitStack) -> Node:
     store = open_store(config.database_url, config.federation, member)
     closing.callback(store.close)
     readers = closing.enter_context(ThreadPoolExecutor(READER_THREADS, "tocsin-reader"))
-    curve = closing.enter_context(ThreadPoolExecutor(config.workers or os.cpu_count() or 1, "tocsin-curve"))
+    curve = closing.enter_context(FairPool(config.workers or os.cpu_count() or 1))
     base = open_base(config.federation, member, bytes.fromhex(config.charter_pin), store, clock, readers)
     closing.callback(base.close)
     charter = base.membership.load(material.read_charter(config))
@@ -121,7 +122,7 @@ class Node:
     config: NodeConfig
     keys: material.NodeKeys
     base: Base
-    curve: Executor
+    curve: FairPool
     identity: ServerIdentity
     shares: FileShares
 
@@ -147,9 +148,7 @@ class Node:
                 FollowingSettings(self.config.follow_seconds, self.config.follow_entries),
             ),
         )
-        rpc = build_rpc(
-            services, system_random, self.curve, software_version(), reflection=self.config.reflection
-        )
+        rpc = build_rpc(services, system_random, software_version(), reflection=self.config.reflection)
         port = listen(rpc.server, self.config.listen, self.identity)
         membership.subscribe(self._apply_charter)
         await rpc.health.start()

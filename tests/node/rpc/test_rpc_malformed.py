@@ -25,10 +25,11 @@ def federation() -> Iterator[Federation]:
 def test_who_sends_garbage_is_refused_before_it_is_decoded(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = federation.open_node(2, free_repeats=3)
-    servicer = EvaluationServicer(node.evaluating, node.relaying, federation.executor)
+    node = federation.open_node(2, free_repeats=9)
+    servicer = EvaluationServicer(node.evaluating, node.relaying)
     key = federation.charter.classes[0]
-    good = [bytes(each) for each in key.commitments]
+    good = [bytes(commitment) for commitment in key.commitments]
+    three = [*good, good[0]]
     decoded = 0
     parse = evaluation.parse_partial_request
 
@@ -68,7 +69,7 @@ def test_who_sends_garbage_is_refused_before_it_is_decoded(
     decoded = 0
     for _ in range(3):
         with pytest.raises(StaleCharter):
-            asyncio.run(ask(3, good, bytes(32)))
+            asyncio.run(ask(3, three, bytes(32)))
     with pytest.raises(RepeatedTooOften):
-        asyncio.run(ask(3, good, bytes(32)))
+        asyncio.run(ask(3, three, bytes(32)))
     assert decoded == 3

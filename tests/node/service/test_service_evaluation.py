@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -280,24 +281,58 @@ def test_refused_batches_cost_nothing(federation: Federation) -> None:
 
 
 def test_repeats_and_malformed_batches_share_a_rate(federation: Federation) -> None:
-    node = federation.open_node(2, free_repeats=3)
     asked = request(federation, 2, blinded())
+    count = len(asked.blinded)
+    node = federation.open_node(2, free_repeats=3 * count)
 
     async def repeat(times: int) -> None:
         for _ in range(times):
             await node.evaluating.evaluate(member_id(1), asked)
 
     asyncio.run(repeat(3))
-    node.evaluating.malformed(member_id(1))
+    node.evaluating.malformed(member_id(1), count)
     with pytest.raises(RepeatedTooOften):
         asyncio.run(repeat(1))
     with pytest.raises(RepeatedTooOften):
-        node.evaluating.malformed(member_id(1))
-    node.evaluating.malformed(member_id(3))
+        node.evaluating.malformed(member_id(1), count)
+    node.evaluating.malformed(member_id(3), count)
     # A fresh batch is served all the same, and the rate recovers.
     asyncio.run(node.evaluating.evaluate(member_id(1), request(federation, 2, blinded(5, "fresh"))))
     federation.clock.advance(1)
     asyncio.run(repeat(1))
+
+
+def test_a_repeat_is_answered_from_what_was_signed(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiplied: list[int] = []
+    evaluate = threshold.evaluate
+
+    def counting(share: Any, commitments: Any, context: Any, elements: Any, random: Any) -> PartialEvaluation:
+        multiplied.append(len(elements))
+        return evaluate(share, commitments, context, elements, random)
+
+    monkeypatch.setattr(threshold, "evaluate", counting)
+    node = federation.open_node(2)
+    asked = request(federation, 2, blinded(5, "asked twice"))
+    first = asyncio.run(node.evaluating.evaluate(member_id(1), asked))
+    assert asyncio.run(node.evaluating.evaluate(member_id(1), asked)) == first
+    # M-4.22: another member's batch of these elements is another batch, and another quorum another answer.
+    asyncio.run(node.evaluating.evaluate(member_id(3), asked))
+    asyncio.run(node.evaluating.evaluate(member_id(1), replace(asked, quorum=(2, 3))))
+    assert multiplied == [5, 5, 5]
+
+
+def test_repeats_are_limited_by_their_elements(federation: Federation) -> None:
+    # M-4.23: one repeat of a large batch costs as much as many of small ones.
+    node = federation.open_node(2, free_repeats=40)
+    large = request(federation, 2, blinded(30, "large"))
+    small = request(federation, 2, blinded(10, "small"))
+    for asked in (large, small, large, small):
+        asyncio.run(node.evaluating.evaluate(member_id(1), asked))
+    for asked in (large, small):
+        with pytest.raises(RepeatedTooOften):
+            asyncio.run(node.evaluating.evaluate(member_id(1), asked))
 
 
 def test_an_expired_charter_evaluates_nothing(federation: Federation) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from tocsin.node.rpc.guard import current_caller
@@ -51,16 +50,17 @@ _CALLERS_FAULT = (EvaluationsUsedUp, InvalidQuorum, StaleCharter, UnknownKeyClas
 class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
     """tocsin.v1.EvaluationService."""
 
-    def __init__(self, evaluating: Evaluating, relaying: Relaying, curve: Executor) -> None:
+    def __init__(self, evaluating: Evaluating, relaying: Relaying) -> None:
         self._evaluating = evaluating
         self._relaying = relaying
-        self._curve = curve
 
     async def Evaluate(  # noqa: N802 - the wire's name
         self, request: evaluation_pb2.EvaluateRequest, context: _Context
     ) -> evaluation_pb2.EvaluateResponse:
         """From a client of this member."""
-        batch = await self._decoded(evaluation.parse_evaluate, request)
+        count = len(request.blinded_elements)
+        count += sum(len(complaint.evaluated_elements) for complaint in request.complaints)
+        batch = await self._decoded(evaluation.parse_evaluate, request, count)
         partials = await self._relaying.evaluate(
             batch.key_class, batch.epoch, batch.committee_hash, batch.blinded, batch.complaints
         )
@@ -70,12 +70,13 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         self, request: evaluation_pb2.EvaluatePartialRequest, context: _Context
     ) -> evaluation_pb2.EvaluatePartialResponse:
         """Node to evaluator."""
-        asked = await self._decoded(evaluation.parse_partial_request, request)
+        count = len(request.blinded_elements)
+        asked = await self._decoded(evaluation.parse_partial_request, request, count)
         try:
             signed = await self._evaluating.evaluate(current_caller().member, asked)
         except _CALLERS_FAULT:
             # Decoded for nothing, as a malformed batch is.
-            self._evaluating.refused(current_caller().member)
+            self._evaluating.refused(current_caller().member, count)
             raise
         return evaluation_pb2.EvaluatePartialResponse(partial=evaluation.build_signed_partial(signed))
 
@@ -92,13 +93,13 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         budgets = await self._evaluating.budgets(current_caller().member)
         return evaluation.build_budgets(budgets)
 
-    async def _decoded(self, parse: Callable[[_M], _T], request: _M) -> _T:
-        self._evaluating.check_decoding(current_caller().member)
+    async def _decoded(self, parse: Callable[[_M], _T], request: _M, count: int) -> _T:
+        caller = current_caller().member
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._curve, parse, request)
+            return await self._evaluating.decode(caller, count, lambda: parse(request))
         except Malformed as error:
             if error.reason is Reason.INVALID_ELEMENT:
-                self._evaluating.malformed(current_caller().member)
+                self._evaluating.malformed(caller, count)
             raise
 
 

@@ -1,7 +1,7 @@
 """Token buckets: how often a caller may ask for what is free (M-4.23).
 
-A bucket holds at most `capacity` tokens and gains `per_second`. Full buckets are forgotten, so callers that stay
-within their rate leave nothing behind.
+A bucket holds at most `capacity` tokens and gains `per_second`; what is asked for is counted in elements, since that is
+what it costs. Full buckets are forgotten, so callers that stay within their rate leave nothing behind.
 """
 
 from __future__ import annotations
@@ -33,14 +33,20 @@ class RateLimit:
         """Say whether a token is left without taking it."""
         return self._filled(caller).tokens >= 1
 
-    def take(self, caller: MemberId) -> bool:
-        """Take one token; False, taking none, where none is left."""
+    def take(self, caller: MemberId, amount: int = 1) -> bool:
+        """Take so many tokens; False, taking none, where fewer are left."""
         bucket = self._filled(caller)
-        if bucket.tokens < 1:
+        if bucket.tokens < amount:
             return False
-        bucket.tokens -= 1
+        bucket.tokens -= amount
         self._buckets[caller] = bucket
         return True
+
+    def owe(self, caller: MemberId, amount: int) -> None:
+        """Take so many tokens for what has been done already, also where fewer are left."""
+        bucket = self._filled(caller)
+        bucket.tokens -= amount
+        self._buckets[caller] = bucket
 
     def _filled(self, caller: MemberId) -> _Bucket:
         now = self._clock.monotonic()
