@@ -29,7 +29,7 @@ from tocsin.client import Client, matching
 from tocsin.client.arguments import InputValue
 from tocsin.client.errors import NodeMisbehaved
 from tocsin.client.matching import Taggers
-from tocsin.client.outputs import Spending, all_outputs
+from tocsin.client.outputs import Epochs, Spending, all_outputs
 from tocsin.client.system import now, random_bytes
 from tocsin.indicators.registry import KeyClass, Observable
 from tocsin.oprf.rfc9497 import Output
@@ -181,7 +181,7 @@ def _subjects(client: Client, values: Sequence[Observable]) -> list[tuple[Any, T
         {client.key_of(value): InputValue(value, [place]) for place, value in enumerate(values)},
         Spending(),
         now(),
-        newest_only=True,
+        Epochs.NEWEST,
     )
     standing, subjects = found.active, found.values
     aster = next(each.id for each in standing.charter.members if each.name == "Aster")

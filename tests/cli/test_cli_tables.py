@@ -59,6 +59,7 @@ COMMANDS = (
             "reasons",
             "stats",
             "export",
+            "send",
             "verify",
             "init",
         )

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 app = App(name="evidence", help="Show, export and verify pieces of evidence.")
 
 EXIT_NOTHING = 1
-_NOT_THERE = ("OUT_OF_RANGE", "UNKNOWN_LOG")
-
 Entry = Annotated[
     str | None, Parameter(name="--match", help="writer:index, as `tocsin query` shows it under entry.")
 ]
@@ -125,13 +123,14 @@ def export(
     from tocsin.cli.options import connect
     from tocsin.client.errors import RefusedByNode
     from tocsin.client.evidence import export_evidence
+    from tocsin.wire.reasons import Reason
 
     with connect(config) as client:
         member, number = _entry(client.charter, match, writer, index)
         try:
             proof = client.prove(member.id, number)
         except RefusedByNode as error:
-            if error.reason not in _NOT_THERE:
+            if error.reason not in (Reason.OUT_OF_RANGE, Reason.UNKNOWN_LOG):
                 raise
             raise NoSuchEntry(
                 f"{member.name}'s log has no entry {number}; `tocsin log verify` shows how many it has"

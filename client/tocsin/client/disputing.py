@@ -26,7 +26,7 @@ from tocsin.client.arguments import (
 from tocsin.client.charters import ActiveCharter
 from tocsin.client.errors import BadArgument, DraftRefused, ValueRefused
 from tocsin.client.matching import Subject, Taggers, look_up, open_all
-from tocsin.client.outputs import Spending, all_outputs
+from tocsin.client.outputs import Epochs, Spending, all_outputs
 from tocsin.client.ports import NodeApi
 from tocsin.client.results import Receipt, Value
 from tocsin.client.sealing import seal_label
@@ -71,7 +71,7 @@ def dispute(session: Session, drafts: Iterable[DisputeDraft], now: int) -> Recei
         add_value(readable, key, observable, position, draft.observable)
         labels.append((position, key, label))
     spending = Spending()
-    outputs = all_outputs(session, readable, spending, now, newest_only=False)
+    outputs = all_outputs(session, readable, spending, now, Epochs.LIVE)
     active = outputs.active
     live = _live_reports(session.node, active, outputs.values, now)
     newest: dict[bytes, Subject] = {}

@@ -22,6 +22,7 @@ from tocsin.client.vault import OutboxKind, OutboxRow, Vault
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import BODY_BYTES, HEADER_BYTES, TAG_BYTES
 from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES, MAX_ENTRIES
+from tocsin.wire.reasons import Reason
 from tocsin.wire.values import WireEntry
 
 logger = logging.getLogger("tocsin.client")
@@ -32,12 +33,12 @@ _DAY = 86_400
 # What the node says of the request itself, whose bytes never change; whatever else it refuses for may pass.
 _FINAL = frozenset(
     {
-        "INVALID_ENTRY",
-        "EXPIRED_ENTRY",
-        "TOO_MANY_ENTRIES",
-        "INVALID_IDEMPOTENCY_KEY",
-        "IDEMPOTENCY_CONFLICT",
-        "INVALID_REQUEST",
+        Reason.INVALID_ENTRY,
+        Reason.EXPIRED_ENTRY,
+        Reason.TOO_MANY_ENTRIES,
+        Reason.INVALID_IDEMPOTENCY_KEY,
+        Reason.IDEMPOTENCY_CONFLICT,
+        Reason.INVALID_REQUEST,
     }
 )
 

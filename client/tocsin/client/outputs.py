@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from tocsin.charter.document import ClassKey
 from tocsin.client.arguments import Values
@@ -33,6 +34,14 @@ from tocsin.client.session import Session
 from tocsin.client.templates.bands import Skeleton, split_bands, with_bands
 from tocsin.indicators.registry import TYPES
 from tocsin.oprf.rfc9497 import Output
+from tocsin.wire.reasons import Reason
+
+
+class Epochs(Enum):
+    """The key epochs of its class under which a value counts (rule 1)."""
+
+    LIVE = auto()
+    NEWEST = auto()
 
 
 @dataclass
@@ -73,32 +82,30 @@ def stored_outputs(session: Session, active: ActiveCharter, values: Values, now:
     """Return F of the values that the vault has, under every live epoch."""
     return [
         _subject(values, class_key, key, output)
-        for class_key, keys in _by_class(active, values, now, newest_only=False)
+        for class_key, keys in _by_class(active, values, now, Epochs.LIVE)
         for key, output in session.vault.outputs(class_key.epoch, keys).items()
     ]
 
 
-def all_outputs(
-    session: Session, values: Values, spending: Spending, now: int, *, newest_only: bool
-) -> Outputs:
+def all_outputs(session: Session, values: Values, spending: Spending, now: int, epochs: Epochs) -> Outputs:
     """Return F of every value. Raises what ended the evaluating."""
-    outputs = available_outputs(session, values, spending, now, newest_only=newest_only)
+    outputs = available_outputs(session, values, spending, now, epochs)
     if spending.failure is not None:
         raise spending.failure
     return outputs
 
 
 def available_outputs(
-    session: Session, values: Values, spending: Spending, now: int, *, newest_only: bool
+    session: Session, values: Values, spending: Spending, now: int, epochs: Epochs
 ) -> Outputs:
     """Return F of every value that the vault has or that can be evaluated; `spending` notes the rest (rules 2, 3)."""
     skeletons, wanted = with_bands(session.vault, values)
     active = session.charter(now)
     try:
-        subjects = _attempt(session, active, wanted, spending, now, newest_only, last=False)
+        subjects = _attempt(session, active, wanted, spending, now, epochs, last=False)
     except StaleCharter:
         active = session.refresh(now)
-        subjects = _attempt(session, active, wanted, spending, now, newest_only, last=True)
+        subjects = _attempt(session, active, wanted, spending, now, epochs, last=True)
     of_values, of_bands = split_bands(session.vault, skeletons, subjects)
     return Outputs(active, of_values, skeletons, of_bands)
 
@@ -109,13 +116,13 @@ def _attempt(
     values: Values,
     spending: Spending,
     now: int,
-    newest_only: bool,
+    epochs: Epochs,
     *,
     last: bool,
 ) -> list[Subject]:
     active.check_tables()
     subjects: list[Subject] = []
-    for class_key, keys in _by_class(active, values, now, newest_only=newest_only):
+    for class_key, keys in _by_class(active, values, now, epochs):
         asked = spending.may_ask(class_key)
         outputs = session.vault.outputs(class_key.epoch, keys)
         missing = [Wanted(key, values[key].observable) for key in keys if key not in outputs]
@@ -125,7 +132,9 @@ def _attempt(
             # Read back: a charter adopted meanwhile, by another process too, may have ended the epoch.
             outputs = session.vault.outputs(class_key.epoch, keys)
             if asked and len(outputs) < len(keys):
-                raise StaleCharter("STALE_CHARTER", "a newer charter ended a key epoch meanwhile; try again")
+                raise StaleCharter(
+                    Reason.STALE_CHARTER, "a newer charter ended a key epoch meanwhile; try again"
+                )
         except (BadPartial, RefusedByNode, Unavailable) as error:
             if isinstance(error, StaleCharter) and not last:
                 raise
@@ -155,7 +164,7 @@ def _evaluate(
 
 
 def _by_class(
-    active: ActiveCharter, values: Values, now: int, *, newest_only: bool
+    active: ActiveCharter, values: Values, now: int, epochs: Epochs
 ) -> list[tuple[ClassKey, list[bytes]]]:
     grouped: dict[int, list[bytes]] = {}
     for key, value in values.items():
@@ -163,7 +172,7 @@ def _by_class(
     return [
         (class_key, keys)
         for number, keys in grouped.items()
-        for class_key in active.live_classes(number, now)[: 1 if newest_only else None]
+        for class_key in active.live_classes(number, now)[: 1 if epochs is Epochs.NEWEST else None]
     ]
 
 

@@ -23,7 +23,7 @@ from tocsin.client.arguments import Values, iterable, read_values
 from tocsin.client.disputed import without_targetless
 from tocsin.client.errors import Misbehaved, TocsinError, ValueRefused, ValuesRefused
 from tocsin.client.matching import Taggers, look_up, matches_of, open_all
-from tocsin.client.outputs import Spending, available_outputs
+from tocsin.client.outputs import Epochs, Spending, available_outputs
 from tocsin.client.results import LastHeard, Match, Problem, QueryResult, Retraction, Value
 from tocsin.client.retractions import remember, retracted_since
 from tocsin.client.session import Session
@@ -97,7 +97,7 @@ class _Query:
         values, refused = read_values(chunk, mode, session.vault.key_of)
         self._refused += refused
         rest = self._advance_by_batches(values, len(chunk))
-        outputs = available_outputs(session, values, self._spending, now, newest_only=False)
+        outputs = available_outputs(session, values, self._spending, now, Epochs.LIVE)
         self._outputs += len(outputs.values) + len(outputs.bands)
         active = outputs.active
         writers = [member.id for member in active.others]

@@ -21,7 +21,7 @@ from tocsin.client.charters import ActiveCharter
 from tocsin.client.disputing import followed_dispute
 from tocsin.client.errors import TocsinError
 from tocsin.client.matching import Subject, Taggers, look_up, open_all
-from tocsin.client.outputs import Spending, all_outputs, stored_outputs
+from tocsin.client.outputs import Epochs, Spending, all_outputs, stored_outputs
 from tocsin.client.ports import NodeApi
 from tocsin.client.results import Receipt, Value
 from tocsin.client.sealing import seal_label
@@ -49,7 +49,7 @@ def retract(session: Session, values: Iterable[Value], now: int) -> Receipt:
     spending = Spending()
     try:
         keys += records.clear(active, readable, now)
-        outputs = all_outputs(session, readable, spending, now, newest_only=False)
+        outputs = all_outputs(session, readable, spending, now, Epochs.LIVE)
     except TocsinError:
         outbox.flush(session.node, now)
         raise

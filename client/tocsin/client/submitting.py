@@ -17,7 +17,7 @@ from tocsin.client.charters import ActiveCharter
 from tocsin.client.drafts import ReportDraft, label_of
 from tocsin.client.errors import BadArgument, DraftRefused, ValueRefused
 from tocsin.client.matching import Subject
-from tocsin.client.outputs import Spending, all_outputs
+from tocsin.client.outputs import Epochs, Spending, all_outputs
 from tocsin.client.querying import Progress, chunks
 from tocsin.client.results import Receipt
 from tocsin.client.sealing import seal_label
@@ -37,7 +37,7 @@ def submit(session: Session, drafts: Iterable[ReportDraft], progress: Progress |
     for chunk in chunks(enumerate(iterable("drafts", drafts))):
         deadline.check()
         values, labels = _checked(session, session.charter(now), chunk, refused, now)
-        outputs = all_outputs(session, values, spending, now, newest_only=True)
+        outputs = all_outputs(session, values, spending, now, Epochs.NEWEST)
         count += len(outputs.values) + len(outputs.bands)
         active, by_key = outputs.active, {subject.key: subject for subject in outputs.values}
         entries = []

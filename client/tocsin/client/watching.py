@@ -45,6 +45,7 @@ from tocsin.indicators.registry import TYPES
 from tocsin.oprf.rfc9497 import OUTPUT_BYTES, Output
 from tocsin.sealing.box import TAG_BYTES
 from tocsin.sealing.pepper import period_secret
+from tocsin.wire.reasons import Reason
 from tocsin.wire.values import LogStatus, NewTags
 
 logger = logging.getLogger("tocsin.client")
@@ -57,7 +58,7 @@ _POLL_SECONDS = 0.2
 _IDLE_FACTOR = 9
 _LONGEST_PAUSE = 60.0
 _FIRST_PAUSE = 0.5
-_PASSING = frozenset({"QUARANTINED", "TOO_MANY_CALLS", "STORE_FULL"})
+_PASSING = frozenset({Reason.QUARANTINED, Reason.TOO_MANY_CALLS, Reason.STORE_FULL})
 
 
 @dataclass

@@ -127,7 +127,7 @@ def _registered() -> Mapping[str, IndicatorType]:
             bands.SYSTEM_BAND, KeyClass.CONTENT_BAND, 35
         ),  # three shingles, five words if they overlap
     )
-    return MappingProxyType({each.name: each for each in types})
+    return MappingProxyType({type.name: type for type in types})
 
 
 TYPES: Mapping[str, IndicatorType] = _registered()
