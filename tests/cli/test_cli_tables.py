@@ -100,8 +100,22 @@ def test_every_table_fits_100_columns(
         assert "─" in out, (command, err)
         widths += [len(line) for line in out.splitlines()]
     charter = str(member / "client" / "charter.json")
-    for alone in (("types",), ("charter", "show", charter), ("member", "show", str(member))):
-        assert run(list(alone)) == 0
+    monkeypatch.chdir(tmp_path)
+    founding = ("--federation", "a-rather-long-name-of-a-federation.example")
+    inits = [
+        ("member", "init", name, *founding, "--name", f"A member with a long name, {name}",
+         "--endpoint", f"{name}.a-long-host.example.org:7443")
+        for name in ("one", "two")
+    ]  # fmt: skip
+    for alone in (
+        ("types",),
+        ("charter", "show", charter),
+        ("member", "show", str(member)),
+        *inits,
+        ("charter", "draft", "one/card.json", "two/card.json", *founding, "--out", "draft.json"),
+        ("keys", "deal", "draft.json", "--out", "dealt"),
+    ):
+        assert run(list(alone)) == 0, alone
         widths += [len(line) for line in capsys.readouterr().out.splitlines() if "verify it" not in line]
     assert max(widths) <= output.MAX_WIDTH
 
