@@ -1,10 +1,10 @@
 """How well the detector finds campaigns: alone, sharing own detections, sharing reviewed matches, pooled; and rivals.
 
-For each scenario and seed a world is made and run through `tocsin simulate`'s own code. Figures are means over
-seeds, with the
-least and the most. Rivals see the same populations on the same day; their thresholds, like the detector's, are
-fixed on a seed
-that is not reported. `--write` draws docs/detection-*.svg and fills the table of docs/detection.md.
+For each scenario and seed a world is made and run through `tocsin simulate`'s own code. Figures are means over seeds,
+with the least and the most. Two rivals live in the federation like a member does (`detection_federated`); the others
+see everybody's raw data (`detection_rivals`). Their thresholds, like the detector's, are fixed on a seed that is not
+reported. `--sweep KEY` varies one assumption of `detection_assumptions.toml` instead and says where sharing stops
+helping. `--write` draws docs/detection-*.svg and fills the table of docs/detection.md.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import measure
 import numpy as np
+from detection_federated import Rule, judged_by, live, rows_of, tuned_rules
 from detection_rivals import RIVALS, Day, components, threshold
+from detection_scenarios import AIMS, HARD, INFORMED, LIAR, POISON, SCENARIOS, scenario_of, swept
 
 from tocsin.detect.rules import DEFAULT
 from tocsin.detect.simulate.measuring import exchanges_prevented, measures
@@ -32,29 +34,12 @@ from tocsin.detect.simulate.writing import write_population
 NAME = "detection"
 DAY = 20
 TUNING_SEED = 9_001
-"""Thresholds of rivals are fixed on this seed, which no figure uses; the detector's own were fixed on seeds 1 to 11."""
+"""Thresholds of rivals are fixed on this seed, which no figure uses; the detector's own were fixed on seeds 1 to 22."""
 FIRST_SEED = 101
-
-_HARD: dict[str, object] = {"payment": False, "template": False}
-SCENARIOS: dict[str, dict[str, object]] = {
-    "all indicators": {},
-    "no payment": {"payment": False},
-    "no payment, 90 % rotate templates": {"payment": False, "template_rotation": 0.9},
-    "neither payment nor template": _HARD,
-    "the same, 7-day addresses, reviewers err": _HARD
-    | {"address_lifetime": 7, "missed": 0.10, "wrong": 0.01},
-    "one template on all, no payment": {"payment": False, "one_template": True},
-    "a liar reports 5,000 innocents": _HARD | {"liars": 1},
-    "a liar reports 100 innocents": _HARD | {"liars": 1, "lies": -100},
-    "two liars report 5,000 each": _HARD | {"liars": 2},
-    "an operator adopts benign values": _HARD | {"strategy": "poisoning"},
-    "an operator that reads our documents": _HARD | {"strategy": "informed"},
-}
-AIMS: dict[str, float] = {
-    "all indicators": 0.99, "no payment": 0.97, "no payment, 90 % rotate templates": 0.60,
-    "neither payment nor template": 0.50, "the same, 7-day addresses, reviewers err": 0.35,
-    "one template on all, no payment": 0.99,
-}  # fmt: skip
+Rivals = dict[str, dict[str, list[tuple[float, float, int]]]]
+"""Of each scenario and rival: recall, precision and false flags of every seed."""
+HELPS = 1.05
+"""Below this ratio of recall, shared against alone, sharing is said to help no more."""
 
 
 @dataclass
@@ -70,21 +55,18 @@ class Result:
     by_day: tuple[float, ...]
     strata: Counter[str] = field(default_factory=Counter)
     reviews_wasted: int = 0
+    share: Counter[str] = field(default_factory=Counter)
+    """Ordinary accounts in each stratum, to compare false flags by."""
 
 
-def scenario_of(name: str, scale: float) -> Scenario:
-    """Return a scenario at a scale. A negative number of lies is one at any scale."""
-    made = dict(SCENARIOS[name])
-    if isinstance(made.get("lies"), int) and int(str(made["lies"])) < 0:
-        made["lies"] = round(-int(str(made["lies"])) / scale)
-    return replace(Scenario(), name=name, scale=scale, **made)  # type: ignore[arg-type]  # keys are checked by replace
-
-
-def run_one(folder: Path, of: Scenario, mode: str, seed: int, days: int) -> tuple[Result, Population]:
+def run_one(
+    folder: Path, of: Scenario, mode: str, seed: int, days: int, retention: float = 1.0
+) -> tuple[Result, Population]:
     """Run a population and return its figures on the day, with the population for rivals to look at."""
     population = load(folder)
-    reviews = max(1, round(of.reviews * of.scale))
-    run_population(population, Options(mode, reviews, seed, of.missed, of.wrong, days, DEFAULT))
+    population.connection.execute("UPDATE types SET retention = round(retention * ?)::INTEGER", [retention])
+    reviews = max(1, round(of.reviews * of.scale)) if of.reviews else 0
+    run_population(population, Options(mode, reviews, seed, of.missed, of.wrong, days, DEFAULT, of.join_days))
     found = measures(population, DAY)
     connection = population.connection
     connection.execute("CREATE TEMP TABLE strata AS " + " UNION ALL ".join(
@@ -103,6 +85,10 @@ def run_one(folder: Path, of: Scenario, mode: str, seed: int, days: int) -> tupl
         if provider not in liars:
             strata[stratum] += count
             false_flags += count
+    share: Counter[str] = Counter(dict(connection.execute(
+        """SELECT if(several, 'several providers', stratum), count(*) FROM strata
+        JOIN account_names USING (provider, name) JOIN truth USING (account) WHERE NOT hostile GROUP BY ALL"""
+    ).fetchall()))  # fmt: skip
     (wasted,) = connection.execute("""SELECT count(*) FROM verdicts JOIN truth USING (account)
         WHERE NOT hostile AND NOT random""").fetchone() or (0,)
     flagged = found.flagged - (found.false_flags - false_flags)
@@ -110,6 +96,7 @@ def run_one(folder: Path, of: Scenario, mode: str, seed: int, days: int) -> tupl
     prevented = exchanges_prevented(population, str(folder))
     return Result(
         found.recall, found.confirmed, precision, found.exposure, prevented, false_flags, found.by_day, strata, wasted,
+        share,
     ), population  # fmt: skip
 
 
@@ -160,34 +147,36 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=26)
     parser.add_argument(
         "--rivals",
-        default="neither payment nor template",
-        help="the scenario that rivals are run on; '' for none",
+        nargs="*",
+        choices=list(SCENARIOS),
+        default=[HARD, LIAR, POISON, INFORMED],
+        help="the scenarios that rivals are run on",
     )
+    parser.add_argument("--sweep", nargs="+", default=[], help="assumptions to vary, or `retention`")
     parser.add_argument("--leave-out", action="store_true", help="also run without each type of evidence")
     parser.add_argument(
         "--write", action="store_true", help="draw the pictures and fill the table of docs/detection.md"
     )
     options = parser.parse_args()
     if options.smoke:
-        options.scale, options.seeds, options.days, options.only = (
-            0.002,
-            1,
-            22,
-            ["neither payment nor template"],
-        )
-        options.modes = ["alone", "reviewed"]
+        options.scale, options.seeds, options.days, options.only = 0.002, 1, 22, [HARD]
+        options.modes, options.rivals = ["alone", "reviewed"], [HARD]
     began = time.process_time()
     table: dict[str, dict[str, list[Result]]] = {}
-    rivals: dict[str, list[tuple[float, float]]] = {}
+    rivals: Rivals = {}
     largest: list[float] = []
     with tempfile.TemporaryDirectory() as scratch:
-        cutoffs = (
-            tuned(options.rivals, options.scale, options.days, Path(scratch))
-            if options.rivals in options.only
-            else {}
+        if options.sweep:
+            sweep(options.sweep, options.scale, options.seeds, Path(scratch))
+            return
+        federated, cutoffs = (
+            tuned(options.scale, options.days, Path(scratch))
+            if set(options.rivals) & set(options.only)
+            else ({}, {})
         )
         for name in options.only:
             of = scenario_of(name, options.scale)
+            liars = range(len(of.providers) - of.liars, len(of.providers))
             for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
                 folder = Path(scratch) / f"{len(table)}-{seed}"
                 write_population(make_world(of, seed), folder)
@@ -195,19 +184,26 @@ def main() -> None:
                     result, population = run_one(folder, of, mode, seed, options.days)
                     table.setdefault(name, {}).setdefault(mode, []).append(result)
                     say(name, mode, seed, result)
-                    if name == options.rivals and mode == "reviewed":
+                    if name in options.rivals and mode == "reviewed":
+                        of_name = rivals.setdefault(name, {})
+                        rows, reviews = rows_of(population), max(1, round(of.reviews * of.scale))
+                        for rival, (rule, cutoff) in federated.items():
+                            lived = live(rows, rule, cutoff, reviews, DAY + 1)
+                            of_name.setdefault(rival, []).append(judged_by(rows, lived, DAY, liars))
                         day = day_of(population)
                         for rival, cutoff in cutoffs.items():
-                            rivals.setdefault(rival, []).append(judged(RIVALS[rival](day), cutoff, day))
+                            of_name.setdefault(rival, []).append(judged(RIVALS[rival](day), cutoff, day))
                         largest.append(components(day) / day.accounts)
                     population.close()
                 if options.leave_out and name == "all indicators":
                     leave_one_out(folder, of, seed, options.days)
-    for rival, found in rivals.items():
-        print(
-            f"rival {rival}: recall {spread([recall for recall, _ in found])}, "
-            f"precision {spread([precision for _, precision in found], 3)}"
-        )
+    for name, of_name in rivals.items():
+        for rival, found in of_name.items():
+            print(f"{name} | rival {rival}: recall {spread([one[0] for one in found])}, "
+                  f"precision {spread([one[1] for one in found], 3)}, "
+                  f"false flags {spread([float(one[2]) for one in found], 0)}")  # fmt: skip
+    for name, modes in table.items():
+        print(f"{name} | false flags by stratum, against the average: {by_stratum(modes)}")
     if largest:
         print(
             f"connected components: the largest holds {spread([100 * share for share in largest], 0)} % of all accounts"
@@ -219,24 +215,57 @@ def main() -> None:
     tell(table, rivals, time.process_time() - began)
 
 
-def tuned(name: str, scale: float, days: int, scratch: Path) -> dict[str, float]:
-    """Fix the rivals' thresholds on the tuning seed."""
-    if not name:
-        return {}
-    of = scenario_of(name, scale)
+def tuned(scale: float, days: int, scratch: Path) -> tuple[dict[str, tuple[Rule, float]], dict[str, float]]:
+    """Fix the rivals' thresholds on the tuning seed: of those that live in the federation, and of the pooled ones."""
+    of = scenario_of(HARD, scale)
     folder = scratch / "tuning"
     write_population(make_world(of, TUNING_SEED), folder)
     _, population = run_one(folder, of, "reviewed", TUNING_SEED, days)
     day = day_of(population)
+    federated = tuned_rules(rows_of(population), max(1, round(of.reviews * of.scale)), DAY)
     population.close()
-    return {rival: threshold(score(day), day.hostile, 0.99) for rival, score in RIVALS.items()}
+    return federated, {rival: threshold(score(day), day.hostile, 0.99) for rival, score in RIVALS.items()}
 
 
-def judged(scores: np.ndarray, cutoff: float, day: Day) -> tuple[float, float]:
-    """Return recall and precision; what is confirmed anyhow counts for a rival as for the detector."""
+def judged(scores: np.ndarray, cutoff: float, day: Day) -> tuple[float, float, int]:
+    """Return recall, precision and false flags; what is confirmed anyhow counts for a rival as for the detector."""
     flagged = (scores >= cutoff) | day.bad
     right = int((flagged & day.hostile).sum())
-    return right / max(1, int(day.hostile.sum())), right / max(1, int(flagged.sum()))
+    raised = int(flagged.sum())
+    return right / max(1, int(day.hostile.sum())), right / max(1, raised), raised - right
+
+
+def by_stratum(modes: Mapping[str, Sequence[Result]]) -> dict[str, float]:
+    """Return each stratum's rate of false flags as a multiple of that of all ordinary accounts."""
+    found = modes.get("reviewed") or next(iter(modes.values()))
+    flags: Counter[str] = sum((result.strata for result in found), Counter())
+    share: Counter[str] = sum((result.share for result in found), Counter())
+    average = flags.total() / max(1, share.total())
+    return {
+        name: round(flags[name] / share[name] / average, 1)
+        for name in sorted(share)
+        if average and share[name]
+    }
+
+
+def sweep(keys: Sequence[str], scale: float, seeds: int, scratch: Path) -> None:
+    """Run the hard scenario over an assumption's values, alone and sharing, and say where sharing stops helping."""
+    for key in keys:
+        for place, (name, of, retention) in enumerate(swept(key, scale)):
+            recalls: dict[str, list[Result]] = {"alone": [], "reviewed": []}
+            for seed in range(FIRST_SEED, FIRST_SEED + seeds):
+                folder = scratch / f"{key}-{place}-{seed}"
+                write_population(make_world(of, seed), folder)
+                for mode, found in recalls.items():
+                    result, population = run_one(folder, of, mode, seed, DAY + 1, retention)
+                    population.close()
+                    found.append(result)
+            alone, shared = (statistics.fmean(one.recall for one in found) for found in recalls.values())
+            ratio = shared / alone if alone else float("inf")
+            verdict = "sharing helps" if ratio >= HELPS else "sharing helps no more"
+            print(f"{name}: alone {spread([one.recall for one in recalls['alone']])}, reviewed "
+                  f"{spread([one.recall for one in recalls['reviewed']])}, precision "
+                  f"{spread([one.precision for one in recalls['reviewed']], 3)}: {verdict}", flush=True)  # fmt: skip
 
 
 def leave_one_out(folder: Path, of: Scenario, seed: int, days: int) -> None:

@@ -21,7 +21,7 @@ _PLAIN = {"metadata": {"Date": None}}
 
 def write_pages(
     table: Mapping[str, Mapping[str, Sequence[Any]]],
-    rivals: Mapping[str, Sequence[tuple[float, float]]],
+    rivals: Mapping[str, Mapping[str, Sequence[tuple[float, float, int]]]],
     scale: float,
     seeds: int,
 ) -> None:
@@ -58,7 +58,8 @@ def recall_by_day(table: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
 
 
 def precision_by_recall(
-    table: Mapping[str, Mapping[str, Sequence[Any]]], rivals: Mapping[str, Sequence[tuple[float, float]]]
+    table: Mapping[str, Mapping[str, Sequence[Any]]],
+    rivals: Mapping[str, Mapping[str, Sequence[tuple[float, float, int]]]],
 ) -> None:
     """Each mode of each scenario, and each rival, as a point."""
     figure, panel = plt.subplots(figsize=(6, 4))
@@ -74,9 +75,9 @@ def precision_by_recall(
         if points:
             recalls, precisions = zip(*points, strict=True)
             panel.scatter(recalls, precisions, label=mode, color=colour, s=18)
-    for rival, results in rivals.items():
-        recall = statistics.fmean(recall for recall, _ in results)
-        precision = statistics.fmean(precision for _, precision in results)
+    for rival, results in next(iter(rivals.values()), {}).items():
+        recall = statistics.fmean(result[0] for result in results)
+        precision = statistics.fmean(result[1] for result in results)
         panel.scatter([recall], [precision], marker="x", color="#b03030", s=30)
         panel.annotate(rival, (recall, precision), fontsize=7, xytext=(4, -8), textcoords="offset points")
     panel.axhline(0.99, color="#cccccc", linewidth=0.8)
@@ -116,7 +117,7 @@ def save(figure: Any, name: str) -> None:
 
 def page_table(
     table: Mapping[str, Mapping[str, Sequence[Any]]],
-    rivals: Mapping[str, Sequence[tuple[float, float]]],
+    rivals: Mapping[str, Mapping[str, Sequence[tuple[float, float, int]]]],
     scale: float,
     seeds: int,
 ) -> str:
@@ -141,10 +142,11 @@ def page_table(
             f"| {spread([float(result.false_flags) for result in shared], 1)} "
             f"| {spread([float(result.reviews_wasted) for result in shared], 1)} |"
         )
-    if rivals:
-        lines += ["", "| rival, same worlds and reviewers | flagged by day 20 | precision |", "|---|---|---|"]
+    for name, of_name in rivals.items():
+        lines += ["", f"| rival: {name} | flagged by day 20 | precision | false flags |", "|---|---|---|---|"]
         lines += [
-            f"| {rival} | {spread([found[0] for found in results])} | {spread([found[1] for found in results], 3)} |"
-            for rival, results in rivals.items()
+            f"| {rival} | {spread([one[0] for one in results])} | {spread([one[1] for one in results], 3)} "
+            f"| {spread([float(one[2]) for one in results], 0)} |"
+            for rival, results in of_name.items()
         ]
     return "\n".join(lines)

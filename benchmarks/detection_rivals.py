@@ -1,14 +1,8 @@
-"""Rivals of the detector, written small, over the same populations, seeds, days and reviewers.
+"""Rivals on all providers' raw data in one place, which no member ever sees, written small.
 
-1. Each rival ranks accounts by one number. It raises as many flags as its own threshold says; the threshold is
-   tuned, like
-   the detector's, on another seed: the lowest that reaches the aimed precision there.
-2. All rivals see the confirmed accounts of all members on the day itself, with exact counts: more than a member
-   ever sees,
-   and a day earlier. The first two use them as a shared list would; the others need all providers' raw data in one
-   place.
-   Connected components are a straw man.
-3. All see one day: confirmed accounts, verdicts of the detector's own queue, and holdings up to it.
+1. Each ranks accounts by one number. Its threshold is the lowest that was 99 % right on the tuning seed.
+2. All see one day: what own detectors and the detector's own reviews confirmed up to it, with exact counts and without
+   delay. Connected components are a straw man. Rivals that live in the federation: `detection_federated`.
 """
 
 from __future__ import annotations
@@ -42,45 +36,6 @@ class Day:
     def accounts(self) -> int:
         """How many accounts there are."""
         return len(self.provider)
-
-
-def hash_list(day: Day) -> Scores:
-    """A plain shared list: every value of a confirmed account is on it; an account scores one for each that it
-    holds."""
-    listed = np.unique(day.value[day.bad[day.account]])
-    hit = np.isin(day.value, listed)
-    counts: Scores = np.bincount(day.account[hit], minlength=day.accounts).astype(float)
-    return counts
-
-
-def matches(day: Day) -> NDArray[np.float64]:
-    """For each account and type: how many of its values confirmed accounts hold, and the best of them by their
-    number."""
-    values = int(day.value.max()) + 1 if len(day.value) else 1
-    bad_holders = np.bincount(day.value[day.bad[day.account]], minlength=values)
-    # An account that is bad itself may not count as its own evidence.
-    others = bad_holders[day.value] - day.bad[day.account]
-    types = int(day.type.max()) + 1 if len(day.type) else 1
-    features = np.zeros((day.accounts, 2 * types))
-    hit = others > 0
-    np.add.at(features, (day.account[hit], day.type[hit]), 1)
-    np.maximum.at(features, (day.account[hit], types + day.type[hit]), np.log2(1 + others[hit]))
-    return features
-
-
-def regression(day: Day, steps: int = 300) -> Scores:
-    """Logistic regression on the matches, fitted to the confirmed accounts against all others."""
-    features = matches(day)
-    scale = features.std(axis=0) + 1e-9
-    design = np.hstack([features / scale, np.ones((len(features), 1))])
-    label = day.bad.astype(float)
-    weight = np.where(day.bad, 0.5 / max(1, day.bad.sum()), 0.5 / max(1, (~day.bad).sum()))
-    beta = np.zeros(design.shape[1])
-    for _ in range(steps):
-        chance = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
-        beta -= 2.0 * (design.T @ (weight * (chance - label)) + 1e-4 * beta)
-    scores: Scores = design @ beta
-    return scores
 
 
 def synchrotrap(day: Day, fewest: int = 4) -> Scores:
@@ -168,8 +123,6 @@ def components(day: Day) -> int:
 
 
 RIVALS: dict[str, Callable[[Day], Scores]] = {
-    "shared list": hash_list,
-    "logistic regression": regression,
     "SynchroTrap (pooled)": synchrotrap,
     "dense block (pooled)": dense_block,
     "label propagation (pooled)": propagation,

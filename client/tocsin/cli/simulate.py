@@ -104,6 +104,7 @@ def simulate(
                     of.wrong if wrong is None else wrong,
                     days,
                     thresholds,
+                    of.join_days,
                 ),
                 out / name,
             )

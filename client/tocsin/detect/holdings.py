@@ -90,9 +90,12 @@ def marked(table: Table, name: str, state: int) -> Table:
 
 
 def signals(table: Table, name: str) -> Table:
-    """Return the signals of a file that `tocsin detect match` wrote, or that has the same columns."""
+    """Return the signals of a file that `tocsin detect match` wrote, or that has the same columns.
+
+    One that was delivered twice counts once.
+    """
     _columns(table, name, SIGNAL_COLUMNS)
-    return table.select(*SIGNAL_COLUMNS)
+    return table.select(*SIGNAL_COLUMNS).distinct()
 
 
 def _file(path: Path, local: BaseBackend) -> Table:

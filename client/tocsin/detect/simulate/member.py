@@ -54,6 +54,8 @@ class Member:
     providers: tuple[int, ...]
     """Whose accounts it sees: its own, or all of them for the pooled reference."""
     rules: Rules
+    join_day: int = 0
+    """The first day on which it reads what others published, and publishes."""
     verdicts: dict[int, Verdict] = field(default_factory=dict)
 
     @property
@@ -175,6 +177,8 @@ class Member:
 
     def publish(self, day: int, *, reviewed: bool) -> None:
         """Renew what others can read from tomorrow on: main.entries and main.entry_totals of this writer (rule 5)."""
+        if day < self.join_day:
+            return
         self.enter()
         run_sql = self.connection.execute
         matched = (
@@ -202,7 +206,8 @@ class Member:
         """Open the labels of values that it holds."""
         run_sql = self.connection.execute
         run_sql(f"""CREATE OR REPLACE TABLE signals AS SELECT * FROM main.entries
-            SEMI JOIN held USING (type, value) WHERE reporter <> {self.number}""")
+            SEMI JOIN held USING (type, value) WHERE reporter <> {self.number}
+            AND getvariable('today') >= {self.join_day}""")
         totals = {
             (reporter, type): total
             for reporter, type, total in run_sql(

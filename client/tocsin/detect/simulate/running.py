@@ -43,6 +43,8 @@ class Options:
     wrong: float = 0.0
     days: int | None = None
     rules: Rules = DEFAULT
+    join_days: tuple[int, ...] = ()
+    """The day on which each provider, in order of its name, begins to read and publish; 0 for those not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,9 @@ def run_population(population: Population, options: Options, progress: Progress 
     connection = population.connection
     numbers = range(len(population.names))
     pooled = options.mode == "pooled"
+    joins = (*options.join_days, *(0 for _ in numbers))
     members = [Member(connection, 0, tuple(numbers), options.rules)] if pooled else [
-        Member(connection, number, (number,), options.rules) for number in numbers
+        Member(connection, number, (number,), options.rules, joins[number]) for number in numbers
     ]  # fmt: skip
     connection.execute("""CREATE TABLE entries (type SMALLINT, value BIGINT, reporter SMALLINT, root SMALLINT, abuse
         TINYINT, accounts BIGINT, hops BIGINT, confidence BIGINT, disputed BIGINT, first_day INTEGER, last_day

@@ -1,6 +1,7 @@
 """What a simulated world is made of: one frozen value, read from a TOML file that can be edited.
 
-1. Every number has a default, below, with where it comes from. They were fixed before the detector was tuned.
+1. Every number has a default, below, fixed before the detector was tuned. `benchmarks/detection_assumptions.toml` has
+   the frozen copy, with sources and the values that each is swept over.
 2. A file says only what it changes. An unknown key or a value out of range is refused by name.
 
 Sources of the benign world: carriers put tens to hundreds of subscribers behind one address (Richter et al., "A
@@ -38,6 +39,9 @@ class Scenario:
     """Shares of the accounts; the first `joined` of them, by size, share signals."""
     joined: int = 0
     """How many providers are members, the largest first; 0 for all. The others are left out of the folder."""
+    late: int = 0
+    """Members (the smallest) that neither read nor publish before `join_day`."""
+    join_day: int = 0
 
     young: float = 0.25
     """Benign accounts created within 60 days before, or during, the window."""
@@ -72,12 +76,16 @@ class Scenario:
 
     operators: int = 8
     strategy: Strategy = "fixed"
+    spread: float = 1.0
+    """Operators that work at several providers; each of the others keeps to one."""
     payment: bool = True
     template: bool = True
     template_rotation: float = 0.0
     """Hostile accounts whose template is theirs alone."""
     one_template: bool = False
     """One template on all hostile accounts, which no ordinary user has."""
+    public_templates: float = 0.0
+    """Operators whose only template is a popular one that ordinary users have too."""
     shared_tools: bool = True
     """Clients share their tools with ordinary users."""
     cards_per_hundred: float = 12.0
@@ -109,6 +117,8 @@ class Scenario:
     """Members (the smallest) that report innocents."""
     lies: int = 5_000
     """Innocents of other members whose values each liar claims to have confirmed, at scale 1."""
+    collude: bool = False
+    """All liars report the same innocents."""
     reviews: int = 100
     """Reviews a day and provider, at scale 1."""
     missed: float = 0.0
@@ -132,17 +142,23 @@ class Scenario:
             raise BadScenario(
                 "providers and detected must have one share for each provider, and operators be 1 at least"
             )
-        if self.joined > len(self.providers) or self.liars >= len(self.providers):
-            raise BadScenario("joined and liars must fit the number of providers")
+        if max(self.joined, self.late) > len(self.providers) or self.liars >= len(self.providers):
+            raise BadScenario("joined, late and liars must fit the number of providers")
         for name in _SHARES:
             if getattr(self, name) > 1:
                 raise BadScenario(f"{name} is a share: at most 1")
+
+    @property
+    def join_days(self) -> tuple[int, ...]:
+        """The day from which each member reads and publishes, the largest member first."""
+        members = self.joined or len(self.providers)
+        return (0,) * (members - min(self.late, members)) + (self.join_day,) * min(self.late, members)
 
 
 _SHARES = (
     "young", "several_providers", "households", "carrier_nat", "offices", "phones", "recycled", "payers",
     "composites_only", "devices", "tools", "templates", "jobs", "template_rotation", "bought", "proxies", "adopted",
-    "synchrony", "wrong_labels", "missed", "wrong",
+    "synchrony", "wrong_labels", "spread", "public_templates", "missed", "wrong",
 )  # fmt: skip
 
 

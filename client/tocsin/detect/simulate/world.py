@@ -263,6 +263,8 @@ class _Maker:
                 continue
             if of.strategy in ("splitting", "informed"):
                 self.provider[mine] = np.arange(len(mine)) % len(of.providers)
+            if of.spread < 1 and random.random() >= of.spread:
+                self.provider[mine] = self.provider[mine[0]]
             wave = self.first[mine] // 7 if rotating else np.zeros(len(mine), dtype=np.int64)
             first, last = self.first[mine], self.last[mine]
             self._pool("contact.phone", mine, wave, of.sims_per_hundred * thin)
@@ -280,6 +282,11 @@ class _Maker:
             self.holdings.add("client.tools", mine, np.full(len(mine), tools), first, last)
             if of.one_template:
                 self.holdings.add("prompt.template", mine, np.full(len(mine), one), first, last)
+            elif of.template and of.public_templates and random.random() < of.public_templates:
+                popular = np.full(
+                    len(mine), self._zipf(max(10, round(of.common_templates * of.scale**0.5)), 1)[0]
+                )
+                self.holdings.add("prompt.template", mine, popular, first, last)
             elif of.template:
                 kept = mine[random.random(len(mine)) >= of.template_rotation]
                 if len(kept):
@@ -347,16 +354,25 @@ class _Maker:
         accounts = [caught, wrong]
         days = [day, np.maximum(self.first[wrong], random.integers(0, of.days, len(wrong)))]
         lies = round(of.lies * of.scale)
-        for liar in range(of.liars):
-            accounts_of, days_of = self._lie(len(of.providers) - 1 - liar, lies)
+        liars = [len(of.providers) - 1 - place for place in range(of.liars)]
+        victims = self._victims(liars, lies) if of.collude else None
+        for liar in liars:
+            accounts_of, days_of = self._lie(
+                liar, self._victims([liar], lies) if victims is None else victims
+            )
             accounts.append(accounts_of)
             days.append(days_of)
         return np.concatenate(accounts), np.concatenate(days)
 
-    def _lie(self, liar: int, count: int) -> tuple[Whole, Whole]:
+    def _victims(self, liars: list[int], count: int) -> Whole:
+        others = np.flatnonzero(
+            ~np.isin(self.provider[: self.benign], liars) & (self.created[: self.benign] < 0)
+        )
+        drawn: Whole = self.random.choice(others, min(count, len(others)), replace=False)
+        return drawn
+
+    def _lie(self, liar: int, victims: Whole) -> tuple[Whole, Whole]:
         """Innocents of others appear at the liar with all that they hold, and as confirmed: it invents the accounts."""
-        others = np.flatnonzero((self.provider[: self.benign] != liar) & (self.created[: self.benign] < 0))
-        victims = self.random.choice(others, min(count, len(others)), replace=False)
         invented = np.arange(self.count, self.count + len(victims))
         self.count += len(victims)
         number_of = np.full(self.count, -1)
