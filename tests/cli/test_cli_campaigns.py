@@ -27,7 +27,9 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = [
         "detect", "run", "--holdings", str(folder / "holdings.parquet"), "--accounts", str(folder / "accounts.parquet"),
         "--confirmed", str(folder / "confirmed.parquet"), "--today", "1970-01-31", "--state", str(folder / "detect"),
+        "--casebook", str(folder / "detect"),
     ]  # fmt: skip
+    assert run(["review", "init", str(folder / "detect")]) == 0
     assert run(arguments) == 0
     return folder / "detect"
 
@@ -39,22 +41,21 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
 
 
 def test_campaigns_are_listed_without_values(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [found] = said(capsys, "list", "--state", str(state))["campaigns"]
+    [found] = said(capsys, "list", "--casebook", str(state))["campaigns"]
     assert (found["campaign"], len(found["accounts"]), len(found["confirmed"])) == ("C1", 12, 8)
     assert found["joining"] == {"contact.phone": 1, "net.ipv4": 1, "payment.wallet": 1}
-    assert run(["campaigns", "list", "--state", str(state)]) == 0
+    assert run(["campaigns", "list", "--casebook", str(state)]) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 100
     assert not any(value in out for value in VALUES.values())
-    assert str(state) not in (state / "campaigns.json").read_text()
-    assert not any(value in (state / "campaigns.json").read_text() for value in VALUES.values())
-    assert said(capsys, "list", "--state", str(state))["campaigns"] == [found]
+    assert not any(value.encode() in (state / "casebook.db").read_bytes() for value in VALUES.values())
+    assert said(capsys, "list", "--casebook", str(state))["campaigns"] == [found]
 
 
 def test_a_campaign_that_does_not_exist(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["campaigns", "leave", "C7", "--state", str(state)]) == 2
-    assert "no campaign C7 in the current run" in capsys.readouterr().err
-    assert run(["campaigns", "leave", "C1", "--state", str(state)]) == 2
+    assert run(["campaigns", "leave", "C7", "--casebook", str(state)]) == 2
+    assert "there is no campaign C7 now" in capsys.readouterr().err
+    assert run(["campaigns", "leave", "C1", "--casebook", str(state)]) == 2
     assert "C1 has no room; open one" in capsys.readouterr().err
 
 
@@ -67,18 +68,19 @@ def test_a_room_is_opened_joined_and_left(
         shutil.copytree(state, folder)
     with running(tmp_path / "federation", 3) as federation:
         options = [
-            ["--config", str(home.client), "--state", str(folder)]
+            ["--config", str(home.client), "--casebook", str(folder)]
             for home, folder in zip(federation.homes, states, strict=False)
         ]
         about = ["--abuse", "distillation", "--confidence", "90"]
-        opened = said(capsys, "open", "C1", *about, *options[0])
+        opened = said(capsys, "open", "C1", *about, *options[0], "--state", str(states[0]))
         assert (opened["accepted"], opened["reported"]) == (2, 1)
-        assert run(["campaigns", "open", "C1", *about, *options[0]]) == 2
+        assert run(["campaigns", "open", "C1", *about, *options[0], "--state", str(states[0])]) == 2
         assert "already has room" in capsys.readouterr().err
         federation.await_followed()
 
         name = opened["room"]
         joining = ["update", "C1", "--room", name, *about, "--status", "acted-on", *options[1]]
+        joining += ["--state", str(states[1])]
         assert run(["campaigns", *joining]) == 2
         assert f"no room {name} is known here" in capsys.readouterr().err
         with federation.client(1) as client:
@@ -86,14 +88,16 @@ def test_a_room_is_opened_joined_and_left(
         assert said(capsys, "rooms", "--config", str(federation.homes[1].client)) == {"rooms": [name]}
         assert said(capsys, *joining)["accepted"] == 1
         federation.await_followed()
-        entries = said(capsys, "show", "C1", *options[0])["entries"]
+        shown = said(capsys, "show", "C1", *options[0])
+        entries = shown["room"]["entries"]
+        assert (shown["campaign"]["campaign"], shown["campaign"]["room"]) == ("C1", name)
         assert [(entry["writer_name"], entry["kind"], entry["status"]) for entry in entries] == [
             ("Aster", "campaign", "open"),
             ("Aster", "sighting", "open"),
             ("Borealis", "sighting", "acted-on"),
         ]
         assert entries[0]["accounts"] == {"min": 8, "max": 15}
-        assert run(["campaigns", "show", name, *options[1]]) == 0
+        assert run(["campaigns", "show", "C1", *options[1]]) == 0
         out = capsys.readouterr().out
         assert "Borealis (you)" in out
         assert max(map(len, out.splitlines())) <= 100

@@ -19,8 +19,6 @@ from tests.detect.populations import campaign, innocents, write_provider, write_
 from tests.detect.test_detect_command import SIGNALS
 from tests.detect.test_detect_command import signal as reported
 from tocsin.cli.main import run
-from tocsin.detect.casebook.book import open_casebook
-from tocsin.detect.casebook.campaigns import set_campaigns
 
 VALUES = {"net.ipv4": "203.0.113.5", "contact.phone": "+15550177", "client.tools": "secret tools"}
 SOUTH = {f"south{number}" for number in range(12)}
@@ -123,6 +121,19 @@ def test_a_final_decision_is_exported_once(tocsin: Terminal) -> None:
     assert tocsin("review", "export") == ""
 
 
+def test_an_account_shows_its_campaign_and_what_joins_it(tocsin: Terminal) -> None:
+    shown = tocsin.json("account", "south0")
+    assert (shown["campaign"], shown["campaign_name"]) == ("C1", "C1")
+    assert sorted((join["type"], join["others"], join["hub"]) for join in shown["joined_by"]) == [
+        (type, 11, False) for type in sorted(VALUES)
+    ]
+    assert "`net.ipv4` joins it with 11 other accounts, since 20" in tocsin("account", "south0")
+    tocsin("campaigns", "rename", "C1", "southern tutors", "--by", "ann")
+    assert "campaign southern tutors (C1)" in tocsin("account", "south0")
+    assert "there is no campaign C9" in tocsin("campaigns", "rename", "C9", "x", code=2)
+    assert "1 to 80 printable" in tocsin("campaigns", "rename", "C1", "a\nb", code=2)
+
+
 def test_an_appeal_and_a_note(tocsin: Terminal) -> None:
     assert "is open" in tocsin("account", "south0", "--appeal", code=2)
     number = str(tocsin.json("account", "south0")["flag"])
@@ -154,11 +165,9 @@ def test_forgetting_says_first_what_would_go(tocsin: Terminal) -> None:
 
 
 def test_a_campaign_smaller_than_the_sample(tocsin: Terminal) -> None:
-    with open_casebook(tocsin.folder) as book:
-        set_campaigns(book, dict.fromkeys(SOUTH, "k1"), {"k1": "South"}, 1)
     assert "there is no campaign nowhere" in tocsin("review", "campaign", "nowhere", "--sample", code=2)
-    assert "sample of 12 drawn, 12 undecided" in tocsin("review", "campaign", "k1", "--sample")
-    vote = ("review", "campaign", "k1", "--outcome", "confirmed", "--reason", "own-evidence")
+    assert "sample of 12 drawn, 12 undecided" in tocsin("review", "campaign", "C1", "--sample")
+    vote = ("review", "campaign", "C1", "--outcome", "confirmed", "--reason", "own-evidence")
     assert "12 of 12 flags of the sample are undecided" in tocsin(*vote, code=2)
 
 

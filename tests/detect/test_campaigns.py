@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from pathlib import Path
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tocsin.detect.campaigns import (
-    FILE,
     JoiningValue,
     Memory,
     connected,
     find_campaigns,
     identify,
-    load_memory,
-    save_memory,
-    set_room,
 )
-from tocsin.detect.errors import BadHoldings
 
 ACCOUNTS = [f"a{number}" for number in range(9)]
 VALUES = [f"v{number}" for number in range(6)]
@@ -37,7 +29,7 @@ class Campaigns(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.memory = Memory(bytes(32))
+        self.memory = Memory()
         self.holders: dict[str, set[str]] = {key: set() for key in VALUES}
         self.hubs: set[str] = set()
         self.now: dict[str, frozenset[str]] = {}
@@ -120,7 +112,7 @@ TestCampaigns.settings = settings(max_examples=60, stateful_step_count=25, deadl
 
 def test_a_campaign_splits_when_what_joined_it_is_retracted_and_keeps_its_days() -> None:
     joined = [value("x", "a", "b", "c"), value("bridge", "c", "d"), value("y", "d", "e")]
-    [one], memory = find_campaigns(Memory(bytes(32)), joined, frozenset("a"), 100)
+    [one], memory = find_campaigns(Memory(), joined, frozenset("a"), 100)
     assert (one.id, one.accounts, one.confirmed) == ("C1", frozenset("abcde"), frozenset("a"))
     assert one.joining() == {"contact.email": 3}
     parts, memory = find_campaigns(memory, [joined[0], joined[2]], frozenset("a"), 107)
@@ -135,22 +127,7 @@ def test_a_campaign_splits_when_what_joined_it_is_retracted_and_keeps_its_days()
 
 def test_a_hub_is_shown_and_joins_nobody() -> None:
     values = [value("x", "a", "b"), value("y", "c", "d"), value("vpn", "a", "b", "c", "d", hub=True)]
-    campaigns, _ = find_campaigns(Memory(bytes(32)), values, frozenset(), 1)
+    campaigns, _ = find_campaigns(Memory(), values, frozenset(), 1)
     assert [campaign.accounts for campaign in campaigns] == [frozenset("ab"), frozenset("cd")]
     assert [[hub.key for hub in campaign.hubs] for campaign in campaigns] == [["vpn"], ["vpn"]]
     assert "vpn" not in str(campaigns[0].to_dict()) + repr(campaigns)
-
-
-def test_what_lasts_is_read_as_it_was_written(tmp_path: Path) -> None:
-    memory = load_memory(tmp_path, bytes)
-    _, memory = find_campaigns(memory, [value("x", "a", "b")], frozenset(), 5)
-    save_memory(tmp_path, memory)
-    assert load_memory(tmp_path, lambda length: b"") == memory
-    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
-    set_room(tmp_path, "C1", "aabb", lambda length: b"")
-    assert load_memory(tmp_path, lambda length: b"").rooms == {"C1": "aabb"}
-    set_room(tmp_path, "C1", "", lambda length: b"")
-    assert json.loads((tmp_path / FILE).read_text())["rooms"] == {}
-    (tmp_path / FILE).write_text("{}")
-    with pytest.raises(BadHoldings, match="damaged"):
-        load_memory(tmp_path, lambda length: b"")

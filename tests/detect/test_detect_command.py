@@ -17,7 +17,7 @@ VALUES = {"net.ipv4": "198.51.100.7", "contact.phone": "+15550100", "prompt.temp
 SIGNALS = (
     "type VARCHAR, value VARCHAR, reporter VARCHAR, root VARCHAR, abuse TINYINT, accounts BIGINT, hops BIGINT, "
     "confidence BIGINT, disputed BIGINT, first_day INTEGER, last_day INTEGER, total BIGINT, "
-    "writer VARCHAR, entry BIGINT"
+    "writer VARCHAR, entry BIGINT, tlp BIGINT"
 )
 
 
@@ -25,7 +25,7 @@ def signal(type: str, value: str, reporter: str, **more: Any) -> tuple[Any, ...]
     row = {
         "type": type, "value": value, "reporter": reporter, "root": reporter, "abuse": 1, "accounts": 8, "hops": 0,
         "confidence": 100, "disputed": 0, "first_day": 0, "last_day": 34, "total": 15,
-        "writer": reporter.encode().ljust(16).hex(), "entry": 1,
+        "writer": reporter.encode().ljust(16).hex(), "entry": 1, "tlp": 3,
     }  # fmt: skip
     return tuple((row | more)[name] for name in SIGNAL_COLUMNS)
 

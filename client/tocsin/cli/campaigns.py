@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from tocsin.cli.casebook import DEFAULT_CASEBOOK, By, CasebookFolder, now, open_book, reviewer
 from tocsin.cli.options import DEFAULT_CONFIG, Config
-from tocsin.cli.output import Cell, Json, counted, print_json, print_table, say
+from tocsin.cli.output import Cell, Json, counted, print_json, print_table, say, wrapped
 
 if TYPE_CHECKING:
     from tocsin.client import Receipt, Room
@@ -27,11 +28,18 @@ app = App(
 
 State = Annotated[Path, Parameter(help="Folder of the detector's runs.")]
 DEFAULT_STATE = Path("detect")
+MAX_NAME = 80
+MAX_VALUES = 40
+"""Most values of a campaign, and most hubs, that are printed."""
 _DAY = 86_400
 
 
-class NoSuchCampaign(ValueError):
-    """A campaign or a room that is not known here."""
+class NoSuchRoom(ValueError):
+    """A room that is not known here, or a campaign without one."""
+
+
+class BadName(ValueError):
+    """A campaign's name that is empty, too long, or does not print."""
 
 
 class NothingToSay(ValueError):
@@ -39,29 +47,33 @@ class NothingToSay(ValueError):
 
 
 @app.command(name="list")
-def list_campaigns(*, state: State = DEFAULT_STATE, json: Json = False) -> int:
-    """List the campaigns of the current run: connected flagged and confirmed accounts, under ids that last.
+def list_campaigns(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) -> int:
+    """List the campaigns in the casebook: connected flagged and confirmed accounts, under ids that last.
 
     Example: tocsin campaigns list
 
-    Exit codes: 0 some; 1 none; 2 no run yet.
+    Exit codes: 0 some; 1 none; 2 there is no casebook.
     """
-    campaigns = _campaigns(state)
+    from tocsin.detect.casebook.campaigns import update_campaigns
+
+    with open_book(casebook) as book:
+        campaigns = update_campaigns(book, now())
     if json:
         print_json({"campaigns": [campaign.to_dict() for campaign in campaigns]})
         return 0 if campaigns else 1
     rows: list[tuple[Cell, ...]] = [
         (
-            campaign.id,
+            _named(campaign),
             f"{len(campaign.accounts):,}",
             f"{len(campaign.confirmed):,}",
             tuple(f"{many} {type}" for type, many in campaign.joining().items()),
             f"{len(campaign.hubs)}",
+            _date(campaign.since or 0),
             campaign.room or "none",
         )
         for campaign in campaigns
     ]
-    print_table("Campaigns", ("id", "accounts", "confirmed", "joined by", "hubs", "room"), rows)
+    print_table("Campaigns", ("id", "accounts", "confirmed", "joined by", "hubs", "since", "room"), rows)
     return 0 if campaigns else 1
 
 
@@ -70,10 +82,12 @@ def show(
     name: Annotated[str, Parameter(help="A campaign, such as C1, or a room's 16 hex digits.")],
     *,
     config: Config = DEFAULT_CONFIG,
-    state: State = DEFAULT_STATE,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
     json: Json = False,
 ) -> int:
-    """Show who else sees a campaign, how large, since when, any embargo, and whom to call.
+    """Show a campaign's values and accounts; and of its room who else sees it, how large, since when, whom to call.
+
+    Values are counted and never shown. A campaign without a room is shown without a node.
 
     Example: tocsin campaigns show C1
 
@@ -81,12 +95,45 @@ def show(
     """
     from tocsin.cli.options import connect
 
-    with connect(config) as client:
-        room = client.room(_key(client.rooms(), _room_of(state, name)))
+    found = _campaign(casebook, name) if _is_campaign(name) else None
+    if found is not None and not json:
+        _print_campaign(found)
+    room = None
+    if found is None or found.room:
+        with connect(config) as client:
+            room = client.room(_key(client.rooms(), name if found is None else found.room))
     if json:
-        print_json(room.to_dict())
-    else:
+        print_json({
+            "campaign": found.to_dict() if found else None, "room": room.to_dict() if room else None,
+        })  # fmt: skip
+    elif room is not None:
         _print_room(room)
+    else:
+        say(f"no room: `tocsin campaigns open {name}` opens one, where a value of it can name it")
+    return 0
+
+
+@app.command
+def rename(
+    campaign: Annotated[str, Parameter(help="A campaign, such as C1.")],
+    name: Annotated[str, Parameter(help="What your team calls it.")],
+    *,
+    by: By = "",
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
+) -> int:
+    """Give a campaign a name of your own; its id stays.
+
+    Example: tocsin campaigns rename C1 "winter tutors"
+
+    Exit codes: 0 done; 2 no such campaign.
+    """
+    from tocsin.detect.casebook.campaigns import rename
+
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise BadName(f"a name has 1 to {MAX_NAME} printable characters")
+    with open_book(casebook) as book:
+        rename(book, campaign, name, reviewer(by), now())
+    say(f"{campaign} is called {name}")
     return 0
 
 
@@ -119,6 +166,7 @@ def open_room(
     embargo: Annotated[str | None, Parameter(help="Ask everybody not to act before this day.")] = None,
     exchanges: Annotated[int, Parameter(help="Exchanges of the campaign at you, as a power of two.")] = 0,
     config: Config = DEFAULT_CONFIG,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
     state: State = DEFAULT_STATE,
     json: Json = False,
 ) -> int:
@@ -131,12 +179,12 @@ def open_room(
     Exit codes: 0 opened; 2 nothing can name the room; 3 unavailable; 4 refused.
     """
     from tocsin.cli.options import sending
-    from tocsin.client import ReportDraft, system
+    from tocsin.client import ReportDraft
     from tocsin.client.rooms import new_campaign_key
-    from tocsin.detect.campaigns import naming_values, set_room
+    from tocsin.detect.campaigns import naming_values
     from tocsin.sealing.rooms import room_id
 
-    found = _campaign(state, campaign)
+    found = _campaign(casebook, campaign)
     if found.room:
         raise NothingToSay(
             f"{found.id} already has room {found.room}; use `tocsin campaigns update {found.id}`"
@@ -162,7 +210,7 @@ def open_room(
         if reported.refused and not reported.accepted:
             raise reported.refused[0]
         receipt = client.update_room(key, sighting=sighting, campaign=sighting)
-        set_room(state, found.id, room_id(key).hex(), system.random_bytes)
+        _set_room(casebook, found.id, room_id(key).hex())
     return _said(receipt, room_id(key).hex(), json, reported=reported.accepted)
 
 
@@ -179,6 +227,7 @@ def update(
     embargo: Annotated[str | None, Parameter(help="Ask everybody not to act before this day.")] = None,
     exchanges: Annotated[int, Parameter(help="Exchanges of the campaign at you, as a power of two.")] = 0,
     config: Config = DEFAULT_CONFIG,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
     state: State = DEFAULT_STATE,
     json: Json = False,
 ) -> int:
@@ -189,17 +238,15 @@ def update(
     Exit codes: 0 said; 2 no such campaign or room, or no confirmed account; 3 unavailable; 4 refused.
     """
     from tocsin.cli.options import sending
-    from tocsin.client import system
-    from tocsin.detect.campaigns import set_room
 
-    found = _campaign(state, campaign)
+    found = _campaign(casebook, campaign)
     name = room or found.room
     if not name:
-        raise NoSuchCampaign(f"{found.id} has no room; name one with --room, or open one")
+        raise NoSuchRoom(f"{found.id} has no room; name one with --room, or open one")
     sighting = _draft(state, found, abuse, confidence, embargo, exchanges, status)
     with sending(config) as client:
         receipt = client.update_room(_key(client.rooms(), name), sighting=sighting)
-    set_room(state, found.id, name, system.random_bytes)
+    _set_room(casebook, found.id, name)
     return _said(receipt, name, json)
 
 
@@ -208,7 +255,7 @@ def leave(
     name: Annotated[str, Parameter(help="A campaign, such as C1, or a room's 16 hex digits.")],
     *,
     config: Config = DEFAULT_CONFIG,
-    state: State = DEFAULT_STATE,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
     json: Json = False,
 ) -> int:
     """Take back everything that you said in a room.
@@ -219,7 +266,7 @@ def leave(
     """
     from tocsin.cli.options import sending
 
-    room = _room_of(state, name)
+    room = _room_of(casebook, name)
     with sending(config) as client:
         receipt = client.leave_room(_key(client.rooms(), room))
     return _said(receipt, room, json)
@@ -231,7 +278,7 @@ def link(
     second: Annotated[str, Parameter(help="Another one.")],
     *,
     config: Config = DEFAULT_CONFIG,
-    state: State = DEFAULT_STATE,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
     json: Json = False,
 ) -> int:
     """Say in two rooms that they are one campaign. Members of each room can then read the other.
@@ -242,33 +289,41 @@ def link(
     """
     from tocsin.cli.options import sending
 
-    names = _room_of(state, first), _room_of(state, second)
+    names = _room_of(casebook, first), _room_of(casebook, second)
     with sending(config) as client:
         known = client.rooms()
         receipt = client.link_rooms(_key(known, names[0]), _key(known, names[1]))
     return _said(receipt, " and ".join(names), json)
 
 
-def _campaigns(state: Path) -> tuple[Campaign, ...]:
-    from tocsin.client import system
-    from tocsin.detect.campaigns import update_campaigns
+def _campaign(casebook: Path, id: str) -> Campaign:
+    from tocsin.detect.casebook.campaigns import campaign_of_id
 
-    return update_campaigns(state, system.random_bytes)
-
-
-def _campaign(state: Path, id: str) -> Campaign:
-    for campaign in _campaigns(state):
-        if campaign.id == id:
-            return campaign
-    raise NoSuchCampaign(f"no campaign {id} in the current run; `tocsin campaigns list` shows them")
+    with open_book(casebook) as book:
+        return campaign_of_id(book, id, now())
 
 
-def _room_of(state: Path, name: str) -> str:
-    if not name.startswith("C"):
+def _set_room(casebook: Path, campaign: str, room: str) -> None:
+    from tocsin.detect.casebook.campaigns import set_room
+
+    with open_book(casebook) as book:
+        set_room(book, campaign, room, reviewer(""), now())
+
+
+def _is_campaign(name: str) -> bool:
+    return name.startswith("C")
+
+
+def _named(campaign: Campaign) -> Cell:
+    return campaign.id if campaign.name == campaign.id else (campaign.id, *wrapped(campaign.name, 20))
+
+
+def _room_of(casebook: Path, name: str) -> str:
+    if not _is_campaign(name):
         return name
-    room = _campaign(state, name).room
+    room = _campaign(casebook, name).room
     if not room:
-        raise NoSuchCampaign(f"{name} has no room; open one with `tocsin campaigns open {name}`")
+        raise NoSuchRoom(f"{name} has no room; open one with `tocsin campaigns open {name}`")
     return room
 
 
@@ -278,7 +333,7 @@ def _key(known: tuple[CampaignKey, ...], name: str) -> CampaignKey:
     for key in known:
         if room_id(key).hex() == name:
             return key
-    raise NoSuchCampaign(
+    raise NoSuchRoom(
         f"no room {name} is known here; `tocsin campaigns rooms` lists those that reports of your values named"
     )
 
@@ -318,6 +373,24 @@ def _said(receipt: Receipt, room: str, json: bool, *, reported: int = 0) -> int:
         said = f"{counted(receipt.accepted, 'entry', 'entries')} of room {room} accepted"
         say(said + (f", and {counted(reported, 'report')} that name it" if reported else ""))
     return 0
+
+
+def _print_campaign(campaign: Campaign) -> None:
+    called = "" if campaign.name == campaign.id else f", called {campaign.name}"
+    accounts = counted(len(campaign.accounts), "account")
+    since = f", since {_date(campaign.since)}" if campaign.since is not None else ""
+    say(f"{campaign.id}{called}: {accounts}, {len(campaign.confirmed):,} confirmed{since}\n")
+    values = sorted(campaign.values, key=lambda value: (-len(value.accounts), value.type, value.key))
+    hubs = sorted(campaign.hubs, key=lambda value: (-len(value.accounts), value.type, value.key))
+    rows: list[tuple[Cell, ...]] = [
+        (value.type, value.key[:8], f"{len(value.accounts):,}", _date(value.since), joins)
+        for shown, joins in ((values, "yes"), (hubs, "no, a hub"))
+        for value in shown[:MAX_VALUES]
+    ]
+    columns = ("type", "keyed hash", "accounts", "since", "joins them")
+    print_table("Values that its accounts share", columns, rows)
+    if (left := len(values) + len(hubs) - len(rows)) > 0:
+        say(f"and {counted(left, 'value')} more: `--json` has the counts by type")
 
 
 def _print_room(room: Room) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from tocsin.cli.output import Cell, date, print_table, say, utc, wrapped
+from tocsin.cli.output import Cell, counted, date, print_table, say, utc, wrapped
 
 if TYPE_CHECKING:
     from tocsin.detect.casebook.book import Casebook
@@ -103,7 +103,12 @@ def print_dossier(dossier: Dossier) -> None:
     kind = "flagged" if flag.flagged else "candidate"
     say(f"{flag.account}  (flag {flag.no}, {kind}, {flag.bits / 2:g} bits, {flag.state})")
     if flag.campaign:
-        say(f"  campaign {dossier.campaign_name} ({flag.campaign})")
+        named = f" ({flag.campaign})" if dossier.campaign_name != flag.campaign else ""
+        say(f"  campaign {dossier.campaign_name}{named}")
+    for join in dossier.joins:
+        others = counted(join.others, "other account")
+        said = f"shared with {others}, a hub that joins nobody" if join.hub else f"joins it with {others}"
+        say(f"    `{join.type}` {said}" + ("" if join.hub else f", since {date(join.since * 86_400)}"))
     if flag.root:
         say(f"  rests on the judgement of {flag.root} alone")
     for reason in flag.explanation.get("reasons", ()):

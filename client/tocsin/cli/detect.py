@@ -303,12 +303,14 @@ def _with_verdicts(sources: Sources, casebook: Path, rules: Rules) -> Sources:
 
 def _write_flags(casebook: Path, state: Path, number: int, rules: Rules) -> None:
     from tocsin.cli.casebook import drawing, now, open_book
+    from tocsin.detect.casebook.campaigns import update_campaigns
     from tocsin.detect.casebook.last_run import take_run
     from tocsin.detect.runs import last_run
 
     with open_book(casebook) as book, last_run(state) as connection:
         taken = take_run(book, connection, number, rules, now(), drawing().sample)
+        campaigns = update_campaigns(book, now())
     note(
         f"casebook: {counted(taken.new, 'new account')}, {taken.updated:,} updated, {taken.reopened:,} opened again, "
-        f"{taken.gone:,} gone"
+        f"{taken.gone:,} gone; {counted(len(campaigns), 'campaign')}"
     )

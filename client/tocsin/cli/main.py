@@ -52,6 +52,13 @@ _COMMANDS = (
     ("tocsin.cli.account:account", "account", "Show everything that is known about one account.", _CLIENT),
     ("tocsin.cli.forget:forget", "forget", "Remove an account from the casebook.", _CLIENT),
     (
+        "tocsin.cli.report:app",
+        "report",
+        "Write a campaign's page; show what the federation gave you.",
+        _CLIENT,
+    ),
+    ("tocsin.cli.case:app", "case", "Put a campaign's evidence into a folder for Legal.", _CLIENT),
+    (
         "tocsin.cli.simulate:simulate",
         "simulate",
         "Run a simulated federation through the real detector.",

@@ -7,31 +7,18 @@
 3. An id lasts. Where campaigns merge, the one with the most accounts in the whole keeps its id; where one splits, the
    part with most of its accounts does; between equals, the older id and the smaller account. An id is never given
    again to other accounts.
-4. The state is one file of the member's own, mode 0600: accounts, and values as keyed hashes (M-7.7). It also says
-   which room a campaign has.
+4. What lasts is in the casebook: which accounts, which values as keyed hashes (M-7.7), since when, and the room.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from tocsin.detect.errors import BadHoldings
-from tocsin.detect.weights import CONFIRMED
 from tocsin.indicators.registry import TYPES
 
-if TYPE_CHECKING:
-    import duckdb
-
-FILE = "campaigns.json"
-_KEY_BYTES = 32
-_VALUE_BYTES = 16
 _ID = "C{}"
 
 
@@ -58,6 +45,7 @@ class Campaign:
     confirmed: frozenset[str]
     values: tuple[JoiningValue, ...]
     hubs: tuple[JoiningValue, ...]
+    name: str = ""
     room: str = ""
 
     def joining(self) -> dict[str, int]:
@@ -67,26 +55,32 @@ class Campaign:
             counts[value.type] += 1
         return dict(sorted(counts.items()))
 
+    @property
+    def since(self) -> int | None:
+        """The first day, since 1970-01-01, on which one of the values joined accounts."""
+        return min((value.since for value in self.values), default=None)
+
     def to_dict(self) -> dict[str, object]:
         """Return the one JSON form of a campaign; values are counted by type and never shown."""
         return {
             "campaign": self.id,
+            "name": self.name or self.id,
             "accounts": sorted(self.accounts),
             "confirmed": sorted(self.confirmed),
             "joining": self.joining(),
             "hubs": len(self.hubs),
-            "since": min((value.since for value in self.values), default=None),
+            "since": self.since,
             "room": self.room or None,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What lasts between runs: accounts' campaigns, values' first days, campaigns' rooms, the next number."""
+    """What lasts between runs: accounts' campaigns, values' first days, campaigns' names and rooms, the next number."""
 
-    key: bytes = field(repr=False)
     campaign_of: Mapping[str, str] = field(default_factory=dict, repr=False)
     since: Mapping[str, int] = field(default_factory=dict, repr=False)
+    names: Mapping[str, str] = field(default_factory=dict)
     rooms: Mapping[str, str] = field(default_factory=dict)
     next_number: int = 1
 
@@ -157,58 +151,20 @@ def find_campaigns(
             if len(accounts) > 1:
                 (hubs if value.hub else joining)[id].append(replace(value, accounts=frozenset(accounts)))
     campaigns = [
-        Campaign(id, group, group & confirmed, tuple(joining[id]), tuple(hubs[id]), memory.rooms.get(id, ""))
+        Campaign(
+            id,
+            group,
+            group & confirmed,
+            tuple(joining[id]),
+            tuple(hubs[id]),
+            memory.names.get(id, id),
+            memory.rooms.get(id, ""),
+        )
         for id, group in groups.items()
     ]
     since = {value.key: value.since for campaign in campaigns for value in campaign.values}
     ordered = sorted(campaigns, key=lambda campaign: (-len(campaign.accounts), _number(campaign.id)))
     return tuple(ordered), replace(memory, since=since)
-
-
-def read_values(
-    connection: duckdb.DuckDBPyConnection, key: bytes
-) -> tuple[tuple[JoiningValue, ...], frozenset[str], int]:
-    """Return from the detector's current run: values against flagged and confirmed accounts, the confirmed, its day."""
-    (today,) = connection.execute(
-        "SELECT today FROM history.runs WHERE shadow = '' ORDER BY number DESC LIMIT 1"
-    ).fetchone() or (0,)
-    confirmed = {
-        account
-        for (account,) in connection.execute(
-            "SELECT DISTINCT account FROM current.judged WHERE state = ?", [CONFIRMED]
-        ).fetchall()
-    }
-    rows = connection.execute(
-        """SELECT DISTINCT evidence.type, evidence.value, evidence.account, weights.hub
-        FROM current.evidence JOIN current.weights USING (abuse, type, value) WHERE evidence.account IN (
-            SELECT account FROM current.scores WHERE flag = 1
-            UNION SELECT account FROM current.judged WHERE state = ?)""",
-        [CONFIRMED],
-    ).fetchall()
-    holders: dict[tuple[str, str], set[str]] = defaultdict(set)
-    hubs: set[tuple[str, str]] = set()
-    for type, value, account, hub in rows:
-        place = str(type), _hashed(key, str(type), str(value))
-        holders[place].add(str(account))
-        if hub:
-            hubs.add(place)
-    values = tuple(
-        JoiningValue(place[0], place[1], frozenset(accounts), hub=place in hubs)
-        for place, accounts in sorted(holders.items())
-    )
-    return values, frozenset(map(str, confirmed)), int(today)
-
-
-def update_campaigns(state: Path, random: Callable[[int], bytes]) -> tuple[Campaign, ...]:
-    """Find the campaigns of the detector's current run and remember their ids. Raises `BadHoldings`, OSError."""
-    from tocsin.detect.runs import last_run
-
-    memory = load_memory(state, random)
-    with last_run(state) as connection:
-        values, confirmed, today = read_values(connection, memory.key)
-    campaigns, memory = find_campaigns(memory, values, confirmed, today)
-    save_memory(state, memory)
-    return campaigns
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,57 +216,6 @@ def seen_days(state: Path, accounts: Iterable[str]) -> tuple[int, int]:
         ).fetchone()
     first, last = row or (None, None)
     return int(first or 0), int(last or 0)
-
-
-def set_room(state: Path, campaign: str, room: str, random: Callable[[int], bytes]) -> None:
-    """Remember which room a campaign has; an empty name for none."""
-    memory = load_memory(state, random)
-    rooms = {id: name for id, name in memory.rooms.items() if id != campaign}
-    save_memory(state, replace(memory, rooms=rooms | ({campaign: room} if room else {})))
-
-
-def load_memory(state: Path, random: Callable[[int], bytes]) -> Memory:
-    """Read what lasts; a new memory, with a new key, where there is none. Raises `BadHoldings`."""
-    path = state / FILE
-    try:
-        given: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return Memory(
-            bytes.fromhex(given["key"]),
-            given["campaign_of"],
-            given["since"],
-            given["rooms"],
-            given["next_number"],
-        )
-    except FileNotFoundError:
-        return Memory(random(_KEY_BYTES))
-    except (ValueError, KeyError, TypeError):
-        raise BadHoldings(f"{path} is damaged: restore it, or remove it and campaigns get new ids") from None
-
-
-def save_memory(state: Path, memory: Memory) -> None:
-    """Write what lasts, in one step, for nobody else to read."""
-    text = json.dumps(
-        {
-            "key": memory.key.hex(),
-            "campaign_of": dict(memory.campaign_of),
-            "since": dict(memory.since),
-            "rooms": dict(memory.rooms),
-            "next_number": memory.next_number,
-        }
-    )
-    fresh = state / f"{FILE}.new"
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(state / FILE)
-
-
-def _hashed(key: bytes, type: str, value: str) -> str:
-    name = type.encode()
-    return hashlib.blake2b(
-        len(name).to_bytes(2, "big") + name + value.encode(), digest_size=_VALUE_BYTES, key=key
-    ).hexdigest()
 
 
 def _number(id: str) -> int:

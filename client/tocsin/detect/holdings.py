@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DAY = 86_400
 SIGNAL_COLUMNS = (
     "type", "value", "reporter", "root", "abuse", "accounts", "hops", "confidence", "disputed", "first_day", "last_day",
-    "total", "writer", "entry",
+    "total", "writer", "entry", "tlp",
 )  # fmt: skip
 
 

@@ -48,6 +48,8 @@ class Signal:
     """The reporter's member id, in hex."""
     entry: int
     """The report's index in the reporter's log."""
+    tlp: int
+    """With whom what it says may be shared, as labels number it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ def signals_of(
                 _middle(label.bad_accounts_bucket), label.hops, label.confidence,
                 int((match.key, match.writer, match.index) in disputed), label.first_week * _WEEK,
                 label.last_week * _WEEK + 6, totals[match.writer, type], match.writer.hex(), match.index,
+                label.tlp,
             )
         )  # fmt: skip
     return tuple(signals), tuple(sorted(victims))

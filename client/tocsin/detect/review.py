@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tocsin.detect.casebook.book import Casebook
-from tocsin.detect.casebook.campaigns import names
+from tocsin.detect.casebook.campaigns import Join, joins_of, names
 from tocsin.detect.casebook.flags import (
     Flag,
     Verdict,
@@ -34,12 +34,14 @@ class Dossier:
     verdicts: tuple[Verdict, ...]
     notes: tuple[tuple[str, int, str], ...]
     history: tuple[Event, ...]
+    joins: tuple[Join, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, object]:
         """Return the one JSON form of a dossier: the flag's fields, and what hangs on it."""
         return self.flag.to_dict() | {
             "campaign_name": self.campaign_name or None,
+            "joined_by": [join.to_dict() for join in self.joins],
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
             "notes": [{"by": writer, "time": time, "text": text} for writer, time, text in self.notes],
             "history": [event.to_dict() for event in self.history],
@@ -57,7 +59,8 @@ def dossier(book: Casebook, which: str | int, reader: str) -> Dossier:
         verdicts = tuple(verdicts_of(connection, flag.no, reader))
         notes = tuple(notes_of(connection, flag.no))
         history = tuple(history_of(connection, flag.no))
-    return Dossier(flag, names(book).get(flag.campaign or "", ""), verdicts, notes, history)
+        joins = tuple(joins_of(connection, flag.no, flag.campaign))
+    return Dossier(flag, names(book).get(flag.campaign or "", ""), verdicts, notes, history, joins)
 
 
 def values_of(book: Casebook, account: str, source: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ _INPUT_TYPES = {
     "judged": "account VARCHAR, state TINYINT, abuse TINYINT",
     "signals": "type VARCHAR, value VARCHAR, reporter VARCHAR, root VARCHAR, abuse TINYINT, accounts BIGINT, "
     "hops BIGINT, confidence BIGINT, disputed BIGINT, first_day INTEGER, last_day INTEGER, total BIGINT, "
-    "writer VARCHAR, entry BIGINT",
+    "writer VARCHAR, entry BIGINT, tlp BIGINT",
 }
 
 

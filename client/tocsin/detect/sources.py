@@ -15,7 +15,7 @@ from tocsin.detect.rules import HALF
 
 _SIGNAL_TYPES = (
     "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "TINYINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "INTEGER", "INTEGER",
-    "BIGINT", "VARCHAR", "BIGINT",
+    "BIGINT", "VARCHAR", "BIGINT", "BIGINT",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.detect.casebook.scored import NOW, never, opened, scored, taken
 from tocsin.detect.casebook import measuring
 from tocsin.detect.casebook.book import Casebook
-from tocsin.detect.casebook.campaigns import set_campaigns
+from tocsin.detect.casebook.campaigns import update_campaigns
 from tocsin.detect.casebook.claiming import claim, claim_next, release
 from tocsin.detect.casebook.deciding import (
     Decision,
@@ -191,13 +191,14 @@ def test_trust_in_one_member_needs_twenty_verdicts_of_which_85_percent_confirm(b
 
 def campaign_of(book: Casebook, size: int) -> None:
     accounts = [f"c{number:02}" for number in range(size)]
-    taken(book, *map(scored, accounts), scored("other"))
-    set_campaigns(book, dict.fromkeys(accounts, "k1"), {"k1": "Winter"}, NOW)
+    taken(book, *map(scored, accounts), scored("other", value="+15550199"))
+    [found] = update_campaigns(book, NOW)
+    assert (found.id, found.accounts) == ("C1", frozenset(accounts))
 
 
 def decide_sample(book: Casebook, confirmed: int) -> None:
     number = 0
-    while (flag := claim_next(book, "ann", DEFAULT, NOW, never, campaign="k1")) is not None:
+    while (flag := claim_next(book, "ann", DEFAULT, NOW, never, campaign="C1")) is not None:
         judge(book, flag, "ann", YES if number < confirmed else NO)
         number += 1
     assert number == 30
@@ -207,18 +208,18 @@ def test_a_campaign_is_decided_by_two_people_after_its_sample(book: Casebook) ->
     campaign_of(book, 50)
     vote = Decision(*YES, "ann")
     with pytest.raises(NotOpen, match="draw the random sample first"):
-        decide_campaign(book, "k1", vote, NOW, never)
-    drawn = draw_sample(book, "k1", "ann", NOW, never)
+        decide_campaign(book, "C1", vote, NOW, never)
+    drawn = draw_sample(book, "C1", "ann", NOW, never)
     assert (drawn.sample, drawn.sample_waiting) == (30, 30)
-    assert draw_sample(book, "k1", "bea", NOW, lambda limit: 0) == drawn
+    assert draw_sample(book, "C1", "bea", NOW, lambda limit: 0) == drawn
     with pytest.raises(NotOpen, match="30 of 30 flags of the sample are undecided"):
-        decide_campaign(book, "k1", vote, NOW, never)
+        decide_campaign(book, "C1", vote, NOW, never)
     decide_sample(book, 29)
-    assert decide_campaign(book, "k1", vote, NOW, never).decided_now == 0
-    assert decide_campaign(book, "k1", vote, NOW, never).decided_now == 0, "one person voted twice"
-    assert decide_campaign(book, "k1", Decision(*YES, "bea"), NOW, never).decided_now == 20
+    assert decide_campaign(book, "C1", vote, NOW, never).decided_now == 0
+    assert decide_campaign(book, "C1", vote, NOW, never).decided_now == 0, "one person voted twice"
+    assert decide_campaign(book, "C1", Decision(*YES, "bea"), NOW, never).decided_now == 20
     with book.database.reading() as connection:
-        flags = list_flags(connection, NOW, campaign="k1")
+        flags = list_flags(connection, NOW, campaign="C1")
     assert sum(flag.sampled for flag in flags) == 20
     assert sum(flag.state == "confirmed" for flag in flags) == 49
     assert state(book, "other") == "open"
@@ -226,7 +227,7 @@ def test_a_campaign_is_decided_by_two_people_after_its_sample(book: Casebook) ->
 
 def test_a_sample_that_does_not_support_the_outcome_decides_nothing(book: Casebook) -> None:
     campaign_of(book, 40)
-    draw_sample(book, "k1", "ann", NOW, never)
+    draw_sample(book, "C1", "ann", NOW, never)
     decide_sample(book, 28)
     with pytest.raises(NotOpen, match="28 of 30 flags of the sample are confirmed, 29 are needed"):
-        decide_campaign(book, "k1", Decision(*YES, "bea"), NOW, never)
+        decide_campaign(book, "C1", Decision(*YES, "bea"), NOW, never)

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from tocsin.detect.casebook import history, tables
 from tocsin.detect.casebook.book import Casebook
 from tocsin.detect.casebook.claiming import Below, check_claim, check_waiting
-from tocsin.detect.casebook.errors import BadVerdict, NoSuchFlag, NotOpen
+from tocsin.detect.casebook.errors import BadVerdict, NoSuchCampaign, NoSuchFlag, NotOpen
 from tocsin.detect.casebook.flags import (
     OPEN,
     SECOND,
@@ -131,7 +131,10 @@ class CampaignState:
 
 
 def draw_sample(book: Casebook, campaign: str, who: str, now: int, below: Below) -> CampaignState:
-    """Draw, once, the random sample of 30 waiting flags that stands for a campaign. Raises `NoSuchFlag`."""
+    """Draw, once, the random sample of 30 waiting flags that stands for a campaign.
+
+    Raises `NoSuchCampaign`, `NoSuchFlag`.
+    """
     with book.database.writing() as connection:
         _campaign(connection, campaign)
         if not _sample(connection, campaign):
@@ -153,7 +156,7 @@ def decide_campaign(
 ) -> CampaignState:
     """Vote to decide what is left of a campaign; the second person's same vote decides it (rule 5).
 
-    Raises `NoSuchFlag`, `NotOpen`, `BadVerdict`.
+    Raises `NoSuchCampaign`, `NotOpen`, `BadVerdict`.
     """
     reason = _checked(book, decision, now)
     if decision.outcome not in {CONFIRMED, REJECTED}:
@@ -320,13 +323,18 @@ def _finish(
 def _campaign(connection: Connection, campaign: str) -> None:
     known = connection.execute(select(tables.campaign.c.id).where(tables.campaign.c.id == campaign)).first()
     if known is None:
-        raise NoSuchFlag(f"there is no campaign {campaign}: `tocsin flags --json` shows each flag's campaign")
+        raise NoSuchCampaign(f"there is no campaign {campaign}: `tocsin campaigns list` shows them")
 
 
 def _waiting_of(connection: Connection, campaign: str) -> list[int]:
     rows = connection.execute(
         select(_FLAG.no)
-        .where(_FLAG.campaign == campaign, _FLAG.account.is_not(None), _FLAG.state.in_((*WAITING, LATER)))
+        .where(
+            _FLAG.campaign == campaign,
+            _FLAG.account.is_not(None),
+            _FLAG.state.in_((*WAITING, LATER)),
+            ~_FLAG.known,
+        )
         .order_by(_FLAG.no)
     )
     return list(rows.scalars())

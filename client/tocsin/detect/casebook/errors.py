@@ -33,6 +33,10 @@ class NoSuchFlag(CasebookError):
     """A flag, or an account, that the casebook does not have."""
 
 
+class NoSuchCampaign(CasebookError):
+    """A campaign that the casebook does not have, or no longer has."""
+
+
 class NotYours(CasebookError):
     """A flag that another reviewer has claimed."""
 

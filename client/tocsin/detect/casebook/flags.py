@@ -2,6 +2,7 @@
 
 1. Bits are steps of half a bit inside and bits in what is shown.
 2. A claim counts only until it ends; LATER returns by itself when its day has come.
+3. An account that the member's own list has as confirmed waits for no review.
 """
 
 from __future__ import annotations
@@ -51,12 +52,15 @@ class Flag:
     claimed_by: str | None
     claimed_at: int
     claimed_until: int
+    run: int
+    known: bool
 
     def to_dict(self) -> dict[str, object]:
         """Return the one JSON form of a flag. Whether it is golden is not in it: reviewers must not know."""
         return {
             "flag": self.no, "account": self.account, "state": self.state,
-            "kind": "flag" if self.flagged else "candidate", "random": self.random, "sampled": self.sampled,
+            "kind": "flag" if self.flagged else "candidate", "known": self.known,
+            "random": self.random, "sampled": self.sampled,
             "abuse": abuse_name(self.abuse), "bits": in_bits(self.bits), "rests_on_one_member": self.root,
             "campaign": self.campaign, "explanation": self.explanation, "first_time": self.first_time,
             "changed": self.changed, "decided": self.decided or None, "returns": self.returns or None,
@@ -124,6 +128,7 @@ def is_waiting(now: int) -> Any:
     """The condition that a flag may be reviewed (rule 2), whoever has claimed it."""
     return and_(
         _FLAG.account.is_not(None),
+        ~_FLAG.known,
         or_(_FLAG.state.in_(WAITING), and_(_FLAG.state == LATER, _FLAG.returns <= now)),
     )
 

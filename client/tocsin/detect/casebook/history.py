@@ -71,17 +71,24 @@ def events(connection: Connection, flag: int) -> list[Event]:
     return [Event(*row) for row in rows]
 
 
+def all_events(connection: Connection) -> list[Event]:
+    """Return the whole history, oldest first."""
+    return [event for event, _ in hashed_events(connection)]
+
+
+def hashed_events(connection: Connection) -> list[tuple[Event, bytes]]:
+    """Return the whole history, oldest first, with each row's hash."""
+    rows = connection.execute(
+        select(_ROW.no, _ROW.time, _ROW.who, _ROW.what, _ROW.flag, _ROW.detail, _ROW.hash).order_by(_ROW.no)
+    )
+    return [(Event(*row), hash) for *row, hash in rows]
+
+
 def verify(database: Database) -> int:
     """Verify the whole chain and return its length. Raises `BrokenHistory`, naming the first row that does not fit."""
     before, count = NO_HASH, 0
     with database.reading() as connection:
-        rows = connection.execute(
-            select(_ROW.no, _ROW.time, _ROW.who, _ROW.what, _ROW.flag, _ROW.detail, _ROW.hash).order_by(
-                _ROW.no
-            )
-        )
-        for *row, hash in rows:
-            event = Event(*row)
+        for event, hash in hashed_events(connection):
             if event.no != count + 1 or hash != _hash(before, event):
                 raise BrokenHistory(
                     f"the history was changed at row {count + 1}: compare the database with its last good backup"

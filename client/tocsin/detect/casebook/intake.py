@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from tocsin.detect.casebook import history, tables
 from tocsin.detect.casebook.book import Casebook
@@ -32,8 +32,8 @@ _FLAG = tables.flag.c
 
 @dataclass(frozen=True, slots=True)
 class RestsOn:
-    """An entry of another member's log: its writer's id (16 bytes) and name, its index, its label's hops, and whether
-    somebody disputes it.
+    """An entry of another member's log: its writer's id (16 bytes) and name, its index, its label's hops, whether
+    somebody disputes it, and with whom it may be shared (0 if unknown).
     """
 
     writer: bytes
@@ -41,12 +41,13 @@ class RestsOn:
     entry: int
     hops: int
     disputed: bool = False
+    tlp: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scored:
     """What a round says of one account. `root` is the one member whose judgement it rests on, if it is one; `entries`
-    are the reports of each (type, value).
+    are the reports of each (type, value); `known` if the member's own list has it as confirmed.
     """
 
     explanation: Explanation
@@ -54,6 +55,7 @@ class Scored:
     root: str | None = None
     random: bool = False
     entries: Mapping[tuple[str, str], tuple[RestsOn, ...]] = field(default_factory=dict)
+    known: bool = False
 
     @property
     def account(self) -> str:
@@ -91,9 +93,9 @@ def take(book: Casebook, scored: Iterable[Scored], run: int, rules: Rules, now: 
             row.account: read_flag(row)
             for row in connection.execute(select(tables.flag).where(_FLAG.account.is_not(None)))
         }
-        seen = set()
+        seen: dict[str, bool] = {}
         for account in scored:
-            seen.add(account.account)
+            seen[account.account] = account.known
             flag = known.get(account.account)
             if flag is None:
                 _add(book, connection, account, now)
@@ -112,8 +114,22 @@ def take(book: Casebook, scored: Iterable[Scored], run: int, rules: Rules, now: 
             elif flag.account not in seen and flag.state == CONFIRMED and _reopen(connection, flag, 0, rules):
                 reopened += 1
                 _open_again(connection, flag, "evidence was retracted", now, bits=0)
+        _mark(connection, seen, run)
         connection.execute(update(tables.meta).values(run=run))
     return Taken(new, updated, reopened, gone)
+
+
+def _mark(connection: Connection, seen: Mapping[str, bool], run: int) -> None:
+    """Say which flags the round scored, and which of them the member's own list has as confirmed."""
+    connection.execute(update(tables.flag).values(known=False))
+    marks = [{"of": account, "known_now": known} for account, known in seen.items()]
+    if marks:
+        connection.execute(
+            update(tables.flag)
+            .where(_FLAG.account == bindparam("of"))
+            .values(run=run, known=bindparam("known_now") & (_FLAG.state != CONFIRMED)),
+            marks,
+        )
 
 
 def votes_needed(book: Casebook, account: Scored) -> int:
@@ -131,6 +147,7 @@ def _add(book: Casebook, connection: Connection, account: Scored, now: int) -> N
             sampled=False, abuse=account.abuse, bits=account.bits, closed_bits=0, root=account.root, campaign=None,
             explanation=_explanation(book, account), first_time=now, changed=now, decided=0, returns=0, round=1,
             votes_needed=votes_needed(book, account), claimed_by=None, claimed_at=0, claimed_until=0,
+            run=0, known=False,
         ).returning(_FLAG.no)
     ).scalar_one()  # fmt: skip
     _write_evidence(book, connection, number, account)
@@ -230,7 +247,7 @@ def _write_evidence(book: Casebook, connection: Connection, flag: int, account: 
         resting += [
             {
                 "flag": flag, "type": reason.type, "value_key": key, "writer": entry.writer, "entry": entry.entry,
-                "writer_name": entry.writer_name, "hops": entry.hops,
+                "writer_name": entry.writer_name, "hops": entry.hops, "tlp": entry.tlp,
             }
             for entry in account.entries.get((reason.type, reason.value), ())
         ]  # fmt: skip

@@ -55,8 +55,9 @@ class Meta(_Table, table=True):
 class Flag(_Table, table=True):
     """An account that something speaks against: a flag, a candidate, or one drawn at random.
 
-    `account` is NULL once forgotten. `root` is the one member whose judgement it rests on, or NULL. `round` counts
-    reopenings: only verdicts of the current one count. `closed_bits` is the score that was last rejected.
+    `run` is the last run that scored it; `known` says that the member's own list has it as confirmed, outside the
+    casebook. `account` is NULL once forgotten. `root` is the one member whose judgement it rests on, or NULL. `round`
+    counts reopenings: only verdicts of the current one count. `closed_bits` is the score that was last rejected.
     """
 
     __tablename__ = "flag"
@@ -82,6 +83,8 @@ class Flag(_Table, table=True):
     claimed_by: str | None = Field(sa_column=Column(Text))
     claimed_at: int = Field(sa_column=_number())
     claimed_until: int = Field(sa_column=_number())
+    run: int = Field(sa_column=_number())
+    known: bool = Field(sa_column=_truth())
 
 
 class Evidence(_Table, table=True):
@@ -107,6 +110,7 @@ class Resting(_Table, table=True):
     entry: int = Field(sa_column=_key())
     writer_name: str = Field(sa_column=_text())
     hops: int = Field(sa_column=_number())
+    tlp: int = Field(sa_column=_number())
 
 
 class Verdict(_Table, table=True):
@@ -142,12 +146,22 @@ class Note(_Table, table=True):
 
 
 class Campaign(_Table, table=True):
-    """A campaign; its accounts are the flags that name it."""
+    """A campaign; its accounts are the flags that name it. `room` is its room's name, or empty."""
 
     __tablename__ = "campaign"
     id: str = Field(sa_column=Column(Text, primary_key=True))
     name: str = Field(sa_column=_text())
     created: int = Field(sa_column=_number())
+    room: str = Field(sa_column=_text())
+
+
+class Joining(_Table, table=True):
+    """A value that joins accounts of a campaign now, and the first day, since 1970-01-01, on which it did."""
+
+    __tablename__ = "joining"
+    type: str = Field(sa_column=Column(Text, primary_key=True))
+    value_key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    since: int = Field(sa_column=_number())
 
 
 class CampaignSample(_Table, table=True):
@@ -220,8 +234,8 @@ metadata: MetaData = _Table.metadata
 meta, flag, evidence, resting, verdict, note = (
     metadata.tables[name] for name in ("meta", "flag", "evidence", "resting", "verdict", "note")
 )
-campaign, campaign_sample, campaign_vote = (
-    metadata.tables[name] for name in ("campaign", "campaign_sample", "campaign_vote")
+campaign, campaign_sample, campaign_vote, joining = (
+    metadata.tables[name] for name in ("campaign", "campaign_sample", "campaign_vote", "joining")
 )
 shared, shared_on, delivery, history = (
     metadata.tables[name] for name in ("shared", "shared_on", "delivery", "history")

@@ -49,7 +49,8 @@ def upgrade() -> None:
         *_all(text, "explanation"),
         *_all(number, "first_time", "changed", "decided", "returns", "round", "votes_needed"),
         sa.Column("claimed_by", text),
-        *_all(number, "claimed_at", "claimed_until"),
+        *_all(number, "claimed_at", "claimed_until", "run"),
+        *_all(truth, "known"),
     )
     op.create_index("flag_queue", "flag", ["state", "flagged", "bits"])
     op.create_index("flag_campaign", "flag", ["campaign"])
@@ -70,7 +71,7 @@ def upgrade() -> None:
         _key("writer", raw),
         _key("entry"),
         *_all(text, "writer_name"),
-        *_all(number, "hops"),
+        *_all(number, "hops", "tlp"),
     )
     op.create_index("resting_entry", "resting", ["writer", "entry"])
     op.create_table(
@@ -93,7 +94,10 @@ def upgrade() -> None:
         *_all(number, "time"),
         *_all(text, "text"),
     )
-    op.create_table("campaign", _key("id", text), *_all(text, "name"), *_all(number, "created"))
+    op.create_table(
+        "campaign", _key("id", text), *_all(text, "name"), *_all(number, "created"), *_all(text, "room")
+    )
+    op.create_table("joining", _key("type", text), _key("value_key", raw), *_all(number, "since"))
     op.create_table("campaign_sample", _key("campaign", text), _key("flag"))
     op.create_table(
         "campaign_vote",

@@ -1,0 +1,115 @@
+"""`tocsin report`: a campaign's page, and what the federation is worth to you."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from tocsin.cli.casebook import (
+    DEFAULT_CASEBOOK,
+    CasebookFolder,
+    HoldingsSource,
+    ShowValues,
+    now,
+    open_book,
+)
+from tocsin.cli.options import DEFAULT_CONFIG, Config
+from tocsin.cli.output import Json, counted, print_json, say
+
+if TYPE_CHECKING:
+    from tocsin.detect.reports.campaign import CampaignFile, Held
+    from tocsin.detect.reports.provenance import Proven
+    from tocsin.sealing.label import Tlp
+
+app = App(
+    name="report", help="Write a campaign's page; show signals in and out, and what the federation gave you."
+)
+
+Widest = Annotated[
+    str,
+    Parameter(
+        name="--tlp",
+        help="The strictest marking of others' reports that may be in it: red, amber-strict, amber, green or clear.",
+    ),
+]
+Prove = Annotated[
+    bool, Parameter(negative=(), help="Fetch, verify and include the proof of every report, from your node.")
+]
+DEFAULT_TLP = "amber-strict"
+
+
+@app.command
+def campaign(
+    id: Annotated[str, Parameter(help="A campaign, such as C1.")],
+    *,
+    out: Annotated[Path, Parameter(help="A new file, such as report.html.")],
+    tlp: Widest = DEFAULT_TLP,
+    prove: Prove = False,
+    show_values: ShowValues = False,
+    holdings: HoldingsSource = "",
+    config: Config = DEFAULT_CONFIG,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
+    json: Json = False,
+) -> int:
+    """Write one self-contained page about a campaign: growth, values, evidence, provenance, decisions.
+
+    Values and account ids are masked unless --show-values; TLP:RED reports are left out unless --tlp red. With holdings
+    (of casebook.toml, or --holdings) it shows when accounts were first seen.
+
+    Example: tocsin report campaign C1 --out report.html --prove
+
+    Exit codes: 0 written; 2 no such campaign, or the file exists; 3 the node is unavailable; 5 a proof fails.
+    """
+    from tocsin.detect.reports.page import render, tlp_name
+    from tocsin.detect.reports.writing import check_new, write_new
+
+    check_new(out)
+    about, proven = gathered(casebook, id, tlp, holdings, config if prove else None, unmasked=show_values)
+    write_new(out, render(about, proven).encode())
+    if json:
+        print_json({
+            "campaign": id, "file": str(out), "tlp": tlp_name(about.tlp), "accounts": len(about.accounts),
+            "values": len(about.values), "reports": len(about.entries), "withheld": about.withheld,
+            "proven": None if proven is None else sum(not one.missing for one in proven),
+        })  # fmt: skip
+        return 0
+    say(f"{id} is in {out}, marked {tlp_name(about.tlp)}: {counted(len(about.accounts), 'account')}")
+    if about.withheld:
+        say(f"{counted(about.withheld, 'report')} left out for its marking")
+    return 0
+
+
+def gathered(
+    casebook: Path, id: str, tlp: str, holdings: str, config: Path | None, *, unmasked: bool
+) -> tuple[CampaignFile, tuple[Proven, ...] | None]:
+    """Return what is known of a campaign, with proofs where a client's configuration is given."""
+    from tocsin.detect.reports.campaign import accounts_of, gather, read_held
+
+    widest = tlp_of(tlp)
+    with open_book(casebook) as book:
+        source = holdings or book.settings.holdings
+        if unmasked and not source:
+            raise ValueError(
+                "values are read from your holdings: give --holdings, or set it in casebook.toml"
+            )
+        held: Held | None = read_held(source, accounts_of(book, id, now()).accounts) if source else None
+        about = gather(book, id, now(), widest=widest, held=held, unmasked=unmasked)
+    if config is None:
+        return about, None
+    from tocsin.cli.options import connect
+    from tocsin.detect.reports.provenance import prove
+
+    with connect(config) as client:
+        return about, prove(client, about.entries)
+
+
+def tlp_of(text: str) -> Tlp:
+    """Read a marking such as amber-strict. Raises ValueError."""
+    from tocsin.sealing.label import Tlp
+
+    names = {marking.name.lower().replace("_", "-"): marking for marking in Tlp}
+    if text not in names:
+        raise ValueError(f"--tlp must be one of {', '.join(names)}")
+    return names[text]
