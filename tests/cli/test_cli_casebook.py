@@ -90,7 +90,7 @@ def test_a_run_fills_the_casebook_and_reads_its_verdicts(
     detect(member, tmp_path, tocsin.folder)
     after = tocsin.json("account", first["account"])
     assert after["state"] == "confirmed"
-    assert [event["what"] for event in after["history"]][:3] == ["flagged", "claimed", "decided"]
+    assert [event["what"] for event in after["history"]][:4] == ["flagged", "campaign", "claimed", "decided"]
     other = next(account for account in SOUTH if account != first["account"])
     reasons = tocsin.json("account", other)["explanation"]["reasons"]
     assert {reason["own"] for reason in reasons} == {1}, "the verdict counts in the next run"
