@@ -164,3 +164,34 @@ def test_a_folder_that_cannot_be_finished_is_not_left(
     assert run(["case", "export", "C1", "--out", str(tmp_path / "case"), *options]) == 2
     assert "No space left" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_transparency_counts_reports_in_and_out_and_what_people_decided(
+    seen: tuple[Federation, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    federation, folder = seen
+    options = ["--state", str(folder / "detect"), "--casebook", str(folder / "casebook")]
+    command = ["report", "transparency", *options]
+    for account, outcome, reason in (
+        ("north0", "confirmed", "own-evidence"), ("north1", "rejected", "known-customer"),
+        ("north2", "confirmed", "own-evidence"),
+    ):  # fmt: skip
+        number = said(capsys, "account", account, *options[2:])["flag"]
+        decision = ["review", "decide", str(number), "--outcome", outcome, "--reason", reason, *options[2:]]
+        assert run(decision) == 0
+    assert run(["account", "north2", "--appeal", *options[2:]]) == 0
+    decision = ["--outcome", "rejected", "--reason", "shared-value", *options[2:]]
+    number = said(capsys, "account", "north2", *options[2:])["flag"]
+    assert run(["review", "decide", str(number), *decision]) == 0
+    found = said(capsys, *command, "--local")
+    assert {row["type"]: row["reports_in"] for row in found["types"]} == dict.fromkeys(VALUES, 2)
+    assert {row["hit_percent"] for row in found["types"]} == {100 / 3}
+    assert (found["decisions"], found["reversed"]) == (4, {"confirmed": 1})
+    out = said(capsys, *command, "--config", str(federation.homes[1].client))
+    assert {row["type"]: row["reported_out"] for row in out["types"]} == dict.fromkeys(VALUES, 1)
+    capsys.readouterr()
+    assert run([*command, "--local"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "4 final decisions; replaced later: 1 confirmed" in shown
+    assert run([*command[:2], "--local", "--state", str(folder / "none"), *options[2:]]) == 2

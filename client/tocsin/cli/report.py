@@ -15,8 +15,9 @@ from tocsin.cli.casebook import (
     now,
     open_book,
 )
+from tocsin.cli.detect import DEFAULT_STATE, State
 from tocsin.cli.options import DEFAULT_CONFIG, Config
-from tocsin.cli.output import Json, counted, print_json, say
+from tocsin.cli.output import Json, counted, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tocsin.detect.reports.campaign import CampaignFile, Held
@@ -113,3 +114,60 @@ def tlp_of(text: str) -> Tlp:
     if text not in names:
         raise ValueError(f"--tlp must be one of {', '.join(names)}")
     return names[text]
+
+
+@app.command
+def transparency(
+    *,
+    local: Annotated[
+        bool, Parameter(negative=(), help="Do not open your client's vault: what you reported is left out.")
+    ] = False,
+    state: State = DEFAULT_STATE,
+    config: Config = DEFAULT_CONFIG,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
+    json: Json = False,
+) -> int:
+    """Show reports in and out by type, how many that they spoke against were confirmed, reversals, time to retract.
+
+    Example: tocsin report transparency --local
+
+    Exit codes: 0 shown; 2 no casebook, or no run of the detector yet; 3 the node is unavailable.
+    """
+    from tocsin.detect.reports.transparency import reports_of_last_run, transparency
+
+    reported: dict[str, int] = {}
+    if not local:
+        from tocsin.cli.options import connect
+
+        with connect(config) as client:
+            reported = client.reported()
+    with open_book(casebook) as book:
+        found = transparency(book, reports_of_last_run(state), reported)
+    if json:
+        print_json(found.to_dict())
+        return 0
+    rows = [
+        (
+            one.type, f"{one.reports_in:,}", f"{one.reported_out:,}", f"{one.shared_on:,}", f"{one.confirmed:,}",
+            f"{one.rejected:,}", "-" if one.hit_percent is None else f"{one.hit_percent:.0f} %",
+        )
+        for one in found.types
+    ]  # fmt: skip
+    columns = (
+        "type",
+        "reports in",
+        ("values", "reported"),
+        ("shared", "on"),
+        "confirmed",
+        "rejected",
+        "hit rate",
+    )
+    print_table("Reports in and out, and what people decided of accounts they spoke against", columns, rows)
+    reversals = ", ".join(f"{many:,} {outcome}" for outcome, many in found.reversed.items()) or "none"
+    say(f"{counted(found.decisions, 'final decision')}; replaced later: {reversals}")
+    if found.median_hours_to_retract is None:
+        say("nothing that was shared on was withdrawn")
+    else:
+        hours = f"{found.median_hours_to_retract:.0f}"
+        say(f"{counted(found.withdrawn, 'value')} withdrawn, median {hours} hours after being shared on")
+    return 0

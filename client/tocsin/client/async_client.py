@@ -220,6 +220,10 @@ class AsyncClient:
         """See `Client.status`."""
         return await self._run(partial(self._client.status, timeout=timeout))
 
+    async def reported(self, *, timeout: float | None = None) -> dict[str, int]:
+        """See `Client.reported`."""
+        return await self._run(partial(self._client.reported, timeout=timeout))
+
     async def prove(self, writer: bytes, index: int, *, timeout: float | None = None) -> ProofFiles:
         """See `Client.prove`."""
         return await self._run(partial(self._client.prove, writer, index, timeout=timeout))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from tocsin.charter.document import Charter, parse_charter
@@ -50,6 +51,12 @@ def submission(session: Session, key: bytes) -> SubmissionState | None:
     """Return whether a request of a receipt is in a checkpoint, and where; None for an unknown key."""
     answer = session.node.submission(fixed_bytes("key", key, IDEMPOTENCY_KEY_BYTES))
     return SubmissionState(answer.sequenced, answer.indices) if answer is not None else None
+
+
+def reported_types(session: Session) -> dict[str, int]:
+    """Return how many values this client reported and did not retract, by type."""
+    keys = {(row.type, row.key) for row in session.vault.reported()}
+    return dict(sorted(Counter(type for type, _ in keys).items()))
 
 
 def status(session: Session, now: int) -> ClientStatus:

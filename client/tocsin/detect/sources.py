@@ -13,6 +13,7 @@ from tocsin.detect.holdings import SIGNAL_COLUMNS, open_table
 from tocsin.detect.matching import Signal
 from tocsin.detect.rules import HALF
 
+_CHUNK = 10_000
 _SIGNAL_TYPES = (
     "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "TINYINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "INTEGER", "INTEGER",
     "BIGINT", "VARCHAR", "BIGINT", "BIGINT",
@@ -25,10 +26,17 @@ def distinct_values(source: str) -> Iterator[tuple[str, str]]:
         import ibis
     except ImportError:
         raise ExtraMissing("ibis-framework") from None
-    table = own.holdings(open_table(source, ibis.duckdb.connect()), source)
-    for batch in table.select("type", "value").distinct().to_pyarrow_batches():
-        rows = batch.to_pydict()
-        yield from zip(rows["type"], rows["value"], strict=True)
+    local = ibis.duckdb.connect()
+    table = own.holdings(open_table(source, local), source).select("type", "value").distinct()
+    if table.get_backend() is local:
+        # Ibis 12 reads batches by a call that DuckDB 2 no longer has.
+        rows = local.con.execute(ibis.to_sql(table, dialect="duckdb"))
+        while chunk := rows.fetchmany(_CHUNK):
+            yield from chunk
+        return
+    for batch in table.to_pyarrow_batches():
+        columns = batch.to_pydict()
+        yield from zip(columns["type"], columns["value"], strict=True)
 
 
 def write_signals(signals: Sequence[Signal], out: Path) -> None:

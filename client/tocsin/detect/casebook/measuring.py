@@ -5,18 +5,21 @@
 2. Yield by reporter: of the final verdicts on flags with a report of that member, how many were confirmations.
 3. A member's judgement is trusted to flag alone after `rules.trust_verdicts` final verdicts on flags that rested on it
    alone, of which `rules.trust_percent` confirmed.
+4. Hits by type: an account counts once for each type that was reported; verdicts by sample do not count.
+5. A decision is reversed when a later final one about the same account has another outcome.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import combinations
 
 from sqlalchemy import Connection, select
 
-from tocsin.detect.casebook import tables
+from tocsin.detect.casebook import history, tables
 from tocsin.detect.casebook.settings import CONFIRMED, REJECTED
 from tocsin.detect.rules import Rules
 
@@ -144,3 +147,42 @@ def trusted(connection: Connection, rules: Rules) -> frozenset[str]:
         if len(verdicts) >= rules.trust_verdicts
         and sum(verdicts) * 100 >= len(verdicts) * rules.trust_percent
     )
+
+
+def hits(connection: Connection) -> dict[str, Counter[str]]:
+    """Return, by type, final verdicts one by one on accounts that a report of that type spoke against (rule 4)."""
+    rows = connection.execute(
+        select(tables.resting.c.type, _FLAG.no, _FLAG.state)
+        .join(tables.flag, _FLAG.no == tables.resting.c.flag)
+        .where(_FLAG.state.in_((CONFIRMED, REJECTED)), ~_FLAG.sampled)
+        .distinct()
+    )
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for type, _, state in rows:
+        counts[type][state] += 1
+    return counts
+
+
+def reversals(connection: Connection) -> tuple[int, dict[str, int]]:
+    """Return how many final decisions there were, and how often which outcome was replaced by another (rule 5)."""
+    last: dict[int, str] = {}
+    decisions, replaced = 0, Counter[str]()
+    for event in history.all_events(connection):
+        if event.what != "decided" or event.flag is None:
+            continue
+        detail = json.loads(event.detail)
+        if not detail.get("final"):
+            continue
+        decisions += 1
+        before = last.get(event.flag)
+        if before is not None and before != detail["outcome"]:
+            replaced[before] += 1
+        last[event.flag] = detail["outcome"]
+    return decisions, dict(sorted(replaced.items()))
+
+
+def shared_on(connection: Connection) -> list[tuple[str, int, int]]:
+    """Return type, time and time of withdrawal (0 for none) of every value that was shared on."""
+    shared = tables.shared.c
+    rows = connection.execute(select(shared.type, shared.time, shared.withdrawn).order_by(shared.no))
+    return [(type, time, withdrawn) for type, time, withdrawn in rows]

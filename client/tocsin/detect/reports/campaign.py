@@ -8,36 +8,22 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
-
 from tocsin.detect.campaigns import Campaign, JoiningValue
-from tocsin.detect.casebook import history, tables
+from tocsin.detect.casebook import history
 from tocsin.detect.casebook.book import Casebook
 from tocsin.detect.casebook.campaigns import campaign_of_id
-from tocsin.detect.casebook.flags import Flag, abuse_name, read_flag
+from tocsin.detect.casebook.flags import Flag, abuse_name
+from tocsin.detect.casebook.record import Decided, Entry, record_of
 from tocsin.detect.casebook.settings import CONFIRMED, REJECTED
 from tocsin.detect.rules import in_bits
 from tocsin.sealing.label import Tlp
 
-_FLAG, _VERDICT, _RESTING = tables.flag.c, tables.verdict.c, tables.resting.c
 DAY = 86_400
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
-    """A report of another member that evidence rests on: its writer (16 bytes), its name, the index in its log."""
-
-    writer_name: str
-    entry: int
-    writer: bytes = field(repr=False)
-    hops: int
-    tlp: Tlp
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +61,6 @@ class Account:
     decided_at: int
     first_day: int | None = None
     last_day: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """Verdicts of one person with one outcome and reason on one day."""
-
-    day: int
-    reviewer: str
-    outcome: str
-    reason: str
-    accounts: int
-    sampled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +122,8 @@ def gather(
     """Return what is known of a campaign. Raises `NoSuchCampaign`."""
     campaign = campaign_of_id(book, id, now)
     held = held or Held()
-    with book.database.reading() as connection:
-        flags = _flags(connection, campaign.accounts)
-        entries = _entries(connection, [flag.no for flag in flags])
-        verdicts = _verdicts(connection, [flag.no for flag in flags])
-        events = tuple(
-            event
-            for event in history.all_events(connection)
-            if event.flag is None and json.loads(event.detail).get("campaign") == id
-        )
-        created = connection.execute(
-            select(tables.campaign.c.created).where(tables.campaign.c.id == id)
-        ).scalar_one()
+    record = record_of(book, campaign)
+    flags, entries, verdicts = record.flags, record.entries, record.decisions
     texts = {book.key_of(type, value).hex(): value for _, type, value, _, _ in held.rows} if unmasked else {}
     reasons = _reasons(flags)
     number = {flag.account: flag.no for flag in flags}
@@ -190,7 +154,7 @@ def gather(
     kinds = Counter(flag.abuse for flag in flags)
     return CampaignFile(
         id, campaign.name, abuse_name(min(kinds, key=lambda kind: (-kinds[kind], kind))), campaign.room, now,
-        created, accounts, values, hubs, verdicts, events,
+        record.created, accounts, values, hubs, verdicts, record.events,
         min([Tlp.AMBER, *(entry.tlp for entry in shown)]), sum(entry.tlp < widest for entry in every), unmasked,
     )  # fmt: skip
 
@@ -198,45 +162,6 @@ def gather(
 def accounts_of(book: Casebook, id: str, now: int) -> Campaign:
     """Return a campaign, for whoever reads holdings first. Raises `NoSuchCampaign`."""
     return campaign_of_id(book, id, now)
-
-
-def _flags(connection: Connection, accounts: frozenset[str]) -> list[Flag]:
-    rows = connection.execute(select(tables.flag).where(_FLAG.account.is_not(None)).order_by(_FLAG.no))
-    return [flag for row in rows if row.account in accounts for flag in (read_flag(row),)]
-
-
-def _entries(connection: Connection, flags: Sequence[int]) -> dict[tuple[str, str], tuple[Entry, ...]]:
-    wanted = set(flags)
-    found: dict[tuple[str, str], set[Entry]] = defaultdict(set)
-    for row in connection.execute(select(tables.resting)):
-        if row.flag in wanted:
-            tlp = Tlp(row.tlp) if row.tlp in set(Tlp) else Tlp.RED
-            entry = Entry(row.writer_name, row.entry, row.writer, row.hops, tlp)
-            found[row.type, row.value_key.hex()].add(entry)
-    return {place: tuple(sorted(entries)) for place, entries in found.items()}
-
-
-def _verdicts(connection: Connection, flags: Sequence[int]) -> tuple[Decided, ...]:
-    wanted, counts, sampled = (
-        set(flags),
-        Counter[tuple[int, str, str, str]](),
-        Counter[tuple[int, str, str, str]](),
-    )
-    rows = connection.execute(
-        select(
-            _VERDICT.flag,
-            _VERDICT.time,
-            _VERDICT.reviewer,
-            _VERDICT.outcome,
-            _VERDICT.reason,
-            _VERDICT.sampled,
-        ).where(~_VERDICT.golden)
-    )
-    for flag, time, reviewer, outcome, reason, at_once in rows:
-        if flag in wanted:
-            counts[time // DAY, reviewer, outcome, reason] += 1
-            sampled[time // DAY, reviewer, outcome, reason] += at_once
-    return tuple(Decided(*place, counts[place], sampled[place]) for place in sorted(counts))
 
 
 def _reasons(flags: Sequence[Flag]) -> dict[tuple[str, str], dict[str, Any]]:

@@ -21,7 +21,8 @@ from tocsin.client.evidence import export_evidence
 from tocsin.client.timestamps import iso_time
 from tocsin.detect.casebook import history
 from tocsin.detect.casebook.book import Casebook
-from tocsin.detect.reports.campaign import CampaignFile, Entry
+from tocsin.detect.casebook.record import Entry
+from tocsin.detect.reports.campaign import CampaignFile
 from tocsin.detect.reports.page import render, tlp_name
 from tocsin.detect.reports.provenance import Proven
 from tocsin.detect.reports.writing import new_folder

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tocsin.client.errors import EntryErased, NodeMisbehaved, UnknownMember
 from tocsin.client.matching import freshness
 from tocsin.client.results import ProofFiles
-from tocsin.detect.reports.campaign import Entry
+from tocsin.detect.casebook.record import Entry
 from tocsin.proofs.entry import parse_entry_file, parse_tlog_proof, verify_member_published
 from tocsin.proofs.errors import ProofError
 
