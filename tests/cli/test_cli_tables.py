@@ -46,7 +46,7 @@ COMMANDS = (
     ),
     *(("fingerprint", name) for name in ("explain", "compare", "common")),
     *(("log", name) for name in ("verify", "forks")),
-    *(("campaigns", name) for name in ("list", "show", "rooms", "open", "update", "leave", "link")),
+    *(("campaigns", name) for name in ("list", "show", "rename", "rooms", "open", "update", "leave", "link")),
     *(("evidence", name) for name in ("show", "export", "verify")),
     *(("detect", name) for name in ("match", "run", "explain", "compare", "calibrate")),
     *(

@@ -19,6 +19,7 @@ from tocsin.cli.casebook import (
     reviewer,
 )
 from tocsin.cli.output import Json, print_json, say
+from tocsin.cli.usage import BadUsage
 
 
 def account(
@@ -54,7 +55,7 @@ def account(
         if show_values:
             source = holdings or book.settings.holdings
             if not source:
-                raise ValueError(
+                raise BadUsage(
                     "values are read from your holdings: give --holdings, or set it in casebook.toml"
                 )
             shown = replace(shown, values=values_of(book, id, source))

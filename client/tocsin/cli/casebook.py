@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tocsin.cli.output import Cell, counted, date, print_table, say, utc, wrapped
+from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
     from tocsin.detect.casebook.book import Casebook
@@ -62,13 +63,13 @@ def reviewer(by: str) -> str:
 
 
 def day_of(text: str) -> int:
-    """Read a day such as 2026-06-05 as unix seconds of its begin, UTC. Raises ValueError."""
+    """Read a day such as 2026-06-05 as unix seconds of its begin, UTC. Raises `BadUsage`."""
     from datetime import UTC, datetime
 
     try:
         return int(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
     except ValueError:
-        raise ValueError("--until must be a day such as 2026-06-05") from None
+        raise BadUsage("--until must be a day such as 2026-06-05") from None
 
 
 def print_flags(title: str, flags: list[Flag]) -> None:

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config
 from tocsin.cli.output import Json, counted, note, print_json, print_table, say, warn
+from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
     from tocsin.detect.rules import Rules
@@ -94,6 +95,10 @@ def run(
             help="The team's casebook: its verdicts count, and flags and candidates are written to it.",
         ),
     ] = None,
+    measure_lift: Annotated[
+        bool,
+        Parameter(negative=(), help="Run twice more in shadow, as if alone, for `tocsin report lift`."),
+    ] = False,
     state: State = DEFAULT_STATE,
     json: Json = False,
 ) -> int:
@@ -109,6 +114,8 @@ def run(
 
     from tocsin.detect.runs import Sources, detect
 
+    if measure_lift and (casebook is None or shadow):
+        raise BadUsage("--measure-lift goes with --casebook and without --shadow")
     thresholds = rules_of(rules)
     sources = Sources(holdings, accounts, confirmed, rejected, signals, frozenset(trusted))
     if casebook is not None:
@@ -116,6 +123,8 @@ def run(
     summary = detect(state, sources, _day(today), thresholds, shadow=shadow)
     if casebook is not None and not shadow:
         _write_flags(casebook, state, summary.number, thresholds)
+    if casebook is not None and measure_lift:
+        _run_alone(casebook, state, sources, _day(today), thresholds)
     if not summary.established:
         warn(
             "no account is older than 60 days, so nothing shows which values are common: no account can be flagged; "
@@ -240,7 +249,7 @@ def calibrate(
     from tocsin.detect.sources import read_verdicts
 
     if not 0 < aim < 1:
-        raise ValueError("--aim must be above 0 and below 1")
+        raise BadUsage("--aim must be above 0 and below 1")
     found = calibrating.calibrate(read_verdicts(verdicts), rules_of(rules), aim)
     if json:
         print_json(asdict(found) | {"threshold_bits": in_bits(found.threshold)})
@@ -282,7 +291,7 @@ def _day(text: str | None) -> int:
     try:
         return (date.fromisoformat(text) - date(1970, 1, 1)).days
     except ValueError:
-        raise ValueError("--today must be a day such as 2026-05-31") from None
+        raise BadUsage("--today must be a day such as 2026-05-31") from None
 
 
 def _with_verdicts(sources: Sources, casebook: Path, rules: Rules) -> Sources:
@@ -299,6 +308,16 @@ def _with_verdicts(sources: Sources, casebook: Path, rules: Rules) -> Sources:
             for verdict in judged(connection)
         )
         return replace(sources, verdicts=verdicts, trusted=sources.trusted | trusted(connection, rules))
+
+
+def _run_alone(casebook: Path, state: Path, sources: Sources, today: int, rules: Rules) -> None:
+    from tocsin.cli.casebook import open_book
+    from tocsin.detect.casebook.measuring import judged
+    from tocsin.detect.reports.lift import run_alone
+
+    with open_book(casebook) as book, book.database.reading() as connection:
+        verdicts = judged(connection)
+    run_alone(state, sources, verdicts, today, rules)
 
 
 def _write_flags(casebook: Path, state: Path, number: int, rules: Rules) -> None:

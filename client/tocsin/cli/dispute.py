@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config, Inputs
 from tocsin.cli.output import Json, counted, print_json, say
+from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
     from tocsin.client import Client
@@ -45,7 +46,7 @@ def dispute(
 
     rows = read_rows((value,), None, None)
     if len(rows.values) != 1:
-        raise ValueError("name one value that can be read, such as contact.phone=+15550100")
+        raise BadUsage("name one value that can be read, such as contact.phone=+15550100")
     with sending(config) as client:
         entries = [_entry(client, text) for text in entry]
         receipt = client.dispute([DisputeDraft(rows.values[0], reason, entries)])
@@ -65,5 +66,5 @@ def _entry(client: Client, text: str) -> tuple[bytes, int]:
         member for member in client.charter.members if prefix and member.id.hex().startswith(prefix.lower())
     ]
     if len(members) != 1 or not (index.isascii() and index.isdigit()):
-        raise ValueError("--entry must be as `tocsin query` shows it, such as 1f3a9c27:41")
+        raise BadUsage("--entry must be as `tocsin query` shows it, such as 1f3a9c27:41")
     return members[0].id, int(index)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from tocsin.cli.casebook import DEFAULT_CASEBOOK, CasebookFolder, now, open_book, print_flags
 from tocsin.cli.output import Json, counted, print_json
+from tocsin.cli.usage import BadUsage
 
 
 def flags(
@@ -36,7 +37,7 @@ def flags(
     from tocsin.detect.casebook.flags import STATES, list_flags
 
     if state and state not in (*STATES, "waiting"):
-        raise ValueError(f"--state must be waiting or one of {', '.join(STATES)}")
+        raise BadUsage(f"--state must be waiting or one of {', '.join(STATES)}")
     with open_book(casebook) as book, book.database.reading() as connection:
         listed = list_flags(
             connection, now(), state=state, campaign=campaign, reviewer=claimed_by, type=type, reporter=reporter,

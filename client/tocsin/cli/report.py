@@ -18,6 +18,7 @@ from tocsin.cli.casebook import (
 from tocsin.cli.detect import DEFAULT_STATE, State
 from tocsin.cli.options import DEFAULT_CONFIG, Config
 from tocsin.cli.output import Json, counted, print_json, print_table, say
+from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
     from tocsin.detect.reports.campaign import CampaignFile, Held
@@ -92,9 +93,7 @@ def gathered(
     with open_book(casebook) as book:
         source = holdings or book.settings.holdings
         if unmasked and not source:
-            raise ValueError(
-                "values are read from your holdings: give --holdings, or set it in casebook.toml"
-            )
+            raise BadUsage("values are read from your holdings: give --holdings, or set it in casebook.toml")
         held: Held | None = read_held(source, accounts_of(book, id, now()).accounts) if source else None
         about = gather(book, id, now(), widest=widest, held=held, unmasked=unmasked)
     if config is None:
@@ -107,12 +106,12 @@ def gathered(
 
 
 def tlp_of(text: str) -> Tlp:
-    """Read a marking such as amber-strict. Raises ValueError."""
+    """Read a marking such as amber-strict. Raises `BadUsage`."""
     from tocsin.sealing.label import Tlp
 
     names = {marking.name.lower().replace("_", "-"): marking for marking in Tlp}
     if text not in names:
-        raise ValueError(f"--tlp must be one of {', '.join(names)}")
+        raise BadUsage(f"--tlp must be one of {', '.join(names)}")
     return names[text]
 
 
@@ -170,4 +169,79 @@ def transparency(
     else:
         hours = f"{found.median_hours_to_retract:.0f}"
         say(f"{counted(found.withdrawn, 'value')} withdrawn, median {hours} hours after being shared on")
+    return 0
+
+
+@app.command
+def lift(
+    *,
+    simulated: Annotated[
+        Path | None,
+        Parameter(help="A folder that `tocsin simulate --scenario --out` wrote, instead of your runs."),
+    ] = None,
+    mode: Annotated[str, Parameter(help="With --simulated: the mode to compare with alone.")] = "reviewed",
+    holdings: HoldingsSource = "",
+    state: State = DEFAULT_STATE,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
+    json: Json = False,
+) -> int:
+    """Show what the federation gave you, as bounds: accounts found only through others, days earlier, false flags.
+
+    It compares runs made with `tocsin detect run --measure-lift` with shadow runs that saw no report. Exchanges need
+    holdings that count them.
+
+    Example: tocsin report lift --state detect
+
+    Exit codes: 0 shown; 2 no casebook, or no run with --measure-lift yet.
+    """
+    from tocsin.detect.casebook.measuring import judged
+    from tocsin.detect.reports.lift import lift, read_exchanges
+
+    if simulated is not None:
+        return _show_simulated(simulated, mode, json=json)
+    with open_book(casebook) as book, book.database.reading() as connection:
+        verdicts = judged(connection)
+        source = holdings or book.settings.holdings
+    found = lift(state, verdicts, read_exchanges(source) if source else {}, now() // 86_400)
+    if json:
+        print_json(found.to_dict())
+        return 0
+    rows = [
+        ("flagged with the reports of others", f"{found.flagged:,}"),
+        ("of them found only through others", str(found.only_through_others)),
+        ("  and confirmed by people", str(found.confirmed)),
+        ("  and rejected by people: false flags", str(found.rejected)),
+        ("days earlier, of what is found alone too", str(found.days_earlier or "not known")),
+        ("exchanges prevented", str(found.exchanges_prevented or "not known: holdings count none")),
+    ]
+    print_table(f"What others gave you, over {counted(found.runs, 'run')}", ("what", "least to most"), rows)
+    for title, part in (("type", found.by_type), ("member", found.by_member)):
+        print_table(
+            f"Found only through others, by {title} of report", (title, "accounts"),
+            [(name, str(of)) for name, of in part.items()],
+        )  # fmt: skip
+    say("Bounds, because nobody knows which verdicts you would have reached alone.")
+    return 0
+
+
+def _show_simulated(folder: Path, mode: str, *, json: bool) -> int:
+    from tocsin.detect.reports.simulated_lift import simulated_lift
+
+    found = simulated_lift(folder / "population", folder / "alone", folder / mode)
+    if json:
+        print_json({"mode": mode, "providers": [one.to_dict() for one in found]})
+        return 0
+    rows = [
+        (
+            one.provider, f"{one.hostile:,}", f"{one.alone:,}", f"{one.sharing:,}", f"{one.only_through_others:,}",
+            "-" if one.days_earlier is None else f"{one.days_earlier:.1f}", f"{one.false_alone:,}",
+            f"{one.false_sharing:,}", f"{one.exchanges_prevented:,}",
+        )
+        for one in found
+    ]  # fmt: skip
+    columns = (
+        "provider", "hostile", ("found", "alone"), ("found", "sharing"), ("only through", "others"),
+        ("days", "earlier"), ("false", "alone"), ("false", "sharing"), ("exchanges", "prevented"),
+    )  # fmt: skip
+    print_table(f"What sharing ({mode}) gave each provider of a simulation", columns, rows)
     return 0

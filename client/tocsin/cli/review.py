@@ -29,6 +29,7 @@ from tocsin.cli.casebook import (
 )
 from tocsin.cli.detect import RulesFile, rules_of
 from tocsin.cli.output import Json, counted, print_json, print_json_line, print_table, say
+from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
     from tocsin.detect.casebook.book import Casebook
@@ -73,9 +74,7 @@ def review(
     with open_book(casebook) as book:
         source = holdings or book.settings.holdings
         if show_values and not source:
-            raise ValueError(
-                "values are read from your holdings: give --holdings, or set it in casebook.toml"
-            )
+            raise BadUsage("values are read from your holdings: give --holdings, or set it in casebook.toml")
         if next_:
             shown = _next(book, who, thresholds, campaign, source if show_values else "")
             if shown is None:
@@ -87,7 +86,7 @@ def review(
                 print_dossier(shown)
             return 0
         if json:
-            raise ValueError("--json goes with --next: at the keyboard there is nothing to print as JSON")
+            raise BadUsage("--json goes with --next: at the keyboard there is nothing to print as JSON")
         return _at_keyboard(book, who, thresholds, campaign, source, show_values=show_values)
 
 
@@ -159,7 +158,7 @@ def campaign(
     from tocsin.detect.casebook.deciding import Decision, decide_campaign, draw_sample
 
     if sample == bool(outcome):
-        raise ValueError("give either --sample, or --outcome with --reason")
+        raise BadUsage("give either --sample, or --outcome with --reason")
     who, below = reviewer(by), drawing().below
     with open_book(casebook) as book:
         if sample:

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tocsin.cli.output import Json, counted, print_json, print_table, progress, say, warn
+from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
     from tocsin.detect.simulate.measuring import Measures
     from tocsin.detect.simulate.running import Options, Outcome
 
 _SHOWN_DAYS = (10, 20, 30)
-
-
-class BadUsage(ValueError):
-    """Options that do not go together."""
 
 
 def simulate(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tocsin.detect.errors import BadHoldings
+from tocsin.detect.reports.lift import ALONE, TOLD
 from tocsin.detect.weights import CONFIRMED, REJECTED
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def compare(connection: duckdb.DuckDBPyConnection) -> Comparison:
         "SELECT schema FROM history.runs WHERE shadow = '' ORDER BY number DESC LIMIT 1"
     ).fetchone()
     shadow = connection.execute(
-        "SELECT schema, shadow FROM history.runs WHERE shadow <> '' ORDER BY number DESC LIMIT 1"
+        """SELECT schema, shadow FROM history.runs WHERE shadow NOT IN ('', ?, ?)
+        ORDER BY number DESC LIMIT 1""",
+        [ALONE, TOLD],
     ).fetchone()
     if live is None or shadow is None:
         missing = "tocsin detect run" if live is None else "tocsin detect run --shadow NAME --rules FILE"

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,13 @@ _INPUT_TYPES = {
 }
 
 
+class FlagsBefore(Enum):
+    """Whether an account that an earlier live run flagged counts as innocent: not where they are `KNOWN`."""
+
+    KNOWN = "known"
+    IGNORED = "ignored"
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What a run reads: files or tables as `tocsin.detect.holdings` opens them."""
@@ -55,6 +63,7 @@ class Sources:
     """Members whose judgement may flag alone: 20 verdicts, 85 % of them confirmations."""
     verdicts: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
     """Of the casebook: account, state (`CONFIRMED` or `REJECTED`), abuse."""
+    flagged_before: FlagsBefore = FlagsBefore.KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +175,8 @@ def _load(
             _insert(connection, local, name, table)
     if sources.verdicts:
         connection.executemany("INSERT INTO judged VALUES (?, ?, ?)", sources.verdicts)
-    connection.execute(f"INSERT INTO judged SELECT account, {FLAGGED}, abuse FROM history.flags")
+    if sources.flagged_before is FlagsBefore.KNOWN:
+        connection.execute(f"INSERT INTO judged SELECT account, {FLAGGED}, abuse FROM history.flags")
     connection.execute(
         'CREATE TABLE types (type VARCHAR, family VARCHAR, "group" VARCHAR, slack_days INTEGER)'
     )
