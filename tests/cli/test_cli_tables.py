@@ -47,6 +47,8 @@ COMMANDS = (
     *(("fingerprint", name) for name in ("explain", "compare", "common")),
     *(("log", name) for name in ("verify", "forks")),
     *(("campaigns", name) for name in ("list", "show", "rename", "rooms", "open", "update", "leave", "link")),
+    *(("report", name) for name in ("campaign", "transparency", "lift")),
+    ("case", "export"),
     *(("evidence", name) for name in ("show", "export", "verify")),
     *(("detect", name) for name in ("match", "run", "explain", "compare", "calibrate")),
     *(
