@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,25 @@ def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     secret = [path for path in tmp_path.rglob("*") if path.suffix in {".keyring", ".key"}]
     assert len(secret) == 6
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_permissions_are_set_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        home = members(tmp_path / "new", 1)[0][0]
+    finally:
+        os.umask(before)
+    modes = {
+        path.relative_to(home).as_posix(): stat.S_IMODE(path.stat().st_mode)
+        for path in (home, *home.rglob("*"))
+    }
+    secret = {name for name in modes if name.endswith((".keyring", "unlock.key"))}
+    folders = {name for name in modes if (home / name).is_dir()}
+    assert len(secret) == 6
+    assert {modes[name] for name in secret} == {0o600}
+    assert {modes[name] for name in folders} == {0o700}
+    assert {mode for name, mode in modes.items() if name not in secret | folders} == {0o644}
 
 
 def test_each_part_holds_its_own_keys_only(tmp_path: Path) -> None:

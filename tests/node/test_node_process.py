@@ -410,7 +410,11 @@ def test_new_certificate_and_share_files_take_effect_without_a_restart(tmp_path:
     )
     leaf = issue_leaf(authority, FEDERATION, home.id, LeafRole.NODE, int(time.time()))  # noqa: TID251 - as TLS does
     secrets = {**open_part(home.folder, "node"), "tls": leaf.private_key}
-    with running(home) as node, federation.channel(home, home, "client") as channel:
+    with (
+        running(federation.homes[1]),
+        running(home) as node,
+        federation.channel(home, home, "client") as channel,
+    ):
         before = _served_certificate(federation, home.port)
         assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
         unlock = UnlockKey((folder / "unlock.key").read_bytes())
@@ -421,8 +425,8 @@ def test_new_certificate_and_share_files_take_effect_without_a_restart(tmp_path:
         assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
         share = sorted((folder / "shares").glob("*.share"))[0]
         dealt = share.read_bytes()
-        for content, event in ((dealt[:-1], "file-refused"), (dealt, "shares-loaded")):
+        for content, event in ((dealt[:-1], "share-missing"), (dealt, "shares-loaded")):
             share.write_bytes(content)
             _eventually(node.events, lambda events, event=event: event in events)
-        assert _health(channel) == health_pb2.HealthCheckResponse.SERVING
+        _eventually(lambda: _health(channel), lambda health: health == health_pb2.HealthCheckResponse.SERVING)
         assert node.stop() == 0

@@ -29,7 +29,7 @@ from tocsin.charter.rules import check_fresh, verify_founding
 from tocsin.client.system import random_bytes
 from tocsin.founding.certificates import federation_of
 from tocsin.founding.keys import share_name
-from tocsin.founding.members import FoundingError, open_part
+from tocsin.founding.members import FoundingError, open_part, own_folder
 from tocsin.indicators.registry import SNAPSHOT_NAMES
 from tocsin.sealing import hpke
 from tocsin.sealing.keyring import Passphrase
@@ -146,7 +146,7 @@ def write_dealt(folder: Path, charter: Charter, shares: Mapping[bytes, Mapping[s
         )
     for member, files in shares.items():
         own = folder / "shares" / member.hex()
-        own.mkdir(parents=True, mode=0o700)
+        own_folder(own)
         for name, sealed in files.items():
             (own / name).write_bytes(sealed)
     (folder / "charter.json").write_bytes(SignedCharter(charter.encode(), ()).encode())

@@ -70,14 +70,16 @@ def init_member(
     }
     for part, secrets in parts.items():
         _write_part(folder / part, part, secrets, passphrase)
-    (folder / "node" / "shares").mkdir(mode=0o700)
-    (folder / "identity" / "ca.crt").write_bytes(authority.pem)
-    (folder / "node" / "node.crt").write_bytes(node_leaf.pem)
-    (folder / "client" / "client.crt").write_bytes(client_leaf.pem)
+    own_folder(folder / "node" / "shares")
+    write_public(folder / "identity" / "ca.crt", authority.pem)
+    write_public(folder / "node" / "node.crt", node_leaf.pem)
+    write_public(folder / "client" / "client.crt", client_leaf.pem)
     unlock = "passphrase" if passphrase else "unlock.key"
-    (folder / "node" / "node.toml").write_text(_node_toml(federation, member, endpoint, unlock))
-    (folder / "client" / "client.toml").write_text(_client_toml(federation, member, endpoint, unlock))
-    (folder / "card.json").write_bytes(card.encode())
+    write_public(folder / "node" / "node.toml", _node_toml(federation, member, endpoint, unlock).encode())
+    write_public(
+        folder / "client" / "client.toml", _client_toml(federation, member, endpoint, unlock).encode()
+    )
+    write_public(folder / "card.json", card.encode())
     return card
 
 
@@ -98,11 +100,26 @@ def write_secret(path: Path, content: bytes) -> None:
     """Write a file that only its owner reads; never overwrite an existing one."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)  # the umask may have taken from it
         file.write(content)
 
 
+def write_public(path: Path, content: bytes) -> None:
+    """Write a file that anybody may read who gets into its folder, whatever the umask."""
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder, and those above it, that its owner alone enters, whatever the umask."""
+    if not path.parent.exists():
+        own_folder(path.parent)
+    path.mkdir(mode=0o700)
+    path.chmod(0o700)
+
+
 def _write_part(folder: Path, part: str, secrets: Mapping[str, bytes], passphrase: Passphrase | None) -> None:
-    folder.mkdir(parents=True, mode=0o700)
+    own_folder(folder)
     unlock: UnlockKey | Passphrase
     if passphrase is None:
         unlock = UnlockKey(random_bytes(32))

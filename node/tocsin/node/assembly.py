@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.node.ops.audit import AuditTrail
 from tocsin.node.ops.health import Health
+from tocsin.node.ops.process_limits import most_connections
 from tocsin.node.ports import Clock, Peers, Shares, Signer, Store
 from tocsin.node.rpc.authorize import Gate
 from tocsin.node.rpc.guard import Guard
@@ -152,14 +153,25 @@ def assemble(
     )
 
 
-def build_rpc(services: Services, random: Random, software_version: str, *, reflection: bool) -> Rpc:
-    """Build the server. Call it in the event loop that serves it."""
+def build_rpc(
+    services: Services,
+    random: Random,
+    software_version: str,
+    *,
+    check_shares: Callable[[], object],
+    check_certificate: Callable[[], object],
+    reflection: bool,
+) -> Rpc:
+    """Build the server. Call it in the event loop that serves it. The checks raise what is wrong (`health`)."""
     base = services.base
     clock, membership, publishing = base.clock, base.membership, services.publishing
     checks: dict[str, Callable[[], object]] = {
         "store": base.store.healthy,
         "charter": lambda: membership.check_fresh(clock.now()),
         "history": publishing.check_history,
+        "ticks": publishing.check_ticks,
+        "shares": check_shares,
+        "certificate": check_certificate,
     }
     health = Health(checks)
     audit = AuditTrail(base.writer.submit, clock.now, clock.monotonic)
@@ -175,6 +187,7 @@ def build_rpc(services: Services, random: Random, software_version: str, *, refl
             MembershipServicer(membership, services.status, software_version),
             health.servicer,
         ),
+        most_connections(),
     )
     if reflection:
         add_reflection(server)

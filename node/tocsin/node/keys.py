@@ -174,6 +174,19 @@ def check_keys(config: NodeConfig, keys: NodeKeys, charter: Charter) -> None:
             )
 
 
+def valid_until(identity: TlsIdentity) -> int:
+    """Return the unix second after which a node's own certificate is not valid."""
+    return int(x509.load_pem_x509_certificate(identity.certificate).not_valid_after_utc.timestamp())
+
+
+def check_validity(identity: TlsIdentity, now: int) -> None:
+    """Raise `ConfigError` once the certificate in use has expired."""
+    if now > valid_until(identity):
+        raise ConfigError(
+            "the node's certificate has expired: peers refuse it; issue a new one with the member's authority"
+        )
+
+
 def load_identity(config: NodeConfig, keys: NodeKeys, charter: Charter, now: int) -> TlsIdentity:
     """Read the node's certificate and check rule 3. Raises `ConfigError`."""
     path = config.path(config.certificate)

@@ -33,7 +33,7 @@ from tocsin.node import keys as material
 from tocsin.node.assembly import Base, Rpc, Settings, assemble, build_rpc, open_base
 from tocsin.node.config import ConfigError, NodeConfig
 from tocsin.node.errors import NodeError
-from tocsin.node.ops import collector, logging
+from tocsin.node.ops import collector, logging, process_limits
 from tocsin.node.rpc.credentials import ServerIdentity
 from tocsin.node.rpc.peers import GrpcPeers
 from tocsin.node.rpc.server import AddressTaken, listen
@@ -49,6 +49,8 @@ from tocsin.wire.values import MemberId
 READER_THREADS = 4
 FILES_S = 2.0
 RESTART_S = 5.0
+WARNED_DAYS = 30
+DAY_S = 86_400
 NOT_SERVING_S = 0.2
 """How long the node still takes calls after it has said NOT_SERVING."""
 
@@ -68,6 +70,7 @@ def software_version() -> str:
 def run_node(config: NodeConfig) -> int:
     """Run a node until a signal stops it; return the exit code (rule 5)."""
     logging.configure(config.log_level)
+    process_limits.set_limits()
     try:
         with ExitStack() as closing:
             node = _build(config, closing)
@@ -112,6 +115,7 @@ def _build(config: NodeConfig, closing: ExitStack) -> Node:
     )
     shares = FileShares(config, keys)
     shares.load(charter, clock.now())
+    _report_shares(shares)
     return Node(config, keys, base, curve, identity, shares)
 
 
@@ -148,7 +152,14 @@ class Node:
                 FollowingSettings(self.config.follow_seconds, self.config.follow_entries),
             ),
         )
-        rpc = build_rpc(services, system_random, software_version(), reflection=self.config.reflection)
+        rpc = build_rpc(
+            services,
+            system_random,
+            software_version(),
+            check_shares=self.shares.check,
+            check_certificate=lambda: material.check_validity(self.identity.identity, self.base.clock.now()),
+            reflection=self.config.reflection,
+        )
         port = listen(rpc.server, self.config.listen, self.identity)
         membership.subscribe(self._apply_charter)
         await rpc.health.start()
@@ -160,6 +171,8 @@ class Node:
                 ("following", services.following.run),
                 ("health", rpc.health.run),
                 ("files", self._watch_files),
+                ("expiry", self._watch_expiry),
+                ("descriptors", process_limits.watch_descriptors),
             )
         ]
         self._announce(port, rpc.health.problem)
@@ -207,17 +220,22 @@ class Node:
         self.identity.replace_authorities(record.ca for record in charter.members)
         try:
             material.check_keys(self.config, self.keys, charter)
-            self.shares.load(charter, self.base.clock.now())
         except ConfigError as error:
             _log.error("charter-needs-attention", charter=charter.version, problem=str(error))
             return
+        self.shares.load(charter, self.base.clock.now())
+        _report_shares(self.shares)
         _log.info("charter-in-force", charter=charter.version)
 
     async def _watch_files(self) -> None:
         """Notice new charter, certificate and share files (rule 4)."""
+        # The certificate and its key may arrive in any order, seconds apart: what does not fit yet is refused, and read
+        # again when the other one comes.
+        certificate = self.config.path(self.config.certificate)
         watched: list[tuple[Path, Callable[[], Awaitable[object]]]] = [
             (self.config.path(self.config.charter), self._read_charter),
-            (self.config.path(self.config.certificate), lambda: asyncio.to_thread(self._read_certificate)),
+            (certificate, lambda: asyncio.to_thread(self._read_certificate)),
+            (self.config.path(self.config.keyring), lambda: asyncio.to_thread(self._read_certificate)),
             (self.config.path(self.config.shares), lambda: asyncio.to_thread(self._read_shares)),
         ]
         stamps = {path: _stamp(path) for path, _ in watched}
@@ -248,7 +266,25 @@ class Node:
     def _read_shares(self) -> None:
         charter = self.base.membership.charter
         self.shares.load(charter, self.base.clock.now())
+        _report_shares(self.shares)
         _log.info("shares-loaded", charter=charter.version)
+
+    async def _watch_expiry(self) -> None:
+        """Warn once a day from 30 days before the certificate or the charter expires."""
+        while True:
+            now, charter = self.base.clock.now(), self.base.membership.charter
+            left = material.valid_until(self.identity.identity) - now
+            if left < WARNED_DAYS * DAY_S:
+                _log.warning("certificate-expires", days=left // DAY_S)
+            left = charter.expires - now
+            if left < WARNED_DAYS * DAY_S:
+                _log.warning("charter-expires", charter=charter.version, days=left // DAY_S)
+            await asyncio.sleep(DAY_S)
+
+
+def _report_shares(shares: FileShares) -> None:
+    for problem in shares.problems:
+        _log.error("share-missing", problem=problem)
 
 
 def _stamp(path: Path) -> tuple[object, ...]:

@@ -1,8 +1,10 @@
 """Whether the node should be given work: grpc.health.v1, kept true by checks.
 
-1. SERVING means: the store takes writes, the charter has not expired, and the node may sign its log.
+1. SERVING means: the store takes writes and is whole, charter and certificate are valid, ticks succeed, the node may
+   sign its log, and it has its share of every live epoch.
 2. A node that is not ready still answers what it can; readiness is advice to whoever routes calls to it.
 3. `stop()` is final: NOT_SERVING from then on.
+4. What is asked for the service `LIVENESS` is whether the process answers: SERVING until it stops.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ import structlog
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
+from tocsin.node.errors import NodeError
+
 PERIOD_S = 2.0
+LIVENESS = "liveness"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -29,6 +34,7 @@ class Health:
         self.servicer = aio.HealthServicer()
         self._checks = checks
         self._problem: str | None = "starting"
+        self._reason: str | None = None
         self._stopped = False
         self._log = structlog.get_logger()
 
@@ -37,8 +43,14 @@ class Health:
         """The name of the check that fails, or None while the node is ready."""
         return self._problem
 
+    @property
+    def reason(self) -> str | None:
+        """What that check found, for the operator's eyes."""
+        return self._reason
+
     async def start(self) -> None:
         """Run every check once and publish the result."""
+        await self.servicer.set(LIVENESS, _SERVING)
         self._problem = await self._check()
         await self._publish()
 
@@ -49,7 +61,9 @@ class Health:
             problem = await self._check()
             if problem != self._problem and not self._stopped:
                 self._problem = problem
-                self._log.warning("readiness-changed", ready=problem is None, problem=problem)
+                self._log.warning(
+                    "readiness-changed", ready=problem is None, problem=problem, reason=self._reason
+                )
                 await self._publish()
 
     async def stop(self) -> None:
@@ -67,5 +81,8 @@ class Health:
                 await asyncio.to_thread(check)
             except Exception as error:  # whatever a check raises, its name is what readiness reports
                 self._log.debug("check-failed", check=name, error=error)
+                # Errors of the node's own hold no values; others may quote anything.
+                self._reason = str(error) if isinstance(error, NodeError) else type(error).__name__
                 return name
+        self._reason = None
         return None

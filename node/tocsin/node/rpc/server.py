@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         PublishingServicer,
     )
 
-CONNECTION_S = 90
+CONNECTION_S = 300
 GRACE_S = 150
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
@@ -86,11 +86,12 @@ SERVICES = (
 )
 
 
-def build_server(guard: Guard, servicers: Servicers) -> grpc.aio.Server:
-    """Build a server of all services, not yet listening."""
+def build_server(guard: Guard, servicers: Servicers, most_connections: int) -> grpc.aio.Server:
+    """Build a server of all services, not yet listening. Connections beyond the most are closed when they come."""
     from grpc_health.v1 import health_pb2_grpc
 
-    server = grpc.aio.server(interceptors=(guard,), options=OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+    options = (*OPTIONS, ("grpc.max_allowed_incoming_connections", most_connections))
+    server = grpc.aio.server(interceptors=(guard,), options=options, maximum_concurrent_rpcs=MOST_CALLS)
     evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(servicers.evaluation, server)
     publishing_pb2_grpc.add_PublishingServiceServicer_to_server(servicers.publishing, server)
     log_pb2_grpc.add_LogServiceServicer_to_server(servicers.log, server)

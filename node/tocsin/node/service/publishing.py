@@ -152,6 +152,11 @@ class Publishing:
         self._expired_week = 0
         self._plan = TickPlan(member, settings.most_per_tick, settings.most_submissions)
 
+    def check_ticks(self) -> None:
+        """Raise `NotReady` while ticks fail."""
+        if self._problem is not None:
+            raise NotReady(self._problem)
+
     @property
     def problem(self) -> str | None:
         """Why the last tick did not happen, None if it did."""
