@@ -16,7 +16,16 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tocsin.node.model import Append, Charge, Charged, LiveTags, LogTip, Pending, PendingRetraction
+from tocsin.node.model import (
+    KEPT_BATCHES,
+    Append,
+    Charge,
+    Charged,
+    LiveTags,
+    LogTip,
+    Pending,
+    PendingRetraction,
+)
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
 from tocsin.node.storage import rows
 from tocsin.tlog.entry import Entry
@@ -47,7 +56,7 @@ class _State:
     nodes: dict[tuple[MemberId, int, int], Hash] = field(default_factory=dict)
     submissions: dict[bytes, _Submission] = field(default_factory=dict)
     used: dict[tuple[MemberId, int, int, int], int] = field(default_factory=dict)
-    batches: dict[tuple[int, int, int, bytes], None] = field(default_factory=dict)
+    batches: dict[tuple[int, int, int, MemberId], tuple[bytes, ...]] = field(default_factory=dict)
     charters: dict[int, bytes] = field(default_factory=dict)
     forks: dict[tuple[MemberId, bytes], None] = field(default_factory=dict)
     audit: dict[int, tuple[int, str, str, bytes]] = field(default_factory=dict)
@@ -90,6 +99,10 @@ class MemorySnapshot:
             for position, tag in enumerate(rows.split_tags(tags))
             if (member, tag) in self._state.tags
         ]
+
+    def newest(self, groups: Sequence[tuple[MemberId, bytes]], most: int) -> list[TagHit]:
+        """As `look_up`, of each tag the `most` highest indices."""
+        return [TagHit(hit.group, hit.position, hit.indices[-most:]) for hit in self.look_up(groups)]
 
     def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> LiveTags:
         """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""
@@ -197,11 +210,12 @@ class MemoryTransaction(MemorySnapshot):
         seat = (charge.key_class, charge.epoch, charge.seat)
         used = self._state.used.get((charge.caller, *seat), 0)
         left = max(charge.limit - used, 0)
-        if (*seat, charge.batch) in self._state.batches:
+        kept = self._state.batches.get((*seat, charge.caller), ())
+        if charge.batch in kept:
             return Charged(left, repeated=True)
         if charge.amount > left:
             raise BudgetExhausted(left, charge.amount)
-        self._table("batches")[*seat, charge.batch] = None
+        self._table("batches")[*seat, charge.caller] = (*kept, charge.batch)[-KEPT_BATCHES:]
         self._table("used")[charge.caller, *seat] = used + charge.amount
         return Charged(left - charge.amount, repeated=False)
 

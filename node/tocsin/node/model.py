@@ -12,6 +12,9 @@ from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Frontier, Hash
 from tocsin.wire.values import MemberId, Stored
 
+KEPT_BATCHES = 4_096
+"""How many batches of one caller at one seat a store remembers, the newest (M-4.22)."""
+
 
 @dataclass(frozen=True)
 class Charge:

@@ -168,7 +168,10 @@ class Snapshot(Protocol):
         """Stored complete nodes of the tree by (level, index)."""
 
     def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
-        """Live sealed entries under concatenated 16-byte tags, per writer. Cost grows with the tags asked only."""
+        """Live sealed entries under concatenated 16-byte tags, per writer."""
+
+    def newest(self, groups: Sequence[tuple[MemberId, bytes]], most: int) -> list[TagHit]:
+        """As `look_up`, of each tag the `most` highest indices. Cost grows with the tags asked only."""
 
     def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> LiveTags:
         """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ from hypothesis import strategies as st
 from tests.fakes.memory_store import MemoryStore
 from tests.node.storage import material as m
 from tests.postgres_server import PostgresServer
-from tocsin.node.model import Append, Charged, LiveTags
+from tocsin.node.model import KEPT_BATCHES, Append, Charged, LiveTags
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, Snapshot, Store, Transaction, WrongStart
 from tocsin.node.storage.open import open_store
+from tocsin.node.storage.sql_store import SqlStore
 from tocsin.wire.values import Acknowledged, SubmissionStatus, TagHit
 
 KINDS = ("memory", "sqlite", "postgresql")
@@ -197,6 +200,16 @@ def test_look_up_names_group_position_and_every_live_index(store: Store) -> None
         ]
 
 
+def test_of_a_tag_without_end_the_newest_are_read(store: Store) -> None:
+    m.fill(store, m.PEER, [*(m.sealed(5, version=version) for version in range(100)), m.sealed(7)])
+    with store.read() as snapshot:
+        asked = m.tag(7) + m.tag(8) + m.tag(5)
+        assert snapshot.newest([(m.OWN, asked), (m.PEER, asked)], 64) == [
+            TagHit(1, 0, (100,)),
+            TagHit(1, 2, tuple(range(36, 100))),
+        ]
+
+
 def test_a_large_look_up_is_one_call(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(number) for number in range(0, 3000, 3)])
     with store.read() as snapshot:
@@ -291,6 +304,34 @@ def test_a_charge_counts_once_per_batch_and_never_passes_the_limit(store: Store)
     with store.read() as snapshot:
         assert snapshot.budget_used(m.PEER) == {(3, 1, 1): 100, (3, 1, 2): 60}
         assert snapshot.budget_used(m.OWN) == {}
+
+
+def test_small_batches_without_end_leave_no_more_than_a_ring(store: Store) -> None:
+    # M-4.22: remembered until so many later ones were charged; the budget stays exact.
+    count = KEPT_BATCHES + 2
+    with store.write() as transaction:
+        for number in range(count):
+            charged = transaction.charge(
+                replace(m.charge(number, 1), batch=_identity(number), limit=count), 5
+            )
+            assert (charged.left, charged.repeated) == (count - number - 1, False)
+        for number in (2, count - 1):
+            again = transaction.charge(replace(m.charge(number, 1), batch=_identity(number), limit=count), 5)
+            assert (again.left, again.repeated) == (0, True)
+        # Another caller's batches do not drop this one's; what was forgotten is charged like any other.
+        other = replace(m.charge(1, 1), caller=m.THIRD, batch=_identity(2**32), limit=count)
+        assert transaction.charge(other, 5).repeated is False
+        with pytest.raises(BudgetExhausted):
+            transaction.charge(replace(m.charge(0, 1), batch=_identity(0), limit=count), 5)
+        assert transaction.budget_used(m.PEER) == {(3, 1, 1): count}
+    if isinstance(store, SqlStore):
+        with store._backend.readers.connect() as connection:
+            kept = connection.exec_driver_sql("SELECT count(*) FROM batch").scalar_one()
+        assert kept == KEPT_BATCHES + 1
+
+
+def _identity(number: int) -> bytes:
+    return hashlib.sha512(number.to_bytes(8, "big")).digest()
 
 
 def test_epochs_that_ended_are_forgotten(store: Store) -> None:

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 import sys
@@ -20,7 +19,6 @@ import structlog
 MOST_DESCRIPTORS = 65_536
 RESERVED = 160
 LOOK_S = 1.0
-_PR_SET_DUMPABLE = 4
 
 _log = structlog.get_logger(__name__)
 
@@ -32,9 +30,6 @@ def set_limits() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        # A core that is piped to a program ignores RLIMIT_CORE.
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def descriptors() -> int:

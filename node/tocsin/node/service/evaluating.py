@@ -7,10 +7,10 @@
    (M-4.8).
 4. The charge and its audit event are one transaction, made durable before anything is multiplied. If the store cannot
    take it, nothing is evaluated (M-4.21).
-5. A batch that was charged before costs nothing again, under any quorum (M-4.22). Under the same quorum it gets the
-   answer that was signed, while that is kept. How many elements may be repeated is limited by a rate of its own, which
-   malformed batches share (M-4.23). What is decoded for nothing (malformed, or refused) has another besides: who has
-   used that up is refused before anything is decoded.
+5. A batch that was charged before costs nothing again under any quorum, while it is remembered (M-4.22). Under the same
+   quorum it gets the answer that was signed, while that is kept. How many elements may be repeated is limited by a rate
+   of its own, which malformed batches share (M-4.23). What is decoded for nothing (malformed, or refused) has another
+   besides: who has used that up is refused before anything is decoded.
 6. Decoding and multiplying go through `fair_pool`: who asks for much waits for itself.
 7. The signature covers the context, both element lists, the proof, the budget left and the time (M-4.15).
 """

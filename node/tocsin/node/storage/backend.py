@@ -36,6 +36,9 @@ class Backend(Protocol):
     def look_up(self, connection: Connection, log: int, tags: bytes) -> Sequence[tuple[int, int]]:
         """Return (position of the tag, index) of every live entry under concatenated, preferably sorted tags."""
 
+    def newest(self, connection: Connection, log: int, tags: bytes, most: int) -> Sequence[tuple[int, int]]:
+        """As `look_up`, of each tag the `most` highest indices; no more of a tag is read."""
+
     def check_room(self, connection: Connection) -> None:
         """Raise `StoreFull` if a larger write would not fit now."""
 

@@ -65,6 +65,8 @@ CROSS JOIN LATERAL (
 ) AS found
 """
 
+_NEWEST = _LOOK_UP.replace("OFFSET 0", "ORDER BY leaf_index DESC LIMIT %(most)s")
+
 
 class PostgresqlBackend:
     """A database on a server. Raises `StoreInUse` if another process sequences this log."""
@@ -111,6 +113,12 @@ class PostgresqlBackend:
         """Return (position, index) of every live entry under the concatenated tags."""
         asked = [tags[at : at + 16] for at in range(0, len(tags), 16)]
         places = connection.exec_driver_sql(_LOOK_UP, {"tags": asked, "log": log})
+        return [(place - 1, index) for place, index in places]
+
+    def newest(self, connection: Connection, log: int, tags: bytes, most: int) -> Sequence[tuple[int, int]]:
+        """Return (position, index) of the newest live entries under each of the concatenated tags."""
+        asked = [tags[at : at + 16] for at in range(0, len(tags), 16)]
+        places = connection.exec_driver_sql(_NEWEST, {"tags": asked, "log": log, "most": most})
         return [(place - 1, index) for place, index in places]
 
     def check_room(self, connection: Connection) -> None:

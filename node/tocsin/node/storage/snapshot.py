@@ -7,7 +7,8 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -92,24 +93,12 @@ class SqlSnapshot:
         return rows_read
 
     def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
-        """Live sealed entries under concatenated 16-byte tags, per writer. Cost grows with the tags asked only."""
-        hits: list[TagHit] = []
-        for group, (member, concatenated) in enumerate(groups):
-            log = self._logs().get(member)
-            if log is None or not concatenated:
-                continue
-            tags = rows.split_tags(concatenated)
-            # Sorted probes walk the index in its own order: twice as fast where it does not fit into memory.
-            order = sorted(range(len(tags)), key=tags.__getitem__)
-            rows_read: dict[int, list[int]] = {}
-            for at, index in self._backend.look_up(
-                self._connection, log, b"".join([tags[position] for position in order])
-            ):
-                rows_read.setdefault(order[at], []).append(index)
-            hits.extend(
-                TagHit(group, position, tuple(sorted(rows_read[position]))) for position in sorted(rows_read)
-            )
-        return hits
+        """Live sealed entries under concatenated 16-byte tags, per writer."""
+        return self._hits(groups, self._backend.look_up)
+
+    def newest(self, groups: Sequence[tuple[MemberId, bytes]], most: int) -> list[TagHit]:
+        """As `look_up`, of each tag the `most` highest indices. Cost grows with the tags asked only."""
+        return self._hits(groups, partial(self._backend.newest, most=most))
 
     def new_tags(self, member: MemberId, start: int, limit: int, newest_period: int) -> LiveTags:
         """Live sealed entries from `start` on, stopping before an entry of a period newer than `newest_period`."""
@@ -197,6 +186,27 @@ class SqlSnapshot:
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
         return int(self._connection.execute(select(tables.meta.c.seen_time)).scalar_one())
+
+    def _hits(
+        self,
+        groups: Sequence[tuple[MemberId, bytes]],
+        probe: Callable[[Connection, int, bytes], Sequence[tuple[int, int]]],
+    ) -> list[TagHit]:
+        hits: list[TagHit] = []
+        for group, (member, concatenated) in enumerate(groups):
+            log = self._logs().get(member)
+            if log is None or not concatenated:
+                continue
+            tags = rows.split_tags(concatenated)
+            # Sorted probes walk the index in its own order: twice as fast where it does not fit into memory.
+            order = sorted(range(len(tags)), key=tags.__getitem__)
+            rows_read: dict[int, list[int]] = {}
+            for at, index in probe(self._connection, log, b"".join([tags[position] for position in order])):
+                rows_read.setdefault(order[at], []).append(index)
+            hits.extend(
+                TagHit(group, position, tuple(sorted(rows_read[position]))) for position in sorted(rows_read)
+            )
+        return hits
 
     def _logs(self) -> dict[bytes, int]:
         if self._known_logs is None:

@@ -47,6 +47,21 @@ ON live_tag.log = ? AND live_tag.tag = substr(?, asked.position * 16 + 1, 16)
 """
 
 
+# One probe for each tag, which ends after `most` rows. A tag without entries gives NULL.
+_NEWEST = """
+WITH RECURSIVE asked(position) AS (SELECT 0 UNION ALL SELECT position + 1 FROM asked WHERE position + 1 < ?),
+known(position, places) AS MATERIALIZED (
+  SELECT position, (
+    SELECT group_concat(leaf_index) FROM (
+      SELECT leaf_index FROM live_tag WHERE log = ? AND tag = substr(?, asked.position * 16 + 1, 16)
+      ORDER BY leaf_index DESC LIMIT ?
+    )
+  ) FROM asked
+)
+SELECT position, places FROM known WHERE places IS NOT NULL
+"""
+
+
 class SqliteBackend:
     """A database file. Raises `StoreInUse` if another process has it, `StoreUnavailable` if it cannot be made."""
 
@@ -72,6 +87,11 @@ class SqliteBackend:
         """Return (position, index) of every live entry under the concatenated tags."""
         places = connection.exec_driver_sql(_LOOK_UP, (len(tags) // 16, log, tags))
         return [(position, index) for position, index in places]
+
+    def newest(self, connection: Connection, log: int, tags: bytes, most: int) -> Sequence[tuple[int, int]]:
+        """Return (position, index) of the newest live entries under each of the concatenated tags."""
+        known = connection.exec_driver_sql(_NEWEST, (len(tags) // 16, log, tags, most))
+        return [(position, int(index)) for position, places in known for index in places.split(",")]
 
     def check_room(self, connection: Connection) -> None:
         """Raise `StoreFull` if the disk, or the size that this database may have, is used up."""

@@ -8,7 +8,9 @@ Rules
    hashes of levels 1, 2, … one behind the other. Level 0 is computed from the row. So the tree costs no row.
 4. A look-up reads `live_tag` alone: its primary key is all of it.
 5. A submission is one row; what waits for the tick is its `content` (`rows.py`), NULL once nothing of it waits.
-6. Columns hold what `model.py` names them for; u64 and u32 are BIGINT, ids and hashes raw bytes.
+6. The batches of a caller at a seat are a ring of `KEPT_BATCHES` slots: the one numbered n is in slot n mod that many,
+   where it replaces an earlier one. So what batches leave behind is bounded, however small they are (M-4.22).
+7. Columns hold what `model.py` names them for; u64 and u32 are BIGINT, ids and hashes raw bytes.
 """
 
 from __future__ import annotations
@@ -119,7 +121,7 @@ class Fork(_Table, table=True):
 
 
 class Budget(_Table, table=True):
-    """Evaluations charged, per caller and seat."""
+    """Evaluations and batches charged, per caller and seat."""
 
     __tablename__ = "budget"
     __table_args__: ClassVar = (_CLUSTERED,)
@@ -128,17 +130,20 @@ class Budget(_Table, table=True):
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     seat: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     used: int = Field(sa_column=Column(BigInteger, nullable=False))
+    batches: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class Batch(_Table, table=True):
-    """Identities of batches that were charged: asked again they cost nothing."""
+    """Identities of batches that were charged: asked again they cost nothing (rule 6)."""
 
     __tablename__ = "batch"
-    __table_args__: ClassVar = (_CLUSTERED,)
+    __table_args__: ClassVar = (Index("batch_identity", "identity"), _CLUSTERED)
+    caller: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     key_class: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     epoch: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     seat: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    identity: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    slot: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    identity: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class Audit(_Table, table=True):

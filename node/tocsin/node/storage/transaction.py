@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
-from tocsin.node.model import Append, Charge, Charged
+from tocsin.node.model import KEPT_BATCHES, Append, Charge, Charged
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
 from tocsin.node.storage import rows, tables
 from tocsin.node.storage.backend import Backend
@@ -26,6 +26,9 @@ from tocsin.wire.values import Acknowledged, MemberId
 _LOG, _BODY, _TAG, _SUBMISSION = tables.log.c, tables.body.c, tables.live_tag.c, tables.submission.c
 _BUDGET, _BATCH = tables.budget.c, tables.batch.c
 
+_IDENTITY_BYTES = 32
+"""Of the 64 of a batch's identity: enough that no two are ever alike."""
+
 # What runs once per request is built once: making a statement costs several times what SQLite needs to run it.
 _COUNTER = (
     (_BUDGET.caller == bindparam("who"))
@@ -33,13 +36,21 @@ _COUNTER = (
     & (_BUDGET.epoch == bindparam("of_epoch"))
     & (_BUDGET.seat == bindparam("of_seat"))
 )
-_USED = select(_BUDGET.used).where(_COUNTER)
-_USE = update(tables.budget).where(_COUNTER).values(used=bindparam("now_used"))
-_CHARGED = select(_BATCH.seat).where(
-    _BATCH.key_class == bindparam("of_class"),
-    _BATCH.epoch == bindparam("of_epoch"),
-    _BATCH.seat == bindparam("of_seat"),
-    _BATCH.identity == bindparam("asked"),
+_USED = select(_BUDGET.used, _BUDGET.batches).where(_COUNTER)
+_USE = (
+    update(tables.budget).where(_COUNTER).values(used=bindparam("now_used"), batches=bindparam("now_batches"))
+)
+_RING = (
+    (_BATCH.caller == bindparam("who"))
+    & (_BATCH.key_class == bindparam("of_class"))
+    & (_BATCH.epoch == bindparam("of_epoch"))
+    & (_BATCH.seat == bindparam("of_seat"))
+)
+_CHARGED = select(_BATCH.seat).where(_RING, _BATCH.identity == bindparam("asked"))
+_REPLACE = (
+    update(tables.batch)
+    .where(_RING, _BATCH.slot == bindparam("in_slot"))
+    .values(identity=bindparam("now_identity"))
 )
 _COUNT = insert(tables.budget).inline()
 _CHARGE = insert(tables.batch).inline()
@@ -103,20 +114,32 @@ class SqlTransaction(SqlSnapshot):
         self._saw(now)
         place = {"of_class": charge.key_class, "of_epoch": charge.epoch, "of_seat": charge.seat}
         counter = {"who": charge.caller, **place}
-        used = self._connection.execute(_USED, counter).scalar_one_or_none()
-        left = max(charge.limit - (used or 0), 0)
-        repeated = self._connection.execute(_CHARGED, {"asked": charge.batch, **place}).first()
+        known = self._connection.execute(_USED, counter).first()
+        used, batches = (0, 0) if known is None else (known.used, known.batches)
+        left = max(charge.limit - used, 0)
+        identity = charge.batch[:_IDENTITY_BYTES]
+        repeated = self._connection.execute(_CHARGED, {"asked": identity, **counter}).first()
         if repeated is not None:
             return Charged(left, repeated=True)
         if charge.amount > left:
             raise BudgetExhausted(left, charge.amount)
-        key = {"key_class": charge.key_class, "epoch": charge.epoch, "seat": charge.seat}
-        # M-4.22: kept with its charge until the epoch ends.
-        self._connection.execute(_CHARGE, {**key, "identity": charge.batch})
-        if used is None:
-            self._connection.execute(_COUNT, {**key, "caller": charge.caller, "used": charge.amount})
+        key = {
+            "caller": charge.caller,
+            "key_class": charge.key_class,
+            "epoch": charge.epoch,
+            "seat": charge.seat,
+        }
+        # M-4.22: kept with its charge, in place of the one that is as many batches older.
+        slot = batches % KEPT_BATCHES
+        if batches < KEPT_BATCHES:
+            self._connection.execute(_CHARGE, {**key, "slot": slot, "identity": identity})
         else:
-            self._connection.execute(_USE, {"now_used": used + charge.amount, **counter})
+            self._connection.execute(_REPLACE, {"in_slot": slot, "now_identity": identity, **counter})
+        spent = used + charge.amount
+        if known is None:
+            self._connection.execute(_COUNT, {**key, "used": spent, "batches": 1})
+        else:
+            self._connection.execute(_USE, {"now_used": spent, "now_batches": batches + 1, **counter})
         return Charged(left - charge.amount, repeated=False)
 
     def forget_epochs(self, live: Iterable[tuple[int, int]]) -> None:

@@ -98,16 +98,20 @@ def upgrade() -> None:
         _key("epoch"),
         _key("seat"),
         sa.Column("used", sa.BigInteger, nullable=False),
+        sa.Column("batches", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "batch",
+        sa.Column("caller", sa.LargeBinary, primary_key=True),
         _key("key_class"),
         _key("epoch"),
         _key("seat"),
-        sa.Column("identity", sa.LargeBinary, primary_key=True),
+        _key("slot"),
+        sa.Column("identity", sa.LargeBinary, nullable=False),
         sqlite_with_rowid=False,
     )
+    op.create_index("batch_identity", "batch", ["identity"])
     op.create_table(
         "audit",
         sa.Column("no", _NUMBER, primary_key=True),
