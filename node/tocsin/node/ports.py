@@ -42,6 +42,10 @@ class StoreUnavailable(StoreError):
     exit_code = 3
 
 
+class StoreDamaged(StoreUnavailable):
+    """The database is not whole any more; nothing more is written until it was restored and the node restarted."""
+
+
 class StoreFull(StoreError):
     """The disk is full; the transaction did not happen, reads go on."""
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tocsin.node.ports import (
     BudgetExhausted,
     ForeignStore,
     Store,
+    StoreDamaged,
     StoreError,
     StoreFull,
     StoreInUse,
@@ -342,6 +344,36 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as refused:
         opened(f"postgresql://user:the-password@/db?host={tmp_path}")
     assert "the-password" not in str(refused.value)
+
+
+def test_nothing_is_acknowledged_after_the_write_ahead_log_was_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "node.db"
+    with closing(open_store(f"sqlite:///{path}", m.FEDERATION, m.OWN)) as store:
+        m.fill(store, m.OWN, [m.sealed(1)])
+        path.with_name("node.db-wal").unlink()
+        for _ in range(2):
+            with pytest.raises(StoreDamaged, match="-wal was deleted"), store.write() as transaction:
+                transaction.record("kind", "detail", b"", 5)
+            with pytest.raises(StoreDamaged):
+                store.healthy()
+
+
+def test_a_corrupt_page_ends_writing(tmp_path: Path) -> None:
+    path = tmp_path / "node.db"
+    with closing(open_store(f"sqlite:///{path}", m.FEDERATION, m.OWN)) as store:
+        m.fill(store, m.OWN, [m.sealed(number) for number in range(2_000)])
+    content = bytearray(path.read_bytes())
+    for page in range(20, len(content) // 4_096):
+        content[page * 4_096 : page * 4_096 + 64] = os.urandom(64)
+    path.write_bytes(content)
+    with closing(open_store(f"sqlite:///{path}", m.FEDERATION, m.OWN)) as store:
+        store.healthy()
+        with pytest.raises(StoreDamaged, match="damaged"), store.read() as snapshot:
+            snapshot.entries(m.OWN, 0, 2_000)
+        with pytest.raises(StoreDamaged), store.write() as transaction:
+            transaction.record("kind", "detail", b"", 5)
+        with pytest.raises(StoreDamaged, match="restore the newest backup"):
+            store.healthy()
 
 
 def test_the_file_is_its_owners_only(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ class Backend(Protocol):
     def check_room(self, connection: Connection) -> None:
         """Raise `StoreFull` if a larger write would not fit now."""
 
+    def check_whole(self, connection: Connection) -> None:
+        """Raise `StoreDamaged` if what a connection has just committed would be gone after a restart."""
+
     def close(self) -> None:
         """Close all connections, then release the lock."""
 

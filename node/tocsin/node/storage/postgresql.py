@@ -121,6 +121,9 @@ class PostgresqlBackend:
         places = connection.exec_driver_sql(_NEWEST, {"tags": asked, "log": log, "most": most})
         return [(place - 1, index) for place, index in places]
 
+    def check_whole(self, connection: Connection) -> None:
+        """Leave it to the server, whose files a client cannot see."""
+
     def check_room(self, connection: Connection) -> None:
         """Leave it to the write that follows: a client cannot see the server's disk."""
 

@@ -5,7 +5,8 @@ Rules
 2. Transactions are opened by us, not by the driver: BEGIN IMMEDIATE for the writer, so that it never finds out in the
    middle that it may not write; BEGIN for readers, whose view is fixed by their first read.
 3. The lock is `flock` on `<file>.lock`: the system drops it with the process, however that ends.
-4. SQLITE_FULL is `StoreFull`; everything else the library reports is `StoreUnavailable`.
+4. SQLITE_FULL is `StoreFull`; SQLITE_CORRUPT and SQLITE_NOTADB are `StoreDamaged`; all else that the library reports is
+   `StoreUnavailable`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import IO, Any
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from tocsin.node.ports import StoreError, StoreFull, StoreInUse, StoreUnavailable
+from tocsin.node.ports import StoreDamaged, StoreError, StoreFull, StoreInUse, StoreUnavailable
 from tocsin.node.storage.backend import Rows, translate_errors
 
 ROOM_BYTES = 8 * 2**20
@@ -93,6 +94,19 @@ class SqliteBackend:
         known = connection.exec_driver_sql(_NEWEST, (len(tags) // 16, log, tags, most))
         return [(position, int(index)) for position, places in known for index in places.split(",")]
 
+    def check_whole(self, connection: Connection) -> None:
+        """Raise `StoreDamaged` if the write-ahead log that a commit went to is no longer beside the database."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        try:
+            inode = wal.stat().st_ino
+        except OSError:
+            inode = -1
+        if inode < 0 or connection.info.setdefault("wal", inode) != inode:
+            raise StoreDamaged(
+                f"{wal} was deleted or replaced while the node ran: what was written last is lost; stop the node, "
+                "restore the newest backup, and start it again"
+            )
+
     def check_room(self, connection: Connection) -> None:
         """Raise `StoreFull` if the disk, or the size that this database may have, is used up."""
         disk = os.statvfs(self.path.parent)
@@ -126,6 +140,10 @@ def translate(error: Exception) -> StoreError:
     if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == sqlite3.SQLITE_FULL:
         return StoreFull(
             "the disk of the database is full (SQLITE_FULL); free some space, no restart is needed"
+        )
+    if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreDamaged(
+            f"the database is damaged ({name}); stop the node, restore the newest backup, and start it again"
         )
     return StoreUnavailable(f"SQLite reports {name}: {error}")
 
