@@ -140,7 +140,7 @@ class Scene(Federation):
 def open_pepper(charter: Charter, home: Home, private_key: bytes) -> Pepper:
     """Open the charter's pepper with the private key of a member's client."""
     period = charter.period
-    info = hpke.pepper_info(charter.federation, charter.version, period.number, home.id)
+    info = hpke.pepper_info(charter.federation, period.number, home.id)
     return Pepper(hpke.open_sealed(private_key, info, period.sealed[home.id]))
 
 

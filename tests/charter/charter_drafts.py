@@ -105,7 +105,13 @@ def class_key(committee: Iterable[int], *, t: int = 2, epoch: int = 1, **changes
         epoch=epoch,
         threshold=t,
         committee=seats,
-        commitments=dealt(f"epoch {epoch}", len(seats), t),
+        commitments=dealt(
+            f"epoch {epoch}"
+            if (other := changes.get("key_class", 1)) == 1
+            else f"class {other} epoch {epoch}",
+            len(seats),
+            t,
+        ),
         budget=100_000,
         smallest_space=10**18,
         retention_days=49,
@@ -125,6 +131,7 @@ def draft(numbers: Iterable[int] = (1, 2, 3), **changes: Any) -> Charter:
     fields: dict[str, Any] = {
         "federation": FEDERATION,
         "version": 1,
+        "attempt": 1,
         "mode": "test",
         "issued": NOW,
         "expires": NOW + YEAR,

@@ -10,10 +10,11 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.charter.charter_drafts import DAY, NOW, YEAR, class_key, draft, material, member, period
+from tests.charter.charter_drafts import DAY, NOW, YEAR, class_key, dealt, draft, material, member, period
 from tocsin.charter import document
 from tocsin.charter.document import Charter, Contact, Policy, parse_charter
 from tocsin.charter.errors import BadCharter, NotAMember, UnknownClass, UnknownEpoch
+from tocsin.oprf import group
 from tocsin.oprf.threshold import committee_hash
 from tocsin.sealing.pepper import PERIOD_SECONDS
 
@@ -57,6 +58,8 @@ REFUSED: list[tuple[list[Any], Any, str, str]] = [
     (["federation"], 7, "type", "$.federation"),
     (["version"], 0, "range", "$.version"),
     (["version"], True, "type", "$.version"),
+    (["attempt"], 0, "range", "$.attempt"),
+    (["attempt"], 2**32, "range", "$.attempt"),
     (["version"], "1", "type", "$.version"),
     (["version"], 1.5, "type", "$"),
     (["mode"], "prod", "mode", "$.mode"),
@@ -242,6 +245,48 @@ def test_what_is_constructed_obeys_the_same_rules() -> None:
         replace(CHARTER, members=tuple(reversed(CHARTER.members)))
     with pytest.raises(BadCharter):
         replace(CHARTER, classes=(class_key([1, 2, 3], commitments=(bytes(32), bytes(32))),))
+
+
+def test_a_key_serves_one_class_and_epoch() -> None:
+    one = class_key([1, 2, 3], epoch=1, overlap_until=NOW + DAY)
+    for twin in (
+        class_key([1, 2, 3], epoch=2, commitments=one.commitments),
+        class_key([1, 2, 3], key_class=5, name="ipv4", commitments=one.commitments),
+        # The same key, shared among others.
+        class_key([1, 2, 3], t=3, key_class=5, name="ipv4", commitments=dealt("epoch 1", 3, 3)),
+    ):
+        first = one if twin.key_class == 1 else replace(one, overlap_until=None)
+        with pytest.raises(BadCharter) as caught:
+            draft(classes=(first, twin))
+        assert (caught.value.rule, caught.value.path) == ("distinct", "$.classes")
+
+
+@pytest.mark.parametrize(
+    "coefficients",
+    [
+        pytest.param((5, 3, -3), id="Y_1 is Y"),
+        pytest.param((5, 3, -1), id="Y_1 is Y_2"),
+        pytest.param((-4, 3, 1), id="Y_1 is the identity"),
+    ],
+)
+def test_no_public_share_is_the_identity_the_key_or_anothers(coefficients: tuple[int, int, int]) -> None:
+    order = group.GROUP_ORDER
+    constant, linear, square = coefficients
+    commitments = tuple(
+        group.base_multiply(group.scalar_of(coefficient % order))
+        for coefficient in (constant, linear, square)
+    )
+    with pytest.raises(BadCharter) as caught:
+        draft(classes=(class_key([1, 2, 3], t=3, commitments=commitments),))
+    assert (caught.value.rule, caught.value.path) == ("public-share", "$.classes[0].commitments")
+
+
+def test_one_seat_is_no_threshold_in_live_mode() -> None:
+    alone = (class_key([1, 2, 3], t=1),)
+    assert draft(classes=alone).classes == alone
+    with pytest.raises(BadCharter) as caught:
+        draft(classes=alone, mode="live")
+    assert (caught.value.rule, caught.value.path) == ("range", "$.classes[0].threshold")
 
 
 def test_look_ups() -> None:

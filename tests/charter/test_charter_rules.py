@@ -26,7 +26,7 @@ from tests.charter.charter_drafts import (
 from tocsin.charter import rules
 from tocsin.charter.document import PERIOD_SECONDS, Charter, Member
 from tocsin.charter.envelope import SignedCharter, charter_hash, merge_signatures, sign_document
-from tocsin.charter.eras import ADOPTION_SECONDS, live_peppers
+from tocsin.charter.eras import ADOPTION_SECONDS, Adopted, live_peppers, readable_keys
 from tocsin.charter.rules import check_fresh, conflict, quorum, verify_founding, verify_next
 
 FOUNDING = draft()
@@ -238,7 +238,8 @@ def test_live_peppers_cover_sixty_days_across_a_fresh_pepper() -> None:
     second = successor(FOUNDED, issued=NOW + 100 * DAY)
     joined = [*second.members, member(4)]
     third = successor(second, joined, issued=NOW + 110 * DAY)
-    chain = [FOUNDED, second, third]
+    # By its own clock the reader adopted each a day after it was issued: that day counts.
+    chain = [Adopted(charter, charter.issued + DAY) for charter in (FOUNDED, second, third)]
     (only,) = live_peppers(chain[:2], NOW + 100 * DAY)
     assert (only.charter, only.periods) == (second, range(2, 5))
     newest, older = live_peppers(chain, NOW + 112 * DAY)
@@ -246,9 +247,85 @@ def test_live_peppers_cover_sixty_days_across_a_fresh_pepper() -> None:
     assert newest.periods == range(third.period.number, third.period.number + 1)
     assert older.charter is second
     assert older.periods == range(1 + 52 * DAY // month, 1 + 112 * DAY // month + 1)
-    ended = third.issued + ADOPTION_SECONDS
+    ended = third.issued + DAY + ADOPTION_SECONDS
     assert len(live_peppers(chain, ended + 60 * DAY - 1)) == 2
     assert len(live_peppers(chain, ended + 60 * DAY)) == 1
+
+
+def test_a_backdated_charter_ends_no_era_before_it_was_adopted() -> None:
+    # Signed slowly, or on purpose: issued a day after its predecessor, adopted a year later.
+    joined = successor(FOUNDED, [*FOUNDED.members, member(4)])
+    adopted = NOW + YEAR
+    chain = [Adopted(FOUNDED, NOW), Adopted(joined, adopted)]
+    newest, older = live_peppers(chain, adopted + ADOPTION_SECONDS - 1)
+    assert (newest.charter, older.charter) == (joined, FOUNDED)
+    assert len(live_peppers(chain, adopted + ADOPTION_SECONDS + 60 * DAY - 1)) == 2
+
+
+def test_an_epoch_that_is_over_is_read_until_its_last_entry_has_expired() -> None:
+    old = class_key([1, 2, 3], epoch=1, overlap_until=NOW + 7 * DAY)
+    second = successor(FOUNDED, classes=(old, class_key([1, 2, 3], epoch=2)), issued=NOW)
+    third = successor(second, classes=(class_key([1, 2, 3], epoch=2),), issued=NOW)
+    overlap = [Adopted(FOUNDED, NOW), Adopted(second, NOW)]
+    assert [key.epoch for key in readable_keys(overlap, 1, NOW + 67 * DAY - 1)] == [2, 1]
+    assert [key.epoch for key in readable_keys(overlap, 1, NOW + 67 * DAY)] == [2]
+    # An overlap whose end lay in the past when it was adopted ends with the adoption.
+    late = [Adopted(FOUNDED, NOW), Adopted(second, NOW + 30 * DAY)]
+    assert [key.epoch for key in readable_keys(late, 1, NOW + 90 * DAY - 1)] == [2, 1]
+    assert [key.epoch for key in readable_keys(late, 1, NOW + 90 * DAY)] == [2]
+    # Dropped by a charter before its overlap was over, it ends when that one was adopted.
+    dropped = [*overlap, Adopted(third, NOW + 2 * DAY)]
+    assert [key.epoch for key in readable_keys(dropped, 1, NOW + 62 * DAY - 1)] == [2, 1]
+    assert [key.epoch for key in readable_keys(dropped, 1, NOW + 62 * DAY)] == [2]
+    assert readable_keys(dropped, 9, NOW) == ()
+
+
+def test_an_epoch_that_is_over_is_not_opened_again() -> None:
+    old = class_key([1, 2, 3], epoch=1, overlap_until=NOW + 5 * DAY)
+    second = successor(FOUNDED, classes=(old, class_key([1, 2, 3], epoch=2)))
+    for until, issued, refused in (
+        (NOW + 9 * DAY, NOW + 5 * DAY, True),
+        (NOW + 5 * DAY, NOW + 5 * DAY, False),
+        (NOW + 4 * DAY, NOW + 5 * DAY, False),
+        (NOW + 9 * DAY, NOW + 5 * DAY - 1, False),
+    ):
+        longer = replace(old, overlap_until=until)
+        third = successor(second, classes=(longer, class_key([1, 2, 3], epoch=2)), issued=issued)
+        if refused:
+            with pytest.raises(rules.EpochReopened):
+                verify_next(second, signed(third, [1, 2]), issued)
+        else:
+            assert verify_next(second, signed(third, [1, 2]), issued) == third
+
+
+def test_a_threshold_does_not_fall_within_an_epoch() -> None:
+    three = draft(classes=(class_key([1, 2, 3], t=3),))
+    founded = verify_founding(signed(three, [1, 2, 3]), None, NOW)
+    fewer = successor(founded, classes=(class_key([1, 2, 3], t=2),))
+    with pytest.raises(rules.ThresholdLowered):
+        verify_next(founded, signed(fewer, [1, 2]), NOW + DAY)
+
+
+def test_withdrawn_attempts_convict_nobody() -> None:
+    first = signed(successor(FOUNDED), [1, 2])
+    again = signed(successor(FOUNDED, attempt=2, tick_seconds=61), [2, 3])
+    conflict(first, again)
+    assert rules.signers_of_both(first, again, [FOUNDED]) == ()
+
+
+def test_any_version_can_be_pinned() -> None:
+    second = successor(FOUNDED)
+    pin = charter_hash(second.encode())
+    assert rules.verify_pinned(signed(second, [1, 2]), pin, NOW + DAY) == second
+    with pytest.raises(rules.NotEnoughSignatures):
+        rules.verify_pinned(signed(second, [1]), pin, NOW + DAY)
+    with pytest.raises(rules.WrongPin):
+        rules.verify_pinned(signed(second, [1, 2]), bytes(32), NOW + DAY)
+    with pytest.raises(rules.NotYetValid):
+        rules.verify_pinned(signed(second, [1, 2]), pin, NOW)
+    # Version 1 needs every member's signature, pinned or not.
+    with pytest.raises(rules.NotEnoughSignatures):
+        rules.verify_pinned(signed(FOUNDING, [1, 2]), charter_hash(FOUNDING.encode()), NOW)
 
 
 def test_a_class_does_not_go_and_come_back() -> None:

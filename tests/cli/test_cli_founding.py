@@ -161,7 +161,7 @@ def test_a_pepper_other_than_the_committed_one_is_not_signed(tmp_path: Path) -> 
     charter, _ = dealt(made)
     member = made[0][1].member
     sealed = dict(charter.period.sealed)
-    info = hpke.pepper_info(FEDERATION, 1, charter.period.number, member.id)
+    info = hpke.pepper_info(FEDERATION, charter.period.number, member.id)
     sealed[member.id] = hpke.seal_to(member.client_hpke, info, bytes(32))
     other = replace(charter, period=replace(charter.period, sealed=sealed))
     with pytest.raises(FoundingError, match="do not sign"):

@@ -11,8 +11,8 @@ import pytest
 
 from tests.client.fake_node import FakeFederation, FakeNode
 from tests.drafts import report_draft
-from tocsin.charter.document import Charter, Period
-from tocsin.charter.envelope import SignedCharter, sign_document
+from tocsin.charter.document import Charter, Period, parse_charter
+from tocsin.charter.envelope import SignedCharter, charter_hash, parse_envelope, sign_document
 from tocsin.cli.exit_codes import exit_code
 from tocsin.client import system
 from tocsin.client.errors import (
@@ -24,6 +24,7 @@ from tocsin.client.errors import (
     WrongPepper,
 )
 from tocsin.founding.members import open_part
+from tocsin.proofs.two_charters import parse_two_charters, verify_two_charters
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind
 from tocsin.sealing.pepper import PERIOD_SECONDS, Pepper, pepper_commitment
@@ -107,6 +108,72 @@ def test_two_charters_of_one_version_are_refused(world: FakeFederation) -> None:
         world.client(0)
 
 
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_second_document_of_a_version_is_refused_and_kept_as_proof(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch, expired: bool
+) -> None:
+    """An expired client resumes from what it verified, and is not led onto a fork from its pin."""
+    second = add(world)
+    with world.client(0) as client:
+        assert client.charter.version == 2
+    later = second.expires + 5
+    fork = replace(second, tick_seconds=7)
+    world.envelopes[1] = signed(world, fork)
+    world.charter = fork
+    add(world, expires=later + 1_000_000)
+    if expired:
+        monkeypatch.setattr("tocsin.client.system.now", lambda: later)
+    with world.client(0) as client, pytest.raises(UntrustedCharter, match="tocsin evidence verify"):
+        client.query([MAIL])
+    kept = parse_two_charters((world.homes[0].client / "charter-2.two-charters").read_bytes())
+    assert (kept.first.document, kept.second.document) == (second.encode(), fork.encode())
+    _, culprits = verify_two_charters(kept, [parse_charter(parse_envelope(world.envelopes[0]).document)])
+    assert set(culprits) == {home.id for home in world.homes}
+    # Nothing of the fork was adopted: the true successor still is.
+    world.envelopes[1:] = [signed(world, second)]
+    world.charter = second
+    add(world, expires=later + 1_000_000)
+    with world.client(0) as client:
+        client.query([MAIL])
+        assert (client.charter.version, client.charter.tick_seconds) == (3, second.tick_seconds)
+
+
+def test_an_expired_client_restarted_resumes_from_its_newest_charter(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = add(world)
+    with world.client(0) as client:
+        assert client.charter.version == 2
+    later = second.expires + 5
+    add(world, expires=later + 1_000_000)
+    asked: list[int] = []
+
+    class Asked(FakeNode):
+        def charters(self, first_version: int) -> list[bytes]:
+            asked.append(first_version)
+            return super().charters(first_version)
+
+    monkeypatch.setattr("tocsin.client.system.now", lambda: later)
+    with world.client(0, Asked(world, world.homes[0].id)) as client:
+        client.query([MAIL])
+        assert client.charter.version == 3
+    assert asked[0] == 2
+
+
+def test_any_version_may_be_pinned(world: FakeFederation) -> None:
+    second = add(world)
+    add(world)
+    settings = world.homes[0].client / "client.toml"
+    pinned = charter_hash(parse_envelope(world.envelopes[0]).document).hex()
+    text = settings.read_text()
+    assert pinned in text
+    settings.write_text(text.replace(pinned, charter_hash(second.encode()).hex()))
+    (world.homes[0].client / "charter.json").write_bytes(world.envelopes[2])
+    with world.client(0) as client:
+        assert client.query([MAIL]).evaluated == 1
+        assert client.charter_chain() == world.envelopes[1:]
+
+
 def test_a_charter_signed_by_too_few_is_refused(world: FakeFederation) -> None:
     charter = next_version(world.charter)
     document = charter.encode()
@@ -156,7 +223,7 @@ def test_a_wrong_pepper_is_refused(world: FakeFederation) -> None:
     committed, other = Pepper(system.random_bytes(32)), Pepper(system.random_bytes(32))
     sealed = {
         each.id: hpke.seal_to(
-            each.client_hpke, hpke.pepper_info(world.charter.federation, 2, number, each.id), other
+            each.client_hpke, hpke.pepper_info(world.charter.federation, number, each.id), other
         )
         for each in members
     }
@@ -185,7 +252,7 @@ def test_a_fresh_pepper_opens_new_entries_and_the_old_one_those_before(world: Fa
     number, pepper = world.charter.last_period + 1, Pepper(system.random_bytes(32))
     sealed = {
         each.id: hpke.seal_to(
-            each.client_hpke, hpke.pepper_info(world.charter.federation, 2, number, each.id), pepper
+            each.client_hpke, hpke.pepper_info(world.charter.federation, number, each.id), pepper
         )
         for each in members
     }

@@ -18,7 +18,9 @@ from tocsin.charter.document import Charter, ClassKey, Period
 from tocsin.client import Client, system
 from tocsin.indicators.ptf2.bands import TEMPLATE_BAND as BAND
 from tocsin.indicators.registry import TYPES, KeyClass
+from tocsin.oprf import group
 from tocsin.oprf.rfc9497 import Output
+from tocsin.oprf.shares import split
 from tocsin.sealing import hpke
 from tocsin.sealing.label import AbuseKind
 from tocsin.sealing.pepper import PERIOD_SECONDS, Pepper, pepper_commitment
@@ -38,9 +40,11 @@ def next_epoch(
             continue
         if overlap_until is not None:
             found.append(replace(key, overlap_until=overlap_until))
-        found.append(replace(key, epoch=key.epoch + 1))
-        for seat in range(1, len(key.committee) + 1):
-            world.shares[key_class, key.epoch + 1, seat] = world.shares[key_class, key.epoch, seat]
+        secret = group.random_scalar(system.random_bytes)
+        dealt = split(secret, len(key.committee), key.threshold, system.random_bytes)
+        found.append(replace(key, epoch=key.epoch + 1, commitments=dealt.commitments))
+        for seat, share in enumerate(dealt.shares, start=1):
+            world.shares[key_class, key.epoch + 1, seat] = share
     return tuple(found)
 
 
@@ -49,14 +53,10 @@ def fresh_pepper(world: FakeFederation, issued: int) -> Charter:
     last = world.charter.members[-1]
     changed = replace(last, client_hpke=hpke.public_key(hpke.generate(system.random_bytes)))
     members = (*world.charter.members[:-1], changed)
-    number, version, pepper = (
-        world.charter.last_period + 1,
-        world.charter.version + 1,
-        Pepper(system.random_bytes(32)),
-    )
+    number, pepper = world.charter.last_period + 1, Pepper(system.random_bytes(32))
     sealed = {
         each.id: hpke.seal_to(
-            each.client_hpke, hpke.pepper_info(world.charter.federation, version, number, each.id), pepper
+            each.client_hpke, hpke.pepper_info(world.charter.federation, number, each.id), pepper
         )
         for each in members
     }
@@ -69,17 +69,45 @@ def reader(world: FakeFederation) -> int:
     return next(at for at, home in enumerate(world.homes) if home.id != world.charter.members[-1].id)
 
 
-def test_outputs_of_an_epoch_that_the_charter_ended_are_dropped(world: FakeFederation) -> None:
+def test_outputs_of_an_ended_epoch_are_kept_until_its_last_entry_has_expired(
+    world: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with world.client(0) as client:
         client.query([MAIL, IBAN])
-        add(world, classes=next_epoch(world, None))
+    ended = system.now()
+    monkeypatch.setattr("tocsin.client.system.now", lambda: ended)
+    add(world, classes=next_epoch(world, None))
     with world.client(0) as client:
         assert client.charter.version == 2
-        assert client._session.vault.output_counts() == {("payment.iban", 1): 1}
+        assert client._session.vault.output_counts() == {(TYPE, 1): 1, ("payment.iban", 1): 1}
         assert client.query([MAIL, IBAN]).evaluated == 1
+    monkeypatch.setattr("tocsin.client.system.now", lambda: ended + 60 * _DAY)
+    add(world, tick_seconds=2)
+    with world.client(0) as client:
+        assert client.charter.version == 3
+        assert client._session.vault.output_counts() == {(TYPE, 2): 1, ("payment.iban", 1): 1}
 
 
-def test_an_epoch_is_kept_while_it_overlaps_and_dropped_at_the_next_charter(
+def test_entries_of_an_ended_epoch_are_matched_and_retracted(world: FakeFederation) -> None:
+    """The charter drops the epoch on the day of the report; who evaluated the value before still sees it."""
+    writer = world.node(1)
+    with world.client(1, writer) as client:
+        client.submit([report_draft(MAIL, AbuseKind.RESALE)])
+    writer.tick()
+    with world.client(0) as client:
+        assert len(client.query([MAIL]).matches) == 1
+    add(world, classes=next_epoch(world, None))
+    with world.client(0) as client:
+        assert client.charter.version == 2
+        assert len(client.query([MAIL]).matches) == 1
+    with world.client(1, writer) as client:
+        client.retract([MAIL])
+    writer.tick()
+    with world.client(0) as client:
+        assert client.query([MAIL]).matches == ()
+
+
+def test_an_epoch_is_kept_for_60_days_after_its_overlap_and_dropped_at_the_next_charter(
     world: FakeFederation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     until = system.now() + 10 * _DAY
@@ -89,11 +117,15 @@ def test_an_epoch_is_kept_while_it_overlaps_and_dropped_at_the_next_charter(
     with world.client(0) as client:
         assert client.query([MAIL]).evaluated == 1
         assert client._session.vault.output_counts() == {(TYPE, 1): 1, (TYPE, 2): 1}
-    monkeypatch.setattr("tocsin.client.system.now", lambda: until)
-    add(world, tick_seconds=2)
-    with world.client(0) as client:
-        assert client.charter.version == 3
-        assert client._session.vault.output_counts() == {(TYPE, 2): 1}
+    for seconds, at, kept in (
+        (2, until + 60 * _DAY - 1, {(TYPE, 1): 1, (TYPE, 2): 1}),
+        (3, until + 60 * _DAY, {(TYPE, 2): 1}),
+    ):
+        monkeypatch.setattr("tocsin.client.system.now", lambda at=at: at)
+        add(world, tick_seconds=seconds)
+        with world.client(0) as client:
+            assert client.charter.tick_seconds == seconds
+            assert client._session.vault.output_counts() == kept
 
 
 def test_what_another_process_has_of_a_newer_epoch_or_an_unknown_type_stays(world: FakeFederation) -> None:
@@ -187,7 +219,7 @@ def end_bands(world: FakeFederation) -> None:
 
 
 @pytest.mark.usefixtures("few_bands")
-def test_bands_go_with_their_outputs_where_nothing_was_reported(world: FakeFederation) -> None:
+def test_bands_go_with_their_outputs(world: FakeFederation, monkeypatch: pytest.MonkeyPatch) -> None:
     with world.client(0) as client:
         client.query([template("asked"), template("reported")])
         client.submit([report_draft(template("reported"), AbuseKind.RESALE)])
@@ -199,6 +231,13 @@ def test_bands_go_with_their_outputs_where_nothing_was_reported(world: FakeFeder
     end_bands(world)
     with world.client(0) as client:
         assert client.charter.version == 3
+        assert held_bands(client, "asked", "reported") == [BANDS, BANDS]
+    # 60 days later no entry of the ended epoch is left.
+    later = system.now() + 61 * _DAY
+    monkeypatch.setattr("tocsin.client.system.now", lambda: later)
+    add(world, tick_seconds=2)
+    with world.client(0) as client:
+        assert client.charter.version == 4
         assert held_bands(client, "asked", "reported") == [0, BANDS]
         client.query([template("asked")])
         assert held_bands(client, "asked") == [BANDS]
@@ -215,7 +254,8 @@ def test_bands_of_a_record_stay_until_it_expires(
     end_bands(world)
     with world.client(0) as client:
         assert (client.charter.version, held_bands(client, "a")) == (2, [BANDS])
-    monkeypatch.setattr("tocsin.client.system.now", lambda: record.not_after)
+    later = max(record.not_after, system.now() + 61 * _DAY)
+    monkeypatch.setattr("tocsin.client.system.now", lambda: later)
     add(world, issued=system.now(), expires=system.now() + 300 * _DAY)
     with world.client(0) as client:
         assert (client.charter.version, held_bands(client, "a")) == (3, [0])

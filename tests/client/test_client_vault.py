@@ -10,7 +10,7 @@ import pytest
 
 from tocsin.client.errors import BadVault, ForeignVault
 from tocsin.client.system import random_bytes
-from tocsin.client.vault import BLOCK_OUTPUTS, Cursor, OutboxKind, Vault, open_vault
+from tocsin.client.vault import BLOCK_OUTPUTS, Cursor, KeptCharter, OutboxKind, Vault, open_vault
 from tocsin.indicators.registry import Observable
 from tocsin.oprf.rfc9497 import Output
 
@@ -131,15 +131,15 @@ def test_marks_cursors_charters_heads_and_peppers_persist(tmp_path: Path) -> Non
     vault.mark_reported(1, list(outputs(2)))
     vault.unmark_reported(list(outputs(1)))
     vault.move_cursors({b"w" * 16: Cursor(5, 6)})
-    vault.keep_charter(1, b"one")
-    vault.keep_charter(1, b"another")
+    vault.keep_charter(1, b"one", 7)
+    vault.keep_charter(1, b"another", 8)
     vault.keep_pepper(4, 5, b"P" * 32)
     vault.keep_head(b"w" * 16, 9, b"r" * 32)
     vault.close()
     vault = opened(tmp_path / "v")
     assert [each.key for each in vault.reported()] == [(1).to_bytes(16, "big")]
     assert vault.cursors() == {b"w" * 16: Cursor(5, 6)}
-    assert vault.charters() == [b"one"]
+    assert vault.charters() == [KeptCharter(1, b"one", 7)]
     assert vault.peppers() == [(4, 5, b"P" * 32)]
     assert vault.heads() == {b"w" * 16: (9, b"r" * 32)}
 

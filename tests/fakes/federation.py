@@ -281,6 +281,7 @@ def founded(
     charter = Charter(
         federation=NAME,
         version=1,
+        attempt=1,
         mode="test",
         issued=NOW - DAY,
         expires=NOW + 365 * DAY,

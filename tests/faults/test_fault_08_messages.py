@@ -226,9 +226,7 @@ def _without(charter: Charter, member: bytes) -> Charter:
     stay = tuple(each for each in charter.members if each.id != member)
     pepper, number = Pepper(os.urandom(32)), charter.last_period + 1
     sealed = {
-        each.id: hpke.seal_to(
-            each.client_hpke, hpke.pepper_info(charter.federation, 2, number, each.id), pepper
-        )
+        each.id: hpke.seal_to(each.client_hpke, hpke.pepper_info(charter.federation, number, each.id), pepper)
         for each in stay
     }
     moment = now()

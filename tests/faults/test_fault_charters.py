@@ -242,7 +242,7 @@ def test_a_wrong_pepper_is_refused_by_whom_it_was_sealed_to(chartered: Federatio
         return {
             each.id: hpke.seal_to(
                 each.client_hpke,
-                hpke.pepper_info(before.federation, version, number, each.id),
+                hpke.pepper_info(before.federation, number, each.id),
                 Pepper(random_bytes(32)) if each.id == wrong else pepper,
             )
             for each in members

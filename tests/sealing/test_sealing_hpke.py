@@ -78,11 +78,10 @@ def test_small_order_and_wrong_lengths_are_refused() -> None:
 
 def test_infos_differ_in_every_field() -> None:
     infos = [
-        pepper_info("a.test", 1, 2, MEMBER),
-        pepper_info("b.test", 1, 2, MEMBER),
-        pepper_info("a.test", 2, 2, MEMBER),
-        pepper_info("a.test", 1, 3, MEMBER),
-        pepper_info("a.test", 1, 2, bytes(16)),
+        pepper_info("a.test", 2, MEMBER),
+        pepper_info("b.test", 2, MEMBER),
+        pepper_info("a.test", 3, MEMBER),
+        pepper_info("a.test", 2, bytes(16)),
         share_info("a.test", 1, 2, 3, MEMBER),
         share_info("b.test", 1, 2, 3, MEMBER),
         share_info("a.test", 2, 2, 3, MEMBER),
@@ -92,24 +91,17 @@ def test_infos_differ_in_every_field() -> None:
     ]
     assert len(set(infos)) == len(infos)
     assert infos[0].hex() == (
-        b"tocsin/1 sealed pepper".hex()
-        + "0006"
-        + b"a.test".hex()
-        + "0000000000000001"
-        + "00000002"
-        + MEMBER.hex()
+        b"tocsin/1 sealed pepper".hex() + "0006" + b"a.test".hex() + "00000002" + MEMBER.hex()
     )
 
 
 @pytest.mark.parametrize(
-    ("federation", "version", "period", "member"),
-    [("", 1, 1, MEMBER), ("a", -1, 1, MEMBER), ("a", 1, 2**32, MEMBER), ("a", 1, 1, b"")],
+    ("federation", "period", "member"),
+    [("", 1, MEMBER), ("a", -1, MEMBER), ("a", 2**32, MEMBER), ("a", 1, b"")],
 )
-def test_pepper_infos_out_of_range_are_refused(
-    federation: str, version: int, period: int, member: bytes
-) -> None:
+def test_pepper_infos_out_of_range_are_refused(federation: str, period: int, member: bytes) -> None:
     with pytest.raises(CannotSeal):
-        pepper_info(federation, version, period, member)
+        pepper_info(federation, period, member)
 
 
 @pytest.mark.parametrize(("federation", "seat"), [("a", 0), ("a", 256), ("é", 1)])

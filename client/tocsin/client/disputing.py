@@ -90,7 +90,7 @@ def dispute(session: Session, drafts: Iterable[DisputeDraft], now: int) -> Recei
             )  # fmt: skip
             continue
         subject = newest[key]
-        class_key = active.charter.class_key(subject.key_class, subject.epoch)
+        class_key = active.readable_key(subject.key_class, subject.epoch, now)
         entries.append(seal_label(active, class_key, subject.output, label, now, system.random_bytes))
         subjects.append(subject)
     if entries and not session.vault.count_disputes(now // _DAY, len(entries), MAX_DISPUTES_A_DAY):

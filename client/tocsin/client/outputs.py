@@ -1,8 +1,9 @@
 """Outputs F of a member's own values: from the vault, and the rest evaluated and paid for.
 
 Rules
-1. A value counts under every live epoch of its class, a report only under the newest. What the vault has is never paid
-   for again. A template is evaluated together with its bands.
+1. A value counts under every epoch of its class under which entries may live, a report only under the newest. An
+   epoch that is over is not evaluated any more, but what the vault has under it counts. What the vault has is never
+   paid for again. A template is evaluated together with its bands.
 2. What fails is noted in `Spending`, and what the vault had or was paid for by then is still returned: the caller
    decides whether that is enough.
 3. A used-up budget ends the evaluating of its class epoch, any other failure that of the whole call.
@@ -79,7 +80,7 @@ class Outputs:
 
 
 def stored_outputs(session: Session, active: ActiveCharter, values: Values, now: int) -> list[Subject]:
-    """Return F of the values that the vault has, under every live epoch."""
+    """Return F of the values that the vault has, under every epoch under which entries may live."""
     return [
         _subject(values, class_key, key, output)
         for class_key, keys in _by_class(active, values, now, Epochs.LIVE)
@@ -123,7 +124,7 @@ def _attempt(
     active.check_tables()
     subjects: list[Subject] = []
     for class_key, keys in _by_class(active, values, now, epochs):
-        asked = spending.may_ask(class_key)
+        asked = active.is_evaluated(class_key, now) and spending.may_ask(class_key)
         outputs = session.vault.outputs(class_key.epoch, keys)
         missing = [Wanted(key, values[key].observable) for key in keys if key not in outputs]
         try:
@@ -172,7 +173,7 @@ def _by_class(
     return [
         (class_key, keys)
         for number, keys in grouped.items()
-        for class_key in active.live_classes(number, now)[: 1 if epochs is Epochs.NEWEST else None]
+        for class_key in active.readable_keys(number, now)[: 1 if epochs is Epochs.NEWEST else None]
     ]
 
 

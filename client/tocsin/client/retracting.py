@@ -124,7 +124,7 @@ def _reported(vault: Vault, active: ActiveCharter, now: int) -> list[tuple[Class
     for (type, epoch), keys in by_epoch.items():
         if type not in TYPES:
             continue
-        for class_key in active.live_classes(TYPES[type].key_class, now):
+        for class_key in active.readable_keys(TYPES[type].key_class, now):
             if class_key.epoch == epoch:
                 subjects = [
                     Subject(key, type, class_key.key_class, epoch, output)

@@ -352,7 +352,7 @@ def _seal(active: ActiveCharter, key: CampaignKey, content: RoomEntry, now: int)
 def _subjects(active: ActiveCharter, key: CampaignKey, now: int) -> list[Subject]:
     return [
         Subject(room_id(key), "", class_key.key_class, class_key.epoch, key)
-        for class_key in active.live_classes(KeyClass.CONTENT, now)
+        for class_key in active.readable_keys(KeyClass.CONTENT, now)
     ]
 
 

@@ -28,7 +28,7 @@ from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES
 def charter_chain(session: Session, now: int) -> list[bytes]:
     """Return the envelope of every charter verified, from the pinned one on."""
     session.charter(now)
-    return session.vault.charters()
+    return [kept.envelope for kept in session.vault.charters()]
 
 
 def charters(session: Session, now: int) -> list[Charter]:

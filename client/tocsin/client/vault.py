@@ -7,7 +7,7 @@ Rules
    a million copies and a thousand decryptions. A block is rewritten under a fresh nonce when it grows.
 3. Secrets are sealed with XChaCha20-Poly1305 under keys derived from the keyring's vault key. The associated data says
    what they are, so nothing can be moved elsewhere in the file.
-4. The vault is bound to federation, member and founding charter; any other vault is refused before it is read.
+4. The vault is bound to federation, member and pinned charter; any other vault is refused before it is read.
 5. The outbox holds the exact bytes of a request from before it is first sent until it is acknowledged.
 6. Several threads and processes may use one vault; each change is one transaction.
 """
@@ -51,6 +51,15 @@ _NONCE = 24
 _BUSY_MS = 10_000
 # A value's mark: 0 for not reported, 1 for reported in no known period, else the period above this.
 _SEALED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCharter:
+    """A verified charter: its version, its signed envelope, and when it was adopted, in unix seconds."""
+
+    version: int
+    envelope: bytes
+    adopted: int
 
 
 class OutboxKind(StrEnum):
@@ -329,19 +338,20 @@ class Vault:
 
     # Charters and peppers
 
-    def keep_charter(self, version: int, envelope: bytes) -> None:
-        """Keep a verified charter; a version that the vault already has is never replaced."""
+    def keep_charter(self, version: int, envelope: bytes, now: int) -> None:
+        """Keep a verified charter, adopted `now`; a version that the vault already has is never replaced."""
         sealed = self._seal(envelope, b"charter" + struct.pack(">Q", version))
         with self._lock, self._writing() as db:
-            db.execute("INSERT OR IGNORE INTO charter (version, envelope) VALUES (?, ?)", (version, sealed))
+            db.execute("INSERT OR IGNORE INTO charter VALUES (?, ?, ?)", (version, sealed, now))
 
-    def charters(self) -> list[bytes]:
-        """Return every verified charter's envelope, oldest first."""
+    def charters(self) -> list[KeptCharter]:
+        """Return every verified charter, oldest first."""
         with self._lock, self._reading():
-            rows = self._connection.execute(
-                "SELECT version, envelope FROM charter ORDER BY version"
-            ).fetchall()
-            return [self._open(sealed, b"charter" + struct.pack(">Q", version)) for version, sealed in rows]
+            rows = self._connection.execute("SELECT * FROM charter ORDER BY version").fetchall()
+            return [
+                KeptCharter(version, self._open(sealed, b"charter" + struct.pack(">Q", version)), adopted)
+                for version, sealed, adopted in rows
+            ]
 
     def keep_pepper(self, number: int, start: int, pepper: bytes) -> None:
         """Keep the pepper that begins at a period's number; `start` in unix seconds."""
@@ -459,7 +469,7 @@ def open_vault(
 ) -> Vault:
     """Open the vault at `path`, or found it there with mode 0600.
 
-    `key` is the keyring's 32-byte vault key, `pin` the hash of charter version 1. Raises `ForeignVault` for
+    `key` is the keyring's 32-byte vault key, `pin` the hash of the pinned charter. Raises `ForeignVault` for
     another member's, federation's or key's vault (rule 4) and `BadVault`.
     """
     connection = None

@@ -1,6 +1,6 @@
 """The vault's tables, and whose they are.
 
-1. A new file is bound to its owner (federation, member, founding charter) and to the vault's key.
+1. A new file is bound to its owner (federation, member, pinned charter) and to the vault's key.
 2. A file of another owner, key, release or program is refused before anything else is read.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tocsin.client.errors import BadVault, ForeignVault
 
-SCHEMA = 4
+SCHEMA = 5
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -29,7 +29,7 @@ CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, idempotency BLOB NOT NULL UNIQUE,
     sealed BLOB NOT NULL, created INTEGER NOT NULL
 );
-CREATE TABLE charter (version INTEGER PRIMARY KEY, envelope BLOB NOT NULL);
+CREATE TABLE charter (version INTEGER PRIMARY KEY, envelope BLOB NOT NULL, adopted INTEGER NOT NULL);
 CREATE TABLE pepper (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, sealed BLOB NOT NULL);
 CREATE TABLE cursor (
     writer BLOB PRIMARY KEY, next_index INTEGER NOT NULL, since INTEGER NOT NULL
@@ -92,7 +92,7 @@ def bind(connection: sqlite3.Connection, path: Path, key: bytes, owner: bytes) -
         )
     if found.get("owner") != owner:
         raise ForeignVault(
-            f"{path}: the vault belongs to another federation, member or founding charter; "
+            f"{path}: the vault belongs to another federation, member or pinned charter; "
             "name this member's own file as `vault` in client.toml"
         )
     check = hmac.digest(key, b"tocsin/1 vault owner" + owner, "sha256")

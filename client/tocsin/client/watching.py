@@ -103,7 +103,7 @@ def join(
         (type, epoch)
         for type, epoch in vault.output_counts()
         if type in TYPES
-        and any(key.epoch == epoch for key in active.live_classes(TYPES[type].key_class, now))
+        and any(key.epoch == epoch for key in active.readable_keys(TYPES[type].key_class, now))
     ]
     for block in vault.blocks(live):
         key_class = int(TYPES[block.type].key_class)

@@ -60,6 +60,7 @@ def draft(cards: Sequence[MemberCard], federation: str, mode: Mode, tick_seconds
     return Charter(
         federation=federation,
         version=1,
+        attempt=1,
         mode=mode,
         issued=now,
         expires=now + CHARTER_DAYS * 86_400,
@@ -69,7 +70,7 @@ def draft(cards: Sequence[MemberCard], federation: str, mode: Mode, tick_seconds
             commitment=pepper_commitment(pepper),
             sealed={
                 member.id: hpke.seal_to(
-                    member.client_hpke, hpke.pepper_info(federation, 1, FIRST_PERIOD, member.id), pepper
+                    member.client_hpke, hpke.pepper_info(federation, FIRST_PERIOD, member.id), pepper
                 )
                 for member in members
             },
@@ -92,7 +93,7 @@ def sign(folder: Path, signed: SignedCharter, passphrase: Passphrase | None = No
     member = _own_member(folder, charter)
     own = open_part(folder, "client", passphrase)
     period = charter.period
-    info = hpke.pepper_info(charter.federation, charter.version, period.number, member.id)
+    info = hpke.pepper_info(charter.federation, period.number, member.id)
     try:
         verify_pepper(
             Pepper(hpke.open_sealed(own["client_hpke"], info, period.sealed[member.id])), period.commitment
@@ -155,7 +156,7 @@ def write_dealt(folder: Path, charter: Charter, shares: Mapping[bytes, Mapping[s
 def verify_file(path: Path, pin: str | None, previous: Path | None, now: int) -> tuple[Charter, bytes]:
     """Return a signed charter file, verified as a founding one or as the successor of `previous`, and its hash."""
     signed = parse_envelope(path.read_bytes())
-    before = None if previous is None else parse_charter(parse_envelope(previous.read_bytes()).document)
+    before = [] if previous is None else [parse_charter(parse_envelope(previous.read_bytes()).document)]
     charter = verify_step(before, signed, None if pin is None else _pin(pin), now)
     check_fresh(charter, now)
     return charter, charter_hash(signed.document)

@@ -1,13 +1,15 @@
 """What one charter must satisfy by itself, each rule with its JSON path.
 
-1. Federation: a DNS name in lower case, at most 64 characters. Version from 1. issued < expires.
+1. Federation: a DNS name in lower case, at most 64 characters. Version and attempt from 1. issued < expires.
 2. Period: number and every number reached before expiry fit u32; its start is not after `issued`; the commitment is
    32 bytes; the pepper is sealed (80 bytes) to every member and to nobody else.
 3. Members: 1 to 100, ascending ids of 16 bytes, distinct names; 1 to 8 endpoints each; every public key 32 bytes and
    used once in the whole charter. The security contact is within its limits.
 4. Class keys: ascending (class, epoch); 1 ≤ t ≤ c ≤ 7; members only; t commitments; budget, space and retention
    positive; retention at most 53 days, so that with rounding up to a week no entry outlives 60. One name and one
-   retention per class. The newest epoch has no `overlap_until`, every older one has.
+   retention per class. The newest epoch has no `overlap_until`, every older one has. A threshold of 1 is for
+   test mode. No public key serves two epochs or classes, and no seat's public share is the identity, the key or
+   another seat's.
 5. Publishing tick 1 to 3,600 s; snapshot names distinct; policy within its ranges.
 """
 
@@ -20,7 +22,8 @@ from typing import Literal
 from tocsin.charter.canonical_json import MAX_INTEGER
 from tocsin.charter.errors import BadCharter
 from tocsin.charter.parts import MEMBER_KEYS, ClassKey, Contact, Member, Period, Policy
-from tocsin.oprf.group import Element
+from tocsin.oprf.group import BadElement, Element
+from tocsin.oprf.shares import public_share
 from tocsin.oprf.threshold import MAX_COMMITTEE, MEMBER_ID_BYTES
 
 MAX_MEMBERS = 100
@@ -64,9 +67,10 @@ def check_federation(name: str) -> None:
         )
 
 
-def check_times(version: int, issued: int, expires: int) -> None:
-    """Check version and times (rule 1). Raises `BadCharter`."""
+def check_times(version: int, attempt: int, issued: int, expires: int) -> None:
+    """Check version, attempt and times (rule 1). Raises `BadCharter`."""
     _check_range("$.version", version, 1, MAX_INTEGER)
+    _check_range("$.attempt", attempt, 1, 2**32 - 1)
     _check_range("$.issued", issued, 0, MAX_TIME)
     _check_range("$.expires", expires, issued + 1, MAX_TIME)
 
@@ -193,11 +197,11 @@ def check_period(
         _check_length("$.period.sealed", pepper, SEALED_PEPPER_BYTES)
 
 
-def check_classes(classes: Sequence[ClassKey], members: frozenset[bytes]) -> None:
+def check_classes(classes: Sequence[ClassKey], members: frozenset[bytes], mode: Mode) -> None:
     """Check the class keys, each and against one another (rule 4). Raises `BadCharter`."""
     _check_count("$.classes", classes, 0, MAX_CLASS_KEYS)
     for at, key in enumerate(classes):
-        _check_class(key, f"$.classes[{at}]", members)
+        _check_class(key, f"$.classes[{at}]", members, mode)
     for at, (older, newer) in enumerate(itertools.pairwise(classes)):
         path = f"$.classes[{at}]"
         if (older.key_class, older.epoch) >= (newer.key_class, newer.epoch):
@@ -221,16 +225,19 @@ def check_classes(classes: Sequence[ClassKey], members: frozenset[bytes]) -> Non
                 "overlap", f"$.classes[{at}].overlap_until", "the newest epoch of a class has none"
             )
     _check_distinct("$.classes", [key.name for _, key in newest.values()])
+    # M-3.17: a key serves one class and epoch.
+    _check_distinct("$.classes", [key.public_key for key in classes])
 
 
-def _check_class(key: ClassKey, path: str, members: frozenset[bytes]) -> None:
+def _check_class(key: ClassKey, path: str, members: frozenset[bytes], mode: Mode) -> None:
     _check_range(f"{path}.key_class", key.key_class, 1, 2**16 - 1)
     if len(key.name) > 32 or not _CLASS_NAME.match(key.name):
         raise BadCharter("name", f"{path}.name", "must be 1 to 32 of a-z, 0-9 and inner hyphens")
     _check_range(f"{path}.epoch", key.epoch, 0, 2**32 - 1)
     # M-4.6: 1 ≤ t ≤ c ≤ 7, each seat held by another member.
     _check_count(f"{path}.committee", key.committee, 1, MAX_COMMITTEE)
-    _check_range(f"{path}.threshold", key.threshold, 1, len(key.committee))
+    # M-3.17: in live mode no single seat holds a whole key.
+    _check_range(f"{path}.threshold", key.threshold, 1 if mode == "test" else 2, len(key.committee))
     for at, member in enumerate(key.committee):
         if member not in members:
             raise BadCharter("members-only", f"{path}.committee[{at}]", "every seat is held by a member")
@@ -242,11 +249,31 @@ def _check_class(key: ClassKey, path: str, members: frozenset[bytes]) -> None:
             raise BadCharter(
                 "commitment", f"{path}.commitments[{at}]", "must be a decoded ristretto255 element"
             )
+    _check_public_shares(key, path)
     _check_range(f"{path}.budget", key.budget, 1, MAX_INTEGER)
     _check_range(f"{path}.smallest_space", key.smallest_space, 1, MAX_SPACE)
     _check_range(f"{path}.retention_days", key.retention_days, 1, MAX_RETENTION_DAYS)
     if key.overlap_until is not None:
         _check_range(f"{path}.overlap_until", key.overlap_until, 0, MAX_TIME)
+
+
+def _check_public_shares(key: ClassKey, path: str) -> None:
+    # M-3.17. With t = 1 every share is the key itself.
+    if key.threshold == 1:
+        return
+    try:
+        held = {
+            key.public_key,
+            *(public_share(key.commitments, seat + 1) for seat in range(len(key.committee))),
+        }
+    except BadElement:
+        held = set()
+    if len(held) != 1 + len(key.committee):
+        raise BadCharter(
+            "public-share",
+            f"{path}.commitments",
+            "a seat's public share must be neither the identity, nor the key, nor another seat's: make the key again",
+        )
 
 
 def _check_range(path: str, value: int, low: int, high: int) -> None:

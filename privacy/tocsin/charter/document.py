@@ -54,6 +54,7 @@ class Charter:
 
     federation: str
     version: int
+    attempt: int
     mode: Mode
     issued: int
     expires: int
@@ -66,11 +67,11 @@ class Charter:
 
     def __post_init__(self) -> None:
         checks.check_federation(self.federation)
-        checks.check_times(self.version, self.issued, self.expires)
+        checks.check_times(self.version, self.attempt, self.issued, self.expires)
         checks.check_members(self.members)
         ids = frozenset(self._by_id)
         checks.check_period(self.period, ids, self.issued, lambda: self.last_period)
-        checks.check_classes(self.classes, ids)
+        checks.check_classes(self.classes, ids, self.mode)
         checks.check_terms(self.tick_seconds, self.snapshots, self.policy)
         if len(self._encoded) > MAX_DOCUMENT_BYTES:
             raise BadCharter("size", "$", f"a charter is at most {MAX_DOCUMENT_BYTES} bytes")
@@ -89,6 +90,7 @@ class Charter:
             {
                 "federation": self.federation,
                 "version": self.version,
+                "attempt": self.attempt,
                 "mode": self.mode,
                 "issued": self.issued,
                 "expires": self.expires,
@@ -183,6 +185,7 @@ def parse_charter(document: bytes) -> Charter:
     charter = Charter(
         federation=root["federation"].text(),
         version=root["version"].integer(),
+        attempt=root["attempt"].integer(),
         mode=checks.parse_mode(mode),
         issued=root["issued"].integer(),
         expires=root["expires"].integer(),
@@ -253,6 +256,7 @@ def _read_class(place: Field) -> ClassKey:
 _CHARTER = (
     "federation",
     "version",
+    "attempt",
     "mode",
     "issued",
     "expires",

@@ -87,6 +87,22 @@ class EpochDropped(BadCharter):
     """A charter without a class that had a key, or without its newest epoch or a newer one."""
 
 
+class EpochReopened(BadCharter):
+    """A later end of overlap for an epoch whose overlap is past."""
+
+
+class ThresholdLowered(BadCharter):
+    """A lower threshold for a class and epoch than a charter before had."""
+
+
+class OtherDocument(BadCharter):
+    """Another document of a version that is stored already, for another attempt at it."""
+
+
+class KeyUsedTwice(BadCharter):
+    """A public key that an earlier charter gave to another class or epoch."""
+
+
 class NotAMember(BadCharter):
     """An id that no member of this charter has."""
 
@@ -100,7 +116,7 @@ class UnknownEpoch(BadCharter):
 
 
 class TwoCharters(BadCharter):
-    """Two documents of one version: a proof that `members` (16-byte ids) signed both, where there are any."""
+    """Two documents of one version and attempt: a proof that `members` (16-byte ids) signed both, if any did."""
 
     def __init__(self, version: int, members: tuple[bytes, ...]) -> None:
         self.version = version

@@ -93,6 +93,11 @@ class ClassKey:
         """`threshold.committee_hash` of the committee and its commitments, 32 bytes."""
         return threshold.committee_hash(self.committee, self.commitments)
 
+    @property
+    def public_key(self) -> Element:
+        """Y, the public key of this class and epoch."""
+        return self.commitments[0]
+
     def seats_of(self, member: bytes) -> tuple[int, ...]:
         """Return the seats that a member holds, ascending, from 1; none for a member off the committee."""
         return tuple(seat for seat, holder in enumerate(self.committee, start=1) if holder == member)

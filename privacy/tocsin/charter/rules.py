@@ -1,17 +1,18 @@
 """When a charter may be believed. The rules follow TUF's root role.
 
-1. Version 1 is signed by every member, and its hash is the one pinned out of band.
+1. Version 1 is signed by every member. The hash of one version is pinned out of band.
 2. Version n+1 is signed by a quorum of version n, under the keys of n, and by a quorum of version n+1, under the keys
    of n+1: f = ⌊(n − 1)/3⌋, q = ⌊(n + f)/2⌋ + 1 of n members.
 3. It never goes back: no lower version, no skipped one, no other federation or mode, no earlier issue or expiry.
 4. Where members or client keys change, the pepper is fresh and its period number is above every one that an earlier
    charter reaches before it expires; elsewhere the period stays as it is. (Because of rule 3's expiry the preceding
    charter reaches furthest.)
-5. A class and epoch keep their public key; a new key takes an epoch above all earlier ones of its class. So that this
-   shows from one version to the next, a class stays, and its newest epoch stays or is succeeded by a higher one.
+5. A class and epoch keep their public key, and their threshold does not fall; a new key takes an epoch above all
+   earlier ones of its class. So that this shows from one version to the next, a class stays, and its newest epoch
+   stays or is succeeded by a higher one. An overlap that is past is not extended.
 6. Every CA certificate satisfies `authority`. Every signature verifies under a member's identity key.
 7. It must not come from the future. A chain may pass through expired versions; the newest must be `check_fresh`.
-8. A member signs one document per version: `conflict` shows who signed two.
+8. A member signs one document per version and attempt: `conflict` shows who signed two.
 """
 
 import hmac
@@ -19,13 +20,14 @@ from collections.abc import Mapping, Sequence
 
 from tocsin.charter import signing
 from tocsin.charter.authority import check_authorities
-from tocsin.charter.document import Charter, parse_charter
+from tocsin.charter.document import Charter, ClassKey, parse_charter
 from tocsin.charter.envelope import DOMAIN, SignedCharter, charter_hash
 from tocsin.charter.errors import (
     BadAuthority,
     BadCharter,
     BadCharterSignature,
     EpochDropped,
+    EpochReopened,
     EpochReused,
     Expired,
     ExpiresEarlier,
@@ -39,12 +41,12 @@ from tocsin.charter.errors import (
     PeriodReused,
     RolledBack,
     Skipped,
+    ThresholdLowered,
     TwoCharters,
     UnknownClass,
     UnknownEpoch,
     WrongPin,
 )
-from tocsin.oprf import shares
 
 __all__ = [
     "CLOCK_SKEW_SECONDS",
@@ -52,6 +54,7 @@ __all__ = [
     "BadCharter",
     "BadCharterSignature",
     "EpochDropped",
+    "EpochReopened",
     "EpochReused",
     "Expired",
     "ExpiresEarlier",
@@ -65,6 +68,7 @@ __all__ = [
     "PeriodReused",
     "RolledBack",
     "Skipped",
+    "ThresholdLowered",
     "TwoCharters",
     "UnknownClass",
     "UnknownEpoch",
@@ -73,8 +77,10 @@ __all__ = [
     "conflict",
     "quorum",
     "signers_of_both",
+    "verified_signatures",
     "verify_founding",
     "verify_next",
+    "verify_pinned",
 ]
 
 CLOCK_SKEW_SECONDS = 600
@@ -93,17 +99,30 @@ def verify_founding(signed: SignedCharter, pin: bytes | None, now: int) -> Chart
     `NotYetValid`.
     """
     # The pin first: it costs one hash, and nothing of an unpinned document needs to be understood.
-    if pin is not None and not hmac.compare_digest(charter_hash(signed.document), pin):
-        raise WrongPin(
-            "pin",
-            "$",
-            "its hash is not the pinned one: take version 1 and its pin from another member, out of band",
-        )
+    if pin is not None:
+        _check_pin(signed, pin)
     charter = parse_charter(signed.document)
     if charter.version != 1:
         raise Skipped("founding", "$.version", f"a federation begins with version 1, not {charter.version}")
     signers = _signers(signed, _identities(charter))
     _check_quorum(charter, signers, len(charter.members), "founding")
+    _check_issued(charter, now)
+    check_authorities(charter)
+    return charter
+
+
+def verify_pinned(signed: SignedCharter, pin: bytes, now: int) -> Charter:
+    """Return the charter, of any version, whose 32-byte hash was pinned out of band (M-3.13).
+
+    A quorum of its own members must have signed it; who else did cannot be known without the version before it. Raises
+    `BadCharter`, as `verify_founding` does.
+    """
+    _check_pin(signed, pin)
+    charter = parse_charter(signed.document)
+    if charter.version == 1:
+        return verify_founding(signed, pin, now)
+    signers = _verified(signed, [_identities(charter)])
+    _check_quorum(charter, signers, quorum(len(charter.members)), "quorum-of-new")
     _check_issued(charter, now)
     check_authorities(charter)
     return charter
@@ -159,11 +178,11 @@ def check_fresh(charter: Charter, now: int) -> None:
 
 
 def conflict(known: SignedCharter, other: SignedCharter, previous: Charter | None = None) -> None:
-    """Check that two envelopes are not two documents of one version (M-3.12); `known` is one that the caller verified.
+    """Check that two envelopes are not two documents of one version and attempt (M-3.12); `known` is verified.
 
     Identity keys are taken from `known`'s document and, for members that it removed, from `previous`, never from
     `other`'s. Raises `TwoCharters` naming the members that signed both, and `BadCharter` for an unreadable one.
-    Returns where versions or federations differ, or where nobody is shown to have signed both.
+    Returns where versions, attempts or federations differ, or where nobody is shown to have signed both.
     """
     trusted = parse_charter(known.document)
     signers = signers_of_both(known, other, [trusted] if previous is None else [trusted, previous])
@@ -174,19 +193,40 @@ def conflict(known: SignedCharter, other: SignedCharter, previous: Charter | Non
 def signers_of_both(
     first: SignedCharter, second: SignedCharter, trusted: Sequence[Charter]
 ) -> tuple[bytes, ...]:
-    """Return the ids of the members that signed two documents of one version with one identity key of `trusted`.
+    """Return the ids of the members that signed two documents of one version and attempt with one key of `trusted`.
 
-    Ascending, and none where the two are one document or not of one federation and version. Raises `BadCharter` for an
-    unreadable document.
+    Ascending, and none where the two are one document or not of one federation, version and attempt. Raises
+    `BadCharter` for an unreadable document.
     """
     if first.document == second.document:
         return ()
     ours, theirs = parse_charter(first.document), parse_charter(second.document)
-    if (ours.federation, ours.version) != (theirs.federation, theirs.version):
+    # M-3.12: a draft that was withdrawn half signed leaves its attempt behind, and convicts nobody.
+    if (ours.federation, ours.version, ours.attempt) != (theirs.federation, theirs.version, theirs.attempt):
         return ()
     keys = [_identities(charter) for charter in trusted]
     both = _verified(first, keys) & _verified(second, keys)
     return tuple(sorted({member for member, _ in both}))
+
+
+def verified_signatures(signed: SignedCharter, trusted: Sequence[Charter]) -> set[tuple[bytes, bytes]]:
+    """Return those (member id, signature) of an envelope that verify under an identity key of `trusted`."""
+    keys = [_identities(charter) for charter in trusted]
+    return {
+        (member, signature)
+        for member, signature in signed.signatures
+        if _verified(SignedCharter(signed.document, ((member, signature),)), keys)
+    }
+
+
+def _check_pin(signed: SignedCharter, pin: bytes) -> None:
+    # M-3.4, M-3.13
+    if not hmac.compare_digest(charter_hash(signed.document), pin):
+        raise WrongPin(
+            "pin",
+            "$",
+            "its hash is not the pinned one: take the charter and its pin from another member, out of band",
+        )
 
 
 def _identities(charter: Charter) -> Mapping[bytes, bytes]:
@@ -261,6 +301,28 @@ def _check_period(current: Charter, charter: Charter) -> None:
         )
 
 
+def _check_same_epoch(before: ClassKey, key: ClassKey, path: str, issued: int) -> None:
+    if before.public_key != key.public_key:
+        raise KeyReplaced(
+            "same-key", f"{path}.commitments", "the epoch has another public key: take a new epoch"
+        )
+    # M-3.17: fewer seats than were needed once must not be enough later.
+    if key.threshold < before.threshold:
+        raise ThresholdLowered(
+            "threshold",
+            f"{path}.threshold",
+            f"{before.threshold} seats were needed in this epoch: keep that many, or take a new epoch",
+        )
+    ended = before.overlap_until
+    # M-3.18: what has ended stays ended.
+    if ended is not None and ended <= issued and (key.overlap_until is None or key.overlap_until > ended):
+        raise EpochReopened(
+            "overlap",
+            f"{path}.overlap_until",
+            "the epoch ended before this version was issued: leave its overlap as it was",
+        )
+
+
 def _check_keys(current: Charter, charter: Charter) -> None:
     old = {(key.key_class, key.epoch): key for key in current.classes}
     newest = {key.key_class: key.epoch for key in current.classes}
@@ -277,12 +339,7 @@ def _check_keys(current: Charter, charter: Charter) -> None:
         before = old.get((key.key_class, key.epoch))
         # M-3.9: an epoch keeps its key, and a new key takes a new epoch.
         if before is not None:
-            if shares.public_key(before.commitments) != shares.public_key(key.commitments):
-                raise KeyReplaced(
-                    "same-key",
-                    f"$.classes[{at}].commitments",
-                    "the epoch has another public key: take a new epoch",
-                )
+            _check_same_epoch(before, key, f"$.classes[{at}]", charter.issued)
         elif key.epoch <= newest.get(key.key_class, -1):
             raise EpochReused(
                 "new-epoch",

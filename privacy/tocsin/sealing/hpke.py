@@ -2,7 +2,7 @@
 
 1. What is sealed is `enc ‖ ciphertext`: 32 bytes, then the plaintext and 16 more. The associated data is empty.
 2. `info` names what it is, for whom and where it belongs; sealed for one place, it opens in no other:
-   pepper: "tocsin/1 sealed pepper" ‖ lp(federation) ‖ u64be version ‖ u32be period ‖ member;
+   pepper: "tocsin/1 sealed pepper" ‖ lp(federation) ‖ u32be period ‖ member;
    share:  "tocsin/1 sealed share" ‖ lp(federation) ‖ u16be class ‖ u32be epoch ‖ u8 seat ‖ member.
 3. The ephemeral key of `seal_to` is drawn by the library from the system: RFC 9180 lets nobody choose it.
 """
@@ -76,11 +76,15 @@ def open_sealed(private_key: bytes, info: bytes, sealed: bytes) -> bytes:
         ) from None
 
 
-def pepper_info(federation: str, version: int, period: int, member: bytes) -> bytes:
-    """Return the info of a pepper sealed to a member's client key in a charter version (M-5.4). Raises `CannotSeal`."""
-    if not (0 <= version < 2**64 and 0 <= period < 2**32):
-        raise CannotSeal("a charter's version has 64 bits and a period 32")
-    place = struct.pack(">QI", version, period)
+def pepper_info(federation: str, period: int, member: bytes) -> bytes:
+    """Return the info of a pepper sealed to a member's client key (M-5.4). Raises `CannotSeal`.
+
+    `period` is the charter's own number, which no second pepper gets (M-3.8). The version is left out: the next one
+    hands on the same pepper.
+    """
+    if not 0 <= period < 2**32:
+        raise CannotSeal("a period has 32 bits")
+    place = struct.pack(">I", period)
     return b"tocsin/1 sealed pepper" + _federation(federation) + place + _member(member)
 
 

@@ -15,6 +15,7 @@ from tocsin.charter.envelope import SignedCharter, charter_hash
 from tocsin.charter.errors import (
     ForeignFederation,
     NotEnoughSignatures,
+    OtherDocument,
     RolledBack,
     Skipped,
     TwoCharters,
@@ -30,6 +31,7 @@ from tocsin.node.service.charter_states import (
     Step,
     StoreCharter,
     StoreConflict,
+    StoreSignatures,
     Terms,
     step,
 )
@@ -70,6 +72,11 @@ class Charters(RuleBasedStateMachine):
         else:
             assert not isinstance(taken.effect, Announce)
             assert self.version(taken.state) == self.version(before)
+        if isinstance(taken.store, StoreSignatures):
+            assert taken.store.signed.document == self.stored[version].document
+            fresh = set(taken.store.signed.signatures) - set(self.stored[version].signatures)
+            assert taken.store.logged is (member_id(ME) in dict(fresh))
+            self.stored[version] = taken.store.signed
         if isinstance(taken.store, StoreConflict):
             assert isinstance(taken.effect, Refuse)
             error = taken.store.error
@@ -126,6 +133,33 @@ class Charters(RuleBasedStateMachine):
 
     @precondition(lambda self: bool(self.stored))
     @rule(data=st.data(), signers=SIGNERS)
+    def a_stored_one_arrives_with_what_a_relay_had_stripped(
+        self, data: st.DataObject, signers: set[int]
+    ) -> None:
+        version = data.draw(st.sampled_from(sorted(self.stored)))
+        stored = self.stored[version]
+        again = sign_charter(parse_charter(stored.document), sorted(signers))
+        # A signature that verifies under no member's key is nobody's, and is not kept.
+        junk = ((member_id(2), bytes(64)),) if 2 not in signers else ()
+        missing = set(again.signatures) - set(stored.signatures)
+        taken = self.arrive(SignedCharter(again.document, (*again.signatures, *junk)))
+        assert taken.effect is None
+        assert isinstance(taken.store, StoreSignatures) is bool(missing)
+        assert set(self.stored[version].signatures) == set(stored.signatures) | missing
+
+    @precondition(lambda self: bool(self.stored))
+    @rule(data=st.data())
+    def another_attempt_at_a_stored_version_arrives(self, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(sorted(self.stored)))
+        document = parse_charter(self.stored[version].document)
+        other = sign_charter(replace(document, attempt=2, tick_seconds=3_334), (1, 2, 3))
+        taken = self.arrive(other)
+        assert taken.store is None
+        assert isinstance(taken.effect, Refuse)
+        assert isinstance(taken.effect.error, RolledBack)
+
+    @precondition(lambda self: bool(self.stored))
+    @rule(data=st.data(), signers=SIGNERS)
     def another_document_of_a_stored_version_arrives(self, data: st.DataObject, signers: set[int]) -> None:
         version = data.draw(st.sampled_from(sorted(self.stored)))
         stored = self.stored[version]
@@ -144,7 +178,7 @@ class Charters(RuleBasedStateMachine):
     def what_is_in_force_is_the_newest_that_is_stored(self) -> None:
         assert self.version(self.state) == len(self.stored)
         if isinstance(self.state, InForce):
-            assert self.state.signed == self.stored[len(self.stored)]
+            assert self.state.charter == parse_charter(self.stored[len(self.stored)].document)
 
 
 TestCharters = Charters.TestCase
@@ -157,3 +191,37 @@ def test_a_charter_of_another_federation_is_refused_though_it_verifies() -> None
     assert isinstance(taken.effect, Refuse)
     assert taken.state == NoCharter()
     assert isinstance(taken.effect.error, ForeignFederation)
+
+
+def test_what_is_stored_is_not_replaced_though_this_process_has_not_taken_it() -> None:
+    """As after a crash between storing and acting, with another attempt at the same version on its way."""
+    state = step(TERMS, NoCharter(), Received(FOUNDED.envelope, None, NOW)).state
+    first = sign_charter(replace(FOUNDED.charter, version=2), (1, 2, 3))
+    other = sign_charter(replace(FOUNDED.charter, version=2, attempt=2, tick_seconds=7), (1, 2, 3))
+    taken = step(TERMS, state, Received(other, first, NOW))
+    assert taken.store is None
+    assert isinstance(taken.effect, Refuse)
+    assert isinstance(taken.effect.error, OtherDocument)
+
+
+def test_who_was_removed_or_rotated_its_key_is_convicted_by_the_key_of_the_version_before() -> None:
+    state = step(TERMS, NoCharter(), Received(FOUNDED.envelope, None, NOW)).state
+    without = replace(
+        FOUNDED.charter,
+        version=2,
+        members=FOUNDED.charter.members[:2],
+        period=replace(
+            FOUNDED.charter.period,
+            number=FOUNDED.charter.last_period + 1,
+            commitment=bytes(32),
+            sealed={member_id(number): FOUNDED.charter.period.sealed[member_id(number)] for number in (1, 2)},
+        ),
+        classes=tuple(replace(key, committee=key.committee[:2]) for key in FOUNDED.charter.classes),
+    )
+    first = sign_charter(without, (1, 2, 3))
+    in_force = step(TERMS, state, Received(first, None, NOW))
+    assert isinstance(in_force.state, InForce)
+    second = sign_charter(replace(without, tick_seconds=9), (3,))
+    taken = step(TERMS, in_force.state, Received(second, first, NOW))
+    assert isinstance(taken.store, StoreConflict)
+    assert taken.store.error.members == (member_id(3),)

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from tests.fakes.deterministic import seeded
-from tests.fakes.federation import Federation, context_of, evaluate, founded, member_id
+from tests.fakes.federation import Federation, context_of, evaluate, founded, member_id, sign_charter
 from tocsin.node.ports import StoreUnavailable
 from tocsin.node.service.errors import (
     CannotStore,
     CharterExpired,
     EvaluationsUsedUp,
     InvalidQuorum,
+    NotReady,
     QuorumUnavailable,
     RepeatedTooOften,
     StaleCharter,
@@ -352,3 +353,34 @@ def test_a_signature_covers_the_budget_left_and_the_time(federation: Federation)
         for changed in (replace(evaluation, budget_left=7), replace(evaluation, time=7)):
             with pytest.raises(BadSignature):
                 verify_evaluator_signature(key, context, elements, changed)
+
+
+def test_a_wrong_share_is_found_before_anything_is_charged(federation: Federation) -> None:
+    federation.shares = tuple(reversed(federation.shares))
+    wrong = federation.open_node(1)
+    with pytest.raises(NotReady, match="the share of seat 1 does not match"):
+        asyncio.run(wrong.evaluating.evaluate(member_id(3), request(federation, 1, blinded())))
+    assert wrong.gateway.read_now(lambda snapshot: snapshot.budget_used(member_id(3))) == {}
+
+
+def test_a_seat_that_changed_hands_within_its_epoch_has_no_budget_left(federation: Federation) -> None:
+    """Seats 1 and 2 change hands; what was asked of their old holders cannot be counted by the new ones."""
+    (key,) = federation.charter.classes
+    first, second, third = key.committee
+    swapped = replace(key, committee=(second, first, third))
+    federation.charter = replace(federation.charter, version=2, classes=(swapped,))
+    asyncio.run(federation[3].membership.adopt(sign_charter(federation.charter, (1, 2)).encode()))
+    asyncio.run(federation[1].membership.adopt(sign_charter(federation.charter, (1, 2)).encode()))
+    node = federation[1]
+    assert node.membership.budget(swapped, 1) == node.membership.budget(swapped, 2) == 0
+    assert node.membership.budget(swapped, 3) == 100
+    (left,) = asyncio.run(node.evaluating.budgets(member_id(3)))
+    assert (left.seat, left.limit, left.left) == (2, 0, 0)
+    asked = PartialRequest(1, 1, swapped.committee_hash, (1, 3), 3, blinded())
+    answer = asyncio.run(federation[3].evaluating.evaluate(member_id(1), asked))
+    assert answer.budget_left == 95
+    # Back with its first holder: what the other one answered meanwhile is not known here either.
+    federation.charter = replace(federation.charter, version=3, classes=(key,))
+    asyncio.run(node.membership.adopt(sign_charter(federation.charter, (1, 2)).encode()))
+    with pytest.raises(EvaluationsUsedUp):
+        asyncio.run(node.evaluating.evaluate(member_id(3), request(federation, 1, blinded())))

@@ -125,14 +125,14 @@ def split_bands(
 def stored_bands(
     vault: Vault, active: ActiveCharter, skeletons: Iterable[Skeleton], now: int
 ) -> list[Subject]:
-    """Return F of the skeletons' bands that the vault has, under every live epoch."""
+    """Return F of the skeletons' bands that the vault has, under every epoch under which entries may live."""
     wanted = {band for skeleton in skeletons for band in skeleton.bands}
     if not wanted:
         return []
     types = vault.types(wanted)
     return [
         Subject(band, types[band], class_key.key_class, class_key.epoch, output)
-        for class_key in active.live_classes(KeyClass.CONTENT_BAND, now)
+        for class_key in active.readable_keys(KeyClass.CONTENT_BAND, now)
         for band, output in vault.outputs(class_key.epoch, wanted).items()
     ]
 

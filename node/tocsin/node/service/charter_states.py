@@ -4,15 +4,20 @@
 |--------------|---------------------------------------------------|----------------|-----------------------|----------|
 | `NoCharter`  | is version 1 under the pin (M-3.4)                | `InForce(1)`   | it, our CHARTER entry | announce |
 | `NoCharter`  | is anything else                                  | `NoCharter`    | –                     | refuse   |
-| `InForce(n)` | is stored already                                 | `InForce(n)`   | –                     | –        |
+| `InForce(n)` | is stored already                                 | `InForce(n)`   | signatures it lacked, | –        |
+|              |                                                   |                | our CHARTER entry     |          |
 | `InForce(n)` | is version n + 1 and verifies against n (M-3.5)   | `InForce(n+1)` | it, our CHARTER entry | announce |
 | `InForce(n)` | is another document of a stored version, signed   | `InForce(n)`   | both, once for each   | refuse   |
 |              | by a member that signed the stored one (M-3.12)   |                | version and culprit   |          |
+| `InForce(n)` | is another document of a stored version, not so   | `InForce(n)`   | –                     | refuse   |
 | `InForce(n)` | is anything else (older, skipping, badly signed)  | `InForce(n)`   | –                     | refuse   |
 
 1. A version never goes back and is never skipped.
 2. The adapter stores first, in one transaction, and acts then: what is announced is durable.
 3. An expired charter stays in force, to be followed under and to be succeeded (M-3.11).
+4. What is stored under a version is never replaced by another document, whether or not this process has it in force.
+5. A signature that a relay stripped binds its signer all the same: the document that arrives again with it is logged
+   by the member that made it, and the signature is kept (M-3.12).
 """
 
 from __future__ import annotations
@@ -20,10 +25,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tocsin.charter.chain import verify_step
-from tocsin.charter.document import Charter
-from tocsin.charter.envelope import SignedCharter
-from tocsin.charter.errors import BadCharter, ForeignFederation, TwoCharters
-from tocsin.charter.rules import conflict
+from tocsin.charter.document import Charter, parse_charter
+from tocsin.charter.envelope import SignedCharter, merge_signatures
+from tocsin.charter.errors import BadCharter, ForeignFederation, OtherDocument, TwoCharters
+from tocsin.charter.rules import conflict, verified_signatures
 from tocsin.wire.values import MemberId
 
 
@@ -43,11 +48,18 @@ class NoCharter:
 
 @dataclass(frozen=True)
 class InForce:
-    """A charter is in force. `convicted` are the (version, member) pairs that are recorded already."""
+    """A charter is in force: the last of `chain`, which ascends from version 1.
 
-    charter: Charter
-    signed: SignedCharter
+    `convicted` are the (version, member) pairs that are recorded already.
+    """
+
+    chain: tuple[Charter, ...]
     convicted: frozenset[tuple[int, bytes]] = frozenset()
+
+    @property
+    def charter(self) -> Charter:
+        """The charter in force."""
+        return self.chain[-1]
 
 
 State = NoCharter | InForce
@@ -70,6 +82,15 @@ class StoreCharter:
     """Store the charter; if `logged`, queue the CHARTER entry that says this member signed it."""
 
     charter: Charter
+    signed: SignedCharter
+    logged: bool
+
+
+@dataclass(frozen=True)
+class StoreSignatures:
+    """Store a charter that is stored already with the signatures it lacked; `logged` as in `StoreCharter`."""
+
+    version: int
     signed: SignedCharter
     logged: bool
 
@@ -102,19 +123,26 @@ class Step:
     """What an event leads to. `store` is made durable before `effect` happens."""
 
     state: State
-    store: StoreCharter | StoreConflict | None = None
+    store: StoreCharter | StoreSignatures | StoreConflict | None = None
     effect: Announce | Refuse | None = None
 
 
 def step(terms: Terms, state: State, event: Received) -> Step:
     """Return the transition of the table that an event takes. Raises nothing; refusals are effects."""
+    chain = state.chain if isinstance(state, InForce) else ()
     if event.stored is not None and event.stored.document == event.signed.document:
-        return Step(state)
+        return Step(state, _more_signatures(terms, chain, event.stored, event.signed))
     try:
         if event.stored is not None:
-            conflict(event.stored, event.signed)
-        current = state.charter if isinstance(state, InForce) else None
-        charter = verify_step(current, event.signed, terms.pin, event.now)
+            _check_no_conflict(chain, event.stored, event.signed)
+        charter = verify_step(chain, event.signed, terms.pin, event.now)
+        if event.stored is not None:
+            raise OtherDocument(
+                "one-document",
+                "$.version",
+                f"another document of version {charter.version} is stored here already: the members agreed on that "
+                "one; withdraw the other",
+            )
         if charter.federation != terms.federation:
             raise ForeignFederation(
                 "federation",
@@ -128,10 +156,28 @@ def step(terms: Terms, state: State, event: Received) -> Step:
     convicted = state.convicted if isinstance(state, InForce) else frozenset()
     logged = any(signer == terms.member for signer, _ in event.signed.signatures)
     return Step(
-        InForce(charter, event.signed, convicted),
+        InForce((*chain, charter), convicted),
         StoreCharter(charter, event.signed, logged),
         Announce(charter),
     )
+
+
+def _check_no_conflict(chain: tuple[Charter, ...], stored: SignedCharter, other: SignedCharter) -> None:
+    """Check that nobody signed both, by a key of this version or of the one before it. Raises `BadCharter`."""
+    version = parse_charter(stored.document).version
+    conflict(stored, other, next((charter for charter in chain if charter.version == version - 1), None))
+
+
+def _more_signatures(
+    terms: Terms, chain: tuple[Charter, ...], stored: SignedCharter, again: SignedCharter
+) -> StoreSignatures | None:
+    version = parse_charter(stored.document).version
+    trusted = [charter for charter in chain if charter.version in (version - 1, version)]
+    fresh = verified_signatures(again, trusted) - set(stored.signatures)
+    if not fresh:
+        return None
+    merged = merge_signatures(stored, SignedCharter(stored.document, tuple(fresh)))
+    return StoreSignatures(version, merged, any(signer == terms.member for signer, _ in fresh))
 
 
 def _convict(state: State, event: Received, error: TwoCharters) -> Step:

@@ -39,7 +39,7 @@ from tocsin.node.service.signed_answers import SignedAnswers
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf import threshold
 from tocsin.oprf.group import Random, Scalar
-from tocsin.oprf.shares import BadQuorum, check_quorum
+from tocsin.oprf.shares import BadQuorum, BadShare, check_quorum, verify_share
 from tocsin.oprf.threshold import Context, PartialEvaluation
 from tocsin.wire.limits import MAX_ELEMENTS
 from tocsin.wire.values import BudgetLeft, MemberId, PartialRequest, SignedPartial
@@ -165,8 +165,8 @@ class Evaluating:
                 key.epoch,
                 seat,
                 self._member,
-                key.budget,
-                max(0, key.budget - used.get((key.key_class, key.epoch, seat), 0)),
+                self._membership.budget(key, seat),
+                max(0, self._membership.budget(key, seat) - used.get((key.key_class, key.epoch, seat), 0)),
             )
             for number in sorted({key.key_class for key in charter.classes})
             for key in charter.live_classes(number, now)
@@ -186,13 +186,24 @@ class Evaluating:
                 f"this node has no share for class {key.key_class}, epoch {key.epoch}, seat {request.seat}; "
                 "put the share file that was dealt to it in its shares folder"
             )
+        try:
+            # M-4.11: before anything is charged.
+            verify_share(share, request.seat, key.commitments)
+        except BadShare as error:
+            raise NotReady(f"class {key.key_class}, epoch {key.epoch}: {error}") from error
         return share
 
     async def _charge(
         self, caller: MemberId, key: ClassKey, request: PartialRequest, batch: bytes, now: int
     ) -> Charged:
         charge = Charge(
-            caller, key.key_class, key.epoch, request.seat, batch, len(request.blinded), key.budget
+            caller,
+            key.key_class,
+            key.epoch,
+            request.seat,
+            batch,
+            len(request.blinded),
+            self._membership.budget(key, request.seat),
         )
         place = f"class={key.key_class} epoch={key.epoch} seat={request.seat}"
 
@@ -209,7 +220,7 @@ class Evaluating:
             charged = await self._gateway.write(write)
         except BudgetExhausted as error:
             raise EvaluationsUsedUp(
-                f"{place}: {error.asked} evaluations requested, {error.left} of {key.budget} left until the epoch ends"
+                f"{place}: {error.asked} evaluations requested, {error.left} of {charge.limit} left in this epoch"
             ) from error
         # M-4.23: repeated batches have a rate of their own, in elements.
         if charged.repeated and not self._repeats.take(caller, charge.amount):

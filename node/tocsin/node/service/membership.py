@@ -38,6 +38,7 @@ from tocsin.node.service.charter_states import (
     Step,
     StoreCharter,
     StoreConflict,
+    StoreSignatures,
     Terms,
     step,
 )
@@ -105,8 +106,10 @@ class Membership:
 
         Raises `BadCharter`; for two documents of one version `TwoCharters`, after both were recorded.
         """
-        now = self._clock.now()
-        signed = parse_envelope(envelope)
+        # A caller that gives up must not leave a charter that is stored but not in force.
+        return await asyncio.shield(self._adopt(parse_envelope(envelope), self._clock.now()))
+
+    async def _adopt(self, signed: SignedCharter, now: int) -> Charter:
         # Two peers may bring the same version at once; it comes into force once.
         async with self._one_at_a_time:
             taken = await asyncio.to_thread(self._step, signed, now)
@@ -173,6 +176,34 @@ class Membership:
             )
         return key
 
+    def enterable_class(self, key_class: int, epoch: int) -> ClassKey:
+        """Return the newest key of a class under one of whose epochs an entry may be written (M-3.19).
+
+        Epochs that are over are taken: their entries are renewed and retracted to the end. Raises `UnknownKeyClass` and
+        `UnknownKeyEpoch`.
+        """
+        newest = max(
+            (key for key in self.charter.classes if key.key_class == key_class),
+            key=lambda key: key.epoch,
+            default=None,
+        )
+        if newest is None:
+            raise UnknownKeyClass(f"the charter has no key class {key_class}", "key_class")
+        if epoch > newest.epoch:
+            raise UnknownKeyEpoch(f"class {key_class} has no key epoch {epoch}", "key_epoch")
+        return newest
+
+    def budget(self, key: ClassKey, seat: int) -> int:
+        """Return Q, or none for a seat that another member held in this epoch: its count is not known here (M-4.26)."""
+        holder = key.committee[seat - 1]
+        for charter in self._chain():
+            for before in charter.classes:
+                if (before.key_class, before.epoch) != (key.key_class, key.epoch):
+                    continue
+                if seat > len(before.committee) or before.committee[seat - 1] != holder:
+                    return 0
+        return key.budget
+
     def caller(self, member: MemberId) -> Member:
         """Return a calling member's record. Raises `NotAMemberOfCharter`."""
         try:
@@ -185,6 +216,9 @@ class Membership:
     def others(self) -> list[MemberId]:
         """Return every member of the charter but this node's own."""
         return [MemberId(member.id) for member in self.charter.members if member.id != self._terms.member]
+
+    def _chain(self) -> tuple[Charter, ...]:
+        return self._state.chain if isinstance(self._state, InForce) else ()
 
     def _step(self, signed: SignedCharter, now: int) -> Step:
         """Return what a charter leads to. Raises `BadCharter` if it cannot be read. Blocks on the store."""
@@ -208,10 +242,12 @@ def _store(transaction: Transaction, taken: Step, now: int) -> None:
         charter, signed = taken.store.charter, taken.store.signed
         transaction.save_charter(charter.version, signed.encode(), now)
         if taken.store.logged:
-            hashed = charter_hash(signed.document)
-            # The hash is its own idempotency key: one document is logged once, however often it arrives.
-            transaction.submit(hashed[:16], hashed, [Entry(charter_header(hashed))], now)
+            _log_own_signature(transaction, signed, now)
         transaction.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
+    elif isinstance(taken.store, StoreSignatures):
+        transaction.save_charter(taken.store.version, taken.store.signed.encode(), now)
+        if taken.store.logged:
+            _log_own_signature(transaction, taken.store.signed, now)
     elif isinstance(taken.store, StoreConflict):
         kind, detail = "two-charters", str(taken.store.error)
         # What this process has not convicted, an earlier one may have.
@@ -219,6 +255,12 @@ def _store(transaction: Transaction, taken: Step, now: int) -> None:
             return
         proof = encode_two_charters(TwoCharterProof(taken.store.first, taken.store.second))
         transaction.record(kind, detail, proof, now)
+
+
+def _log_own_signature(transaction: Transaction, signed: SignedCharter, now: int) -> None:
+    hashed = charter_hash(signed.document)
+    # The hash is its own idempotency key: one document is logged once, however often it arrives.
+    transaction.submit(hashed[:16], hashed, [Entry(charter_header(hashed))], now)
 
 
 def _stored_charters(snapshot: Snapshot) -> list[bytes]:

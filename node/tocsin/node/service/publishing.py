@@ -351,7 +351,7 @@ class Publishing:
         if header.kind is not Kind.SEALED:
             raise InvalidEntry(f"entry {position} is a {header.kind.name}; clients submit SEALED only", field)
         try:
-            key = self._membership.live_class(header.key_class, header.epoch, now)
+            key = self._membership.enterable_class(header.key_class, header.epoch)
         except (UnknownKeyClass, UnknownKeyEpoch) as error:
             raise InvalidEntry(f"entry {position}: {error.message}", field) from error
         # An older one is only useless; a newer one would hold up everybody's streams of this log.
