@@ -211,7 +211,10 @@ def test_sizes_that_the_rules_name() -> None:
     assert f"(now − its start) ÷ {PERIOD_SECONDS:,}⌋" in text
     assert pepper.PERIOD_SECONDS == PERIOD_SECONDS
     assert f"not_after · {entry.WEEK_S:,}" in text
-    assert f"ends {ADOPTION_SECONDS // 86_400} days after the next began" in text
+    assert (
+        f"ends {ADOPTION_SECONDS // 86_400} days after the client adopted the charter that brought the next"
+        in text
+    )
     assert LOOK_BACK_SECONDS == 60 * 86_400
     assert (box.TAG_BYTES, box.NONCE_BYTES, box.BOX_BYTES, box.BODY_BYTES) == (16, 24, 528, 568)
     assert DOMAIN == b"tocsin/1 charter"
