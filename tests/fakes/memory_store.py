@@ -164,6 +164,11 @@ class MemorySnapshot:
         """The newest audit records first: (unix seconds, kind, detail, evidence)."""
         return list(self._state.audit.values())[::-1][:limit]
 
+    def proofs(self, kind: str, limit: int) -> list[bytes]:
+        """The newest evidence of one kind of audit record first, whatever else was recorded since."""
+        records = list(self._state.audit.values())[::-1]
+        return [evidence for _, of_kind, _, evidence in records if of_kind == kind and evidence][:limit]
+
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
         return self._state.seen_time

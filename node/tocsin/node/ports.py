@@ -204,6 +204,9 @@ class Snapshot(Protocol):
     def audit(self, limit: int) -> list[tuple[int, str, str, bytes]]:
         """The newest audit records first: (unix seconds, kind, detail, evidence)."""
 
+    def proofs(self, kind: str, limit: int) -> list[bytes]:
+        """The newest evidence of one kind of audit record first, whatever else was recorded since."""
+
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
 

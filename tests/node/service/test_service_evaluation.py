@@ -166,6 +166,13 @@ def test_a_lying_evaluator_is_convicted_by_its_signature_and_routed_around(feder
     kept = next(proof for _, kind, _, proof in audit if kind == "bad-partial")
     found = verify_proof(kept, [federation.charter])
     assert (found.kind, [member.id for member in found.members]) == (ProofKind.BAD_PARTIAL, [member_id(2)])
+    # Nor does a restart forget, however much was recorded since.
+    node.gateway.write_now(
+        lambda transaction: [transaction.record("evaluated", f"{n}", b"", 1) for n in range(2_000)]
+    )
+    restarted = federation.open_node(1, node.store)
+    evaluate(federation, restarted, INPUTS, "after a restart")
+    assert {member for member, _ in restarted.wire.asked} == {member_id(3)}
 
 
 def test_false_complaints_are_recorded_and_exclude_nobody(federation: Federation) -> None:

@@ -382,6 +382,8 @@ def test_charters_audit_and_seen_time(store: Store) -> None:
         )
         assert snapshot.audit(1) == [(110, "fork", "log", b"")]
         assert snapshot.audit(9)[1] == (120, "bad-partial", "seat 2", b"evidence")
+        assert snapshot.proofs("bad-partial", 9) == [b"evidence"]
+        assert snapshot.proofs("bad-partial", 0) == snapshot.proofs("fork", 9) == []
         assert snapshot.seen_time() == 120
 
 

@@ -7,7 +7,8 @@
    carries the evaluator's signature over exactly that (M-4.16). Its proof is the client's to verify.
 4. A complaint counts if the evaluator's signature covers exactly these elements and that context and the proof
    fails: the evidence is recorded, and the seat is not asked again under this charter and epoch. Any other
-   complaint is recorded as false and ignored (M-4.20).
+   complaint is recorded as false and ignored (M-4.20). A restart does not forget: the seats are read back from the
+   evidence.
 5. An evaluator that says the budget is used up is skipped for the batch. If that leaves fewer than t, the answer is
    BUDGET_EXHAUSTED; if too few answered at all, QUORUM_UNAVAILABLE.
 """
@@ -40,6 +41,7 @@ from tocsin.proofs.bad_partial import (
     SignedEvaluation,
     encode_bad_partial,
     judge_bad_partial,
+    parse_bad_partial,
     verify_evaluator_signature,
 )
 from tocsin.proofs.errors import NotProven
@@ -49,6 +51,9 @@ DEADLINE_S = 28.0
 SEAT_DEADLINE_S = 8.0
 BACKOFF_S = 2.0
 LONGEST_BACKOFF_S = 60.0
+BAD_PARTIAL = "bad-partial"
+MAX_PROOFS = 1_000
+"""Of bad partials that are read back at a start: a seat needs one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -104,7 +109,7 @@ class Relaying:
         self._curve = curve
         self._seat_deadline_s = seat_deadline_s
         self._health: dict[MemberId, _Health] = {}
-        self._culprits: dict[tuple[int, int, bytes], set[int]] = {}
+        self._culprits: dict[tuple[int, int, bytes], set[int]] | None = None
 
     async def evaluate(
         self,
@@ -127,7 +132,7 @@ class Relaying:
         for complaint in complaints:
             await self._hear(charter, key, blinded, complaint)
         batch = _Batch(charter, key, blinded)
-        for seat in self._culprits.get((key_class, epoch, committee_hash), ()):
+        for seat in (await self._convicted()).get((key_class, epoch, committee_hash), ()):
             batch.out[seat] = "BAD_PROOF"
         try:
             async with asyncio.timeout(DEADLINE_S):
@@ -282,13 +287,25 @@ class Relaying:
             )
             _log.warning("false-complaint", seat=seat, problem=str(error))
             return
-        culprits = self._culprits.setdefault((key.key_class, key.epoch, key.committee_hash), set())
-        culprits.add(seat)
+        convicted = await self._convicted()
+        convicted.setdefault((key.key_class, key.epoch, key.committee_hash), set()).add(seat)
         detail = f"{place} evaluator={complaint.evaluator.hex()}"
         _log.error("bad-partial", evaluator=complaint.evaluator.hex())
-        await self._gateway.write(
-            lambda transaction: transaction.record("bad-partial", detail, evidence, now)
-        )
+        await self._gateway.write(lambda transaction: transaction.record(BAD_PARTIAL, detail, evidence, now))
+
+    async def _convicted(self) -> dict[tuple[int, int, bytes], set[int]]:
+        """Return the seats that were proven to lie, by class, epoch and committee hash; read once from the store."""
+        if self._culprits is None:
+            proofs = await self._gateway.read(lambda snapshot: snapshot.proofs(BAD_PARTIAL, MAX_PROOFS))
+            culprits: dict[tuple[int, int, bytes], set[int]] = {}
+            for proof in proofs:
+                context = parse_bad_partial(proof).context
+                place = (context.key_class, context.epoch, context.committee_hash)
+                culprits.setdefault(place, set()).add(context.seat)
+            # Another call may have read them, and added to them, meanwhile.
+            if self._culprits is None:
+                self._culprits = culprits
+        return self._culprits
 
     async def _judge(
         self, charter: Charter, key: ClassKey, blinded: Sequence[Element], complaint: SignedPartial

@@ -183,6 +183,17 @@ class SqlSnapshot:
         )
         return [(time, kind, detail, evidence) for time, kind, detail, evidence in rows_read]
 
+    def proofs(self, kind: str, limit: int) -> list[bytes]:
+        """The newest evidence of one kind of audit record first, whatever else was recorded since."""
+        audit = tables.audit.c
+        query = (
+            select(audit.evidence)
+            .where((audit.kind == kind) & (func.length(audit.evidence) > 0))
+            .order_by(audit.no.desc())
+            .limit(limit)
+        )
+        return [evidence for (evidence,) in self._connection.execute(query)]
+
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
         return int(self._connection.execute(select(tables.meta.c.seen_time)).scalar_one())

@@ -17,7 +17,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    func,
+)
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -162,6 +173,14 @@ meta, charter, submission = (metadata.tables[name] for name in ("meta", "charter
 log, leaf, body, live_tag = (metadata.tables[name] for name in ("log", "leaf", "body", "live_tag"))
 fork, budget, batch, audit = (metadata.tables[name] for name in ("fork", "budget", "batch", "audit"))
 
+# Proofs are few among what was merely counted.
+Index(
+    "audit_evidence",
+    audit.c.kind,
+    audit.c.no,
+    sqlite_where=func.length(audit.c.evidence) > 0,
+    postgresql_where=func.length(audit.c.evidence) > 0,
+)
 # What waits is found without reading what does not.
 Index(
     "submission_waiting",

@@ -120,3 +120,10 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("evidence", sa.LargeBinary, nullable=False),
     )
+    op.create_index(
+        "audit_evidence",
+        "audit",
+        ["kind", "no"],
+        sqlite_where=sa.text("length(evidence) > 0"),
+        postgresql_where=sa.text("length(evidence) > 0"),
+    )
