@@ -191,10 +191,12 @@ def most_guesses(budget: int, c: int, t: int, f: int) -> float:
 def enumerable(budget: int) -> str:
     """The threat model's table of coverage at budget Q, for f = t − 1 and the smallest space of each type."""
     rows = []
-    for each in TYPES.values():
-        covers = [most_guesses(budget, c, t, t - 1) / 2**each.min_strength for c, t in QUORUMS]
+    for indicator_type in TYPES.values():
+        covers = [most_guesses(budget, c, t, t - 1) / 2**indicator_type.min_strength for c, t in QUORUMS]
         verdict = "yes" if max(covers) > 0.01 else "no"
-        rows.append((f"`{each.name}`", f"2^{each.min_strength}", *map(_percent, covers), verdict))
+        rows.append(
+            (f"`{indicator_type.name}`", f"2^{indicator_type.min_strength}", *map(_percent, covers), verdict)
+        )
     heads = (f"c = {c}, t = {t}, f = {t - 1}" for c, t in QUORUMS)
     return table(("type", "smallest space", *heads, "enumerable"), rows)
 
@@ -225,7 +227,7 @@ def numbers(*enums: tuple[str, type[IntEnum]]) -> str:
     """One row for each number of each enumeration."""
     return table(
         ("field", "number", "meaning"),
-        ((field, int(each), f"`{word(each)}`") for field, enum in enums for each in enum),
+        ((field, int(member), f"`{word(member)}`") for field, enum in enums for member in enum),
     )
 
 
@@ -235,13 +237,13 @@ def types() -> str:
         ("type", "class", "version", "smallest space", "may stand alone"),
         (
             (
-                f"`{each.name}`",
-                f"`{each.key_class.label}`",
-                each.version,
-                f"2^{each.min_strength}",
-                "yes" if each.alone else "no",
+                f"`{indicator_type.name}`",
+                f"`{indicator_type.key_class.label}`",
+                indicator_type.version,
+                f"2^{indicator_type.min_strength}",
+                "yes" if indicator_type.alone else "no",
             )
-            for each in TYPES.values()
+            for indicator_type in TYPES.values()
         ),
     )
 
@@ -250,7 +252,7 @@ def classes() -> str:
     """The key classes."""
     return table(
         ("number", "class", "retention, days"),
-        ((int(each), f"`{each.label}`", each.retention_days) for each in KeyClass),
+        ((int(key_class), f"`{key_class.label}`", key_class.retention_days) for key_class in KeyClass),
     )
 
 

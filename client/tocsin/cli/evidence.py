@@ -56,15 +56,15 @@ def show(
     with connect(config) as client:
         writer, index = _entry(client.charter, match, None, None)
         result = client.query(rows.values, skip_refused=True)
-    opened = [found for found in result.matches if (found.writer, found.index) == (writer.id, index)]
+    opened = [opening for opening in result.matches if (opening.writer, opening.index) == (writer.id, index)]
     rows.warn_bad()
     if json:
-        print_json([found.to_dict() for found in opened])
+        print_json([opening.to_dict() for opening in opened])
     elif opened:
-        for found in opened:
-            places = [rows.good[position].place for position in found.positions]
+        for opening in opened:
+            places = [rows.good[position].place for position in opening.positions]
             print_table(
-                f"Entry {index} of {writer.name}'s log", ("field", "value"), _accusation(found, places)
+                f"Entry {index} of {writer.name}'s log", ("field", "value"), _accusation(opening, places)
             )
     else:
         say(f"none of these values opens entry {index} of {writer.name}'s log")

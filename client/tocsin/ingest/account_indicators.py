@@ -344,5 +344,5 @@ def _canonical(type: str, value: str, mode: Mode) -> str | Refused:
 
 def as_objects(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
     """Yield rows as JSON objects."""
-    for each in rows:
-        yield {name: getattr(each, name) for name in Row.__slots__}
+    for row in rows:
+        yield {name: getattr(row, name) for name in Row.__slots__}

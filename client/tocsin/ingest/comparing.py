@@ -125,35 +125,35 @@ class Likeness:
 def side_of(prompts: Iterable[str]) -> Side:
     """Return the skeletons of prompts (rule 1)."""
     shingler = Shingler(CURRENT)
-    found = [shingler.hashes(prompt) for prompt in prompts]
-    units = [each for each in found if each]
+    hashed = [shingler.hashes(prompt) for prompt in prompts]
+    units = [hashes for hashes in hashed if hashes]
     if len(units) >= MIN_SUPPORT:
-        return Side(len(found), len(units), find_blocks(units))
+        return Side(len(hashed), len(units), find_blocks(units))
     common = frozenset[int].intersection(*units) if units else frozenset[int]()
     blocks = [Block((common,) * len(LEVELS), tuple(range(len(units))))] if common else []
-    return Side(len(found), len(units), blocks)
+    return Side(len(hashed), len(units), blocks)
 
 
 def by_block(blocks: Sequence[Block], common: CommonList) -> list[list[Judged]]:
     """Return what `judged` says of an account's blocks, block by block: it takes one after the other."""
-    found: list[list[Judged]] = []
+    of_blocks: list[list[Judged]] = []
 
     def taken() -> Iterator[Block]:
-        for each in blocks:
-            found.append([])
-            yield each
+        for block in blocks:
+            of_blocks.append([])
+            yield block
 
-    for each in judged(taken(), common):
-        found[-1].append(each)
-    return found
+    for level in judged(taken(), common):
+        of_blocks[-1].append(level)
+    return of_blocks
 
 
 def shared_levels(said: Iterable[Judged], type: str = TEMPLATE) -> dict[frozenset[int], bool]:
     """Return the levels of a block that are shared, each with whether it has bands (rule 3)."""
     return {
-        each.shingles: each.banded and banding_of(type, len(each.shingles)) is not None
-        for each in said
-        if each.refusal is None
+        level.shingles: level.banded and banding_of(type, len(level.shingles)) is not None
+        for level in said
+        if level.refusal is None
     }
 
 
@@ -197,18 +197,18 @@ def compare_skeletons(left: Side, right: Side, common: CommonList) -> list[Liken
                 found.append(
                     _likeness(places, mine.shingles, theirs.shingles, bool(both), equal, agreeing, refused)
                 )
-    return sorted(found, key=lambda each: -each.jaccard)
+    return sorted(found, key=lambda likeness: -likeness.jaccard)
 
 
 def lists_of(path: Path, side: Iterable[Indicator]) -> list[str]:
     """Return the ids, in hex, of the common lists that a file's templates were made with. Raises `BadIndicators`."""
-    found = set()
-    for each in side:
+    ids = set()
+    for indicator in side:
         try:
-            found.add(read_skeleton(each.type, each.value)[0].hex())
+            ids.add(read_skeleton(indicator.type, indicator.value)[0].hex())
         except Refused as refusal:
-            raise BadIndicators(f"{path}: row {each.row}: {refusal}") from None
-    return sorted(found)
+            raise BadIndicators(f"{path}: row {indicator.row}: {refusal}") from None
+    return sorted(ids)
 
 
 def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> list[Likeness]:
@@ -242,7 +242,7 @@ def compare_values(left: Sequence[Indicator], right: Sequence[Indicator]) -> lis
                 accounts=(mine.accounts, theirs.accounts),
             )
             found.append(replace(likeness, type=mine.type))
-    return sorted(found, key=lambda each: (-each.jaccard, each.left, each.right))
+    return sorted(found, key=lambda likeness: (-likeness.jaccard, likeness.left, likeness.right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ def _refused(block: Block, said: Sequence[Judged]) -> tuple[str | None, str | No
     """Return the rule that a block is refused under and what it means; nothing where some of it is shared."""
     if _few(block):
         return FEW, f"{MIN_SUPPORT} prompts of three words or more are needed"
-    refusal = next((each.refusal for each in said), None)
+    refusal = next((level.refusal for level in said), None)
     return refusal, None if refusal is None else WHY[refusal]
 
 

@@ -201,7 +201,7 @@ def _levels(type: str, block: Block, said: Sequence[Judged], common: CommonList)
 
 def _words(block: Block, units: Sequence[tuple[frozenset[int], str]]) -> tuple[str, ...]:
     members = [units[place] for place in block.units]
-    _, prompt = max(members, key=lambda each: len(each[0] & block.shingles))
+    _, prompt = max(members, key=lambda unit: len(unit[0] & block.shingles))
     return tuple(word_runs(prompt, block.shingles))
 
 
@@ -218,4 +218,4 @@ def word_runs(prompt: str, wanted: frozenset[int]) -> list[str]:
             if place == 0 or not covered[place - 1]:
                 runs.append([])
             runs[-1].append(word)
-    return [" ".join(each) for each in runs]
+    return [" ".join(run) for run in runs]

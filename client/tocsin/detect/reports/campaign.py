@@ -150,7 +150,7 @@ def gather(
     accounts = tuple(_account(flag, seen.get(flag.account), unmasked=unmasked) for flag in flags)
     values, hubs = ordered(campaign.values), ordered(campaign.hubs)
     shown = {entry for one in (*values, *hubs) for entry in one.entries}
-    every = {entry for found in entries.values() for entry in found}
+    every = {entry for of_value in entries.values() for entry in of_value}
     kinds = Counter(flag.abuse for flag in flags)
     return CampaignFile(
         id, campaign.name, abuse_name(min(kinds, key=lambda kind: (-kinds[kind], kind))), campaign.room, now,
