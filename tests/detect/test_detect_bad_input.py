@@ -101,6 +101,7 @@ def test_clocks_that_disagree_flag_nobody_else(member: Path, tmp_path: Path) -> 
     assert flagged(tmp_path / "state") >= NORTH
 
 
+@pytest.mark.slow
 def test_a_member_that_vanishes_for_a_week_goes_on_where_it_was(tmp_path: Path) -> None:
     one, other = innocents(400), innocents(400, 400)
     campaign(one, "north", 12, 8, VALUES)
@@ -120,6 +121,7 @@ def test_a_member_that_vanishes_for_a_week_goes_on_where_it_was(tmp_path: Path) 
     assert found == {("one", f"north{n}") for n in range(12)} | {("other", f"south{n}") for n in range(12)}
 
 
+@pytest.mark.slow
 def test_rows_of_a_population_that_are_delivered_twice_count_once(tmp_path: Path) -> None:
     flags = []
     for times in (1, 3):

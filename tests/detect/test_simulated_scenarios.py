@@ -85,6 +85,7 @@ def test_public_templates_are_those_of_ordinary_users() -> None:
         assert (theirs <= ordinary) == public
 
 
+@pytest.mark.slow
 def test_a_member_that_joins_late_neither_reads_nor_publishes_before(tmp_path: Path) -> None:
     of = replace(SMALL, late=1, join_day=9, providers=(0.2,) * 5, detected=(1.0,) * 5, detection_days=1.0)
     assert of.join_days == (0, 0, 0, 0, 9)

@@ -183,15 +183,19 @@ def test_keys_and_shares_of_another_member_are_refused(config: Path, founded: li
     first = sorted(folder.glob("*.share"))[0]
     (other_share,) = (founded[1].folder / "node" / "shares").glob(first.name.rpartition("-")[0] + "-*.share")
     first.write_bytes(other_share.read_bytes())
+    shares.load(charter, NOW)
     with pytest.raises(ConfigError, match=first.name):
-        shares.load(charter, NOW)
+        shares.check()
     first.unlink()
+    shares.load(charter, NOW)
     with pytest.raises(ConfigError, match=f"{first.name}: no such file"):
-        shares.load(charter, NOW)
-    # A set that cannot be read whole replaces nothing.
-    assert held == [
+        shares.check()
+    # One bad file costs its seat, and no other.
+    now_held = [
         shares.share(key.key_class, key.epoch, *key.seats_of(settings.member_id)) for key in charter.classes
     ]
+    assert [share for share in now_held if share is None] == [None]
+    assert all(now in (None, before) for now, before in zip(now_held, held, strict=True))
 
 
 def test_certificates_that_will_not_do_are_refused(config: Path, folder: Path, founded: list[Home]) -> None:

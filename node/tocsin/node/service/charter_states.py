@@ -171,6 +171,9 @@ def _check_no_conflict(chain: tuple[Charter, ...], stored: SignedCharter, other:
 def _more_signatures(
     terms: Terms, chain: tuple[Charter, ...], stored: SignedCharter, again: SignedCharter
 ) -> StoreSignatures | None:
+    # Peers show the charter at every round: one that brings nothing new costs nothing.
+    if set(again.signatures) <= set(stored.signatures):
+        return None
     version = parse_charter(stored.document).version
     trusted = [charter for charter in chain if charter.version in (version - 1, version)]
     fresh = verified_signatures(again, trusted) - set(stored.signatures)
