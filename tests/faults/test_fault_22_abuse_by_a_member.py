@@ -151,9 +151,9 @@ def test_repeated_batches_and_open_calls_are_capped_for_their_caller_alone(flood
     target, flooder, other = flooded.homes
     key = class_of(target, KeyClass.CONTACT)
     with Wire(flooder, Role.NODE, target) as wire, Wire(other, Role.NODE, target) as honest:
-        same = ask_seat(key, elements(1))
+        same = ask_seat(key, elements(512))
         with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "REPEATED_TOO_OFTEN"):
-            for _ in range(600):
+            for _ in range(200):
                 wire.evaluation.EvaluatePartial(same, timeout=10)
         assert honest.evaluation.EvaluatePartial(ask_seat(key, elements(1)), timeout=10).partial.seat == 1
 
