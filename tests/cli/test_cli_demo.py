@@ -49,13 +49,16 @@ def nodes_under(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_the_demonstration_finds_matches_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = run(tmp_path)
+    done = run(tmp_path, "--details")
     assert done.returncode == 0, done.stderr
     for title in ("Matches", "Opened labels", "Found by its template",
                   "What a non-holder sees", "What an evaluator sees",
                   "What a thief", "Budgets", "Time by phase"):  # fmt: skip
         assert title in done.stdout
-    assert int(done.stdout.rstrip().splitlines()[-1].split()[0]) > 0
+    told = done.stdout[done.stdout.index("3 providers have") :].splitlines()
+    assert len(told) < 20
+    assert max(map(len, told)) <= 80
+    assert told[-1].endswith("try commands on.")
     assert list(tmp_path.iterdir()) == []
     assert nodes_under(tmp_path) == []
 
@@ -77,6 +80,16 @@ def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> N
         str(prompts),
     )
     assert done.returncode == 0, done.stderr
+    told, _, _ = done.stdout.partition("\n{\n")
+    assert "Matches" not in told, "tables are shown with --details"
+    assert len(told.splitlines()) < 20
+    assert max(map(len, told.splitlines())) <= 80
+    for part in (
+        "Alone: Aster banned 4, Borealis banned 4",
+        "Aster learned from Borealis",
+        "A thief of Aster's",
+    ):
+        assert part in " ".join(told.split())
     outcome = json.loads(done.stdout[done.stdout.index("\n{\n") :])
     assert outcome["matches"] > 0
     text = json.dumps(outcome)

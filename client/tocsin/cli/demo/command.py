@@ -16,12 +16,15 @@ def demo(
     seed: int = 2026,
     prompts: Path | None = None,
     keep: Path | None = None,
+    details: Annotated[
+        bool, Parameter(negative=(), help="Print the tables that the story is told from.")
+    ] = False,
     json: Annotated[
         bool,
-        Parameter(negative=(), help="Print what the tables are made of as JSON, after them."),
+        Parameter(negative=(), help="Print what the story is told from as JSON, after it."),
     ] = False,
 ) -> None:
-    """Found providers, run their nodes and clients, and show matches, budgets and what others see.
+    """Found providers, run their nodes and clients, and tell what each learned and what others see.
 
     Example: tocsin demo --members 5 --keep DIR
 
@@ -46,7 +49,7 @@ def demo(
     from tocsin.cli.ingest import need_extra
 
     need_extra()
-    from tocsin.cli.demo.run import ImpossibleDemo, run, temporary_folder
+    from tocsin.cli.demo.run import Detail, ImpossibleDemo, run, temporary_folder
     from tocsin.cli.output import print_json
     from tocsin.cli.termination import ended_by_sigterm
 
@@ -58,7 +61,8 @@ def demo(
         )
     with ended_by_sigterm(), temporary_folder(keep) as folder:
         outcome = run(
-            Path(folder), members=members, committee=seats, threshold=threshold, seed=seed, prompts=prompts
-        )
+            Path(folder), members=members, committee=seats, threshold=threshold, seed=seed, prompts=prompts,
+            detail=Detail.TABLES if details else Detail.STORY,
+        )  # fmt: skip
     if json:
         print_json(outcome)

@@ -16,12 +16,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from tocsin.cli.demo.population import Provider, generate, write
 from tocsin.cli.demo.provider import holdings
-from tocsin.cli.demo.views import evaluator, non_holder, thief
+from tocsin.cli.demo.story import story
+from tocsin.cli.demo.views import View, evaluator, non_holder, thief
 from tocsin.cli.output import print_table, progress, say
 from tocsin.client import Client
 from tocsin.client.system import monotonic
@@ -41,6 +43,13 @@ class ImpossibleDemo(ValueError):
     """What the demonstration was asked for cannot be; nothing was started."""
 
 
+class Detail(Enum):
+    """What is printed: the story alone, or the tables before it."""
+
+    STORY = "story"
+    TABLES = "tables"
+
+
 @dataclass
 class Phases:
     """Seconds by phase, in order."""
@@ -57,9 +66,16 @@ class Phases:
 
 
 def run(
-    folder: Path, *, members: int, committee: int, threshold: int, seed: int, prompts: Path | None
+    folder: Path,
+    *,
+    members: int,
+    committee: int,
+    threshold: int,
+    seed: int,
+    prompts: Path | None,
+    detail: Detail,
 ) -> dict[str, Any]:
-    """Run the demonstration in `folder` and print its tables; returns what they are made of. Raises DemoFailed."""
+    """Run the demonstration in `folder` and tell its story; returns what it is told from. Raises DemoFailed."""
     phases = Phases()
     with phases.phase("generating accounts and gateway logs"):
         texts = [prompt.strip() for prompt in read_prompts(prompts)] if prompts else []
@@ -86,22 +102,29 @@ def run(
         with phases.phase("each provider queries everything else it holds"):
             queried = _all("query", homes, data)
         outcome = {"ingested": ingested, "reported": reported, "queried": queried}
-        _show(providers, homes, data, outcome)
+        values = {value.canonical for path in data.values() for value in holdings(path)[0]}
+        stolen = thief(homes[0], values)
+        by_template = [_by_template(provider, queried[provider.name]) for provider in providers]
+        if detail is Detail.TABLES:
+            _show(providers, homes, outcome, stolen, by_template)
         with phases.phase("stopping"):
             codes = nodes.stop()
     if any(codes.values()):
         raise DemoFailed(f"a node did not stop cleanly: exit codes {codes}")
-    print_table(
-        "Time by phase",
-        ("phase", "seconds"),
-        [(name, f"{taken:.1f}") for name, taken in phases.seconds.items()],
-    )
+    if any(row[-1] != "0" for row in stolen.rows):
+        raise DemoFailed("a value was found on a node's disk")
+    if detail is Detail.TABLES:
+        print_table(
+            "Time by phase",
+            ("phase", "seconds"),
+            [(name, f"{taken:.1f}") for name, taken in phases.seconds.items()],
+        )
     total = sum(len(outcome["matches"]) for outcome in queried.values())
     if total == 0:
         raise DemoFailed("no match was found: every provider should hold values that others reported")
-    say(
-        f"{total} matches found by {members} providers; nobody learned of a value that it does not hold itself"
-    )
+    following = "tocsin demo --details shows the tables; --keep DIR keeps the members to try commands on."
+    for line in story(providers, queried, stolen, following):
+        say(line)
     return outcome | {"seconds": phases.seconds, "matches": total}
 
 
@@ -162,8 +185,9 @@ def _all(step: str, homes: Sequence[Home], data: dict[str, Path]) -> dict[str, d
 
 
 def _show(
-    providers: Sequence[Provider], homes: Sequence[Home], data: dict[str, Path], outcome: dict[str, Any]
-) -> None:
+    providers: Sequence[Provider], homes: Sequence[Home], outcome: dict[str, Any], stolen: View,
+    by_template: Sequence[tuple[str, ...]],
+) -> None:  # fmt: skip
     queried = outcome["queried"]
     print_table(
         "Matches: values that the reader holds and the writer reported",
@@ -224,9 +248,9 @@ def _show(
             "bands agreed",
             ("innocent accounts", "matched by it"),
         ),
-        [_by_template(provider, queried[provider.name]) for provider in providers],
+        by_template,
     )
-    _show_views(homes, data, outcome)
+    _show_views(homes, outcome, stolen)
     _show_budgets(homes, outcome)
 
 
@@ -284,7 +308,7 @@ def _leads(provider: Provider, outcome: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _show_views(homes: Sequence[Home], data: dict[str, Path], outcome: dict[str, Any]) -> None:
+def _show_views(homes: Sequence[Home], outcome: dict[str, Any], stolen: View) -> None:
     queried = outcome["queried"]
     reader, writer = homes[0], homes[1]
     held = {
@@ -294,11 +318,7 @@ def _show_views(homes: Sequence[Home], data: dict[str, Path], outcome: dict[str,
     print_table(view.title, view.columns, view.rows)
     view = evaluator(homes[0], homes)
     print_table(view.title, view.columns, view.rows)
-    values = {value.canonical for folder in data.values() for value in holdings(folder)[0]}
-    view = thief(homes[0], values)
-    print_table(view.title, view.columns, view.rows)
-    if any(row[-1] != "0" for row in view.rows):
-        raise DemoFailed("a value was found on a node's disk")
+    print_table(stolen.title, stolen.columns, stolen.rows)
 
 
 def _show_budgets(homes: Sequence[Home], outcome: dict[str, Any]) -> None:

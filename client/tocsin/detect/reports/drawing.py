@@ -55,7 +55,7 @@ def graph(about: CampaignFile) -> str:
     most = max((len(bar.accounts) for bar in shown), default=1)
     left, right = _spread(len(values), rows), _spread(len(shown), rows)
     parts = [
-        _text(0, 16, "values that speak against them", "head"),
+        _text(0, 16, "values that they share", "head"),
         _text(_RIGHT, 16, "accounts that hold the same values", "head"),
     ]
     for place, bar in enumerate(shown):
@@ -80,6 +80,13 @@ def graph(about: CampaignFile) -> str:
         more.append(f"{accounts} more accounts with other combinations")
     if more:
         parts.append(_text(0, height - 8, "not drawn: " + " and ".join(more), "note"))
+    at = float(_LEFT)
+    for group in sorted({value.group for value in values if not value.hub}):
+        parts.append(
+            f'<rect class="mark {group_class(group)}" x="{at:.0f}" y="8" width="9" height="9" rx="2"/>'
+        )
+        parts.append(_text(at + 14, 16, group or "other", "note"))
+        at += 32 + 6.5 * len(group or "other")
     what = f"{len(about.accounts)} accounts and the values that join them; the table below has the same"
     return _svg(height, what, parts)
 
@@ -108,12 +115,15 @@ def timeline(about: CampaignFile) -> str:
 
     parts = [*_axes(first, last, most, x, y, (left, right, bottom))]
     place = left
+    before = sum(one.confirmed and not one.decided_at for one in about.accounts)
     for name, style, found in series:
         if not found:
             continue
         parts.append(f'<path class="line {style}" d="{_steps(sorted(found), last, x, y)}"/>')
         parts.append(f'<rect class="key {style}" x="{place}" y="8" width="14" height="4" rx="2"/>')
         label = f"{len(found):,} {name}"
+        if style == "confirmed" and before:
+            label += f", and {before:,} on our own list before"
         parts.append(_text(place + 20, 14, label, "head"))
         place += 50 + 7 * len(label)
     for day in sorted(set(joined)):
