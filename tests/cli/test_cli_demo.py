@@ -80,7 +80,9 @@ def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> N
         str(prompts),
     )
     assert done.returncode == 0, done.stderr
-    told, _, _ = done.stdout.partition("\n{\n")
+    # The commands that replay a kept demonstration hold the folder's path, however long.
+    told, _, commands = done.stdout.partition("\n{\n")[0].partition("kept in ")
+    assert "tocsin node run --config" in commands
     assert "Matches" not in told, "tables are shown with --details"
     assert len(told.splitlines()) < 20
     assert max(map(len, told.splitlines())) <= 80
