@@ -225,7 +225,7 @@ class CharterKeeper:
                 elif chain or charter_hash(signed.document) == self._config.charter_pin:
                     self._adopt(chain, signed, now)
             # A page ends where the node's message was full: ask on until there is nothing more.
-            if offered and versions == [known]:
+            if versions == [known]:
                 break
             first = versions[-1] + 1
         fresh = self._standing(now)

@@ -17,11 +17,11 @@ def demo(
     prompts: Path | None = None,
     keep: Path | None = None,
     details: Annotated[
-        bool, Parameter(negative=(), help="Print the tables that the story is told from.")
+        bool, Parameter(negative=(), help="Print the tables behind the summary, too.")
     ] = False,
     json: Annotated[
         bool,
-        Parameter(negative=(), help="Print what the story is told from as JSON, after it."),
+        Parameter(negative=(), help="Print the data behind the summary as JSON, after it."),
     ] = False,
 ) -> None:
     """Found providers, run their nodes and clients, and tell what each learned and what others see.

@@ -15,7 +15,7 @@ from tocsin.cli.demo.views import View
 
 WIDTH = 80
 _SHOWN = 3
-"""Providers that are told of by name; of further ones only the total is told."""
+"""Providers named one by one; of the others only the total is given."""
 
 
 def story(
