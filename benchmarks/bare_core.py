@@ -30,13 +30,13 @@ def rows_of(stored: Sequence[Stored], nodes: Sequence[bytes]) -> list[Rows]:
     made: list[Rows] = []
     for start in range(0, len(stored), ENTRIES):
         leaves, bodies, tags = [], [], []
-        for each, completed in zip(
+        for leaf, completed in zip(
             stored[start : start + ENTRIES], nodes[start : start + ENTRIES], strict=True
         ):
-            header, body = each.entry.header, each.entry.body
-            place = {"log": 1, "leaf_index": each.index}
+            header, body = leaf.entry.header, leaf.entry.body
+            place = {"log": 1, "leaf_index": leaf.index}
             leaves.append(
-                {**place, "header": header.encode(), "body_hash": each.body_hash, "nodes": completed}
+                {**place, "header": header.encode(), "body_hash": leaf.body_hash, "nodes": completed}
             )
             if body is not None:
                 about = {"not_after": header.not_after, "period": header.period}
@@ -117,7 +117,9 @@ def _sqlite_upsert(table: Table) -> Any:
 
 def _postgres_upsert(table: Table) -> str:
     keys = ", ".join(column.name for column in table.primary_key)
-    rest = ", ".join(f"{each.name} = excluded.{each.name}" for each in table.columns if not each.primary_key)
+    rest = ", ".join(
+        f"{column.name} = excluded.{column.name}" for column in table.columns if not column.primary_key
+    )
     then = f"UPDATE SET {rest}" if rest else "NOTHING"
     return f"INSERT INTO {table.name} SELECT * FROM staged_{table.name} ON CONFLICT ({keys}) DO {then}"
 

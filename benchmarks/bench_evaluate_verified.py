@@ -69,7 +69,7 @@ def primitives(size: int) -> dict[str, float]:
         share = dealt.shares[seat - 1]
         made: list[threshold.PartialEvaluation] = []
         signed: list[bytes] = []
-        steps.run("evaluator: decode", lambda: group.decode_elements([bytes(each) for each in blinded]))
+        steps.run("evaluator: decode", lambda: group.decode_elements([bytes(element) for element in blinded]))
         steps.run(
             "evaluator: multiply and prove",
             lambda context=context, share=share, made=made: made.append(  # type: ignore[misc] # bound now, run now
@@ -87,7 +87,7 @@ def primitives(size: int) -> dict[str, float]:
         steps.run(
             "client: decode",
             lambda partial=partial: group.decode_elements(  # type: ignore[misc] # as above
-                [bytes(each) for each in partial.evaluated]
+                [bytes(element) for element in partial.evaluated]
             ),
         )
 
@@ -190,7 +190,7 @@ def main() -> None:
         spent = measure.cpu_of(federation.process_ids) - spent
         asking.close()
         ratio = measure.median(made) / measure.median(needed)
-        more = {f"{name}, µs": measure.median([each[name] for each in steps]) for name in steps[0]}
+        more = {f"{name}, µs": measure.median([step[name] for step in steps]) for name in steps[0]}
         more |= {
             "values/s": measure.median(rates),
             "client in all, µs": measure.median(client_share),

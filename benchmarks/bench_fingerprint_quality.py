@@ -173,8 +173,12 @@ def main() -> None:
         figures.append(_figure(what, rate, "of pairs", target, rate >= least, rates))
         print(f"{NAME}: {what}: {rate:.3f}", file=sys.stderr, flush=True)
 
-    for each, least in ((4, 0.875), (6, 0.98), (10, 0.97), (20, 1.0)):
-        measured(f"eligible templates, n = {each}", operators(corpus, alone, each, random, rounds=2), least)
+    for exchanges, least in ((4, 0.875), (6, 0.98), (10, 0.97), (20, 1.0)):
+        measured(
+            f"eligible templates, n = {exchanges}",
+            operators(corpus, alone, exchanges, random, rounds=2),
+            least,
+        )
     measured("all templates, n = 10", operators(corpus, every if not options.smoke else alone, 10, random))
     measured("long templates, n = 4", operators(corpus, some, 4, random))
     measured("long templates, n = 10", base)

@@ -115,7 +115,7 @@ def look_ups(sizes: Sequence[int], rounds: int, values: int) -> tuple[list[measu
             spent.append(measure.median(used) / asked * 1e6)
             path.unlink()
     more = {f"tags/s at {size:,}": rate for size, rate in zip(sizes, rates, strict=True)}
-    more |= {f"CPU µs a tag at {size:,}": each for size, each in zip(sizes, spent, strict=True)}
+    more |= {f"CPU µs a tag at {size:,}": cpu for size, cpu in zip(sizes, spent, strict=True)}
     figures = [
         measure.Figure(
             f"(i) look-ups of {values:,} values against {sizes[-1]:,} entries",
@@ -186,7 +186,7 @@ def joins(kept: int, new: int, rounds: int) -> tuple[measure.Figure, float]:
         tags: dict[bytes, dict[bytes, int]] = {}
         expected = [tagger.tags(period_secret(standing.pepper(period), output)) for output in some]
         for place, writer in enumerate(writers):
-            own = [each[place * TAG : (place + 1) * TAG] for each in expected]
+            own = [tags[place * TAG : (place + 1) * TAG] for tags in expected]
             own += [os.urandom(TAG) for _ in range(new - len(own))]
             tags[writer] = {tag: index for index, tag in enumerate(own)}
 
@@ -239,7 +239,7 @@ def a_day(values: int, sets: int, join_us: float) -> tuple[measure.Figure, float
         for home in homes[:2]:
             with opened(home):
                 pass
-            fill(home.folder / "node" / "node.db", [each.id for each in homes[:2]], 2 * sets)
+            fill(home.folder / "node" / "node.db", [home.id for home in homes[:2]], 2 * sets)
         federation = closing.enter_context(running_in(homes))
         sides = [closing.enter_context(Client.connect(home.client)) for home in homes[:2]]
         both = [(TYPE, f"shared-{number}@bench-mail.com") for number in range(shared)]

@@ -124,7 +124,7 @@ def loads(home: Home, kind: str, rate: float, seconds: float) -> list[Mapping[st
     told = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         raise RuntimeError("a load process failed; its message is above")
-    return [json.loads(each) for each in told]
+    return [json.loads(answer) for answer in told]
 
 
 def main() -> None:
@@ -149,16 +149,18 @@ def main() -> None:
         home = federation.homes[0]
         spent = measure.cpu_of(federation.process_ids)
         told = loads(home, "offer", options.rate, options.seconds)
-        latencies = sorted(each for process in told for each in process["latencies"])
+        latencies = sorted(latency for process in told for latency in process["latencies"])
         failed = sum(len(process["failed"]) for process in told)
         offered_cpu = measure.cpu_of(federation.process_ids) - spent
         before = measure.cpu_of(federation.process_ids)
         told = loads(home, "saturate", 0, options.saturated_seconds)
         saturated_cpu = measure.cpu_of(federation.process_ids) - before
-        done = sorted(each for process in told for each in process["done"])
+        done = sorted(latency for process in told for latency in process["done"])
         # The first second warms up, the last is cut short in each process.
         counted = [
-            each for each in done if 0.2 * options.saturated_seconds < each < options.saturated_seconds
+            latency
+            for latency in done
+            if 0.2 * options.saturated_seconds < latency < options.saturated_seconds
         ]
         saturated = len(counted) / (0.8 * options.saturated_seconds)
         spent = measure.cpu_of(federation.process_ids) - spent

@@ -95,11 +95,11 @@ def split(pairs: Sequence[Pair], constant_first: bool = False) -> list[Pair]:
         made = []
         words = [request.turns[0].split() for request in account]
         shared = 0
-        while all(len(each) > shared + 1 and each[shared] == words[0][shared] for each in words):
+        while all(len(word) > shared + 1 and word[shared] == words[0][shared] for word in words):
             shared += 1
-        for each in words:
-            cut = shared if constant_first and shared >= 3 else len(each) // 2
-            first, second = " ".join(each[:cut]), " ".join(each[cut:])
+        for word in words:
+            cut = shared if constant_first and shared >= 3 else len(word) // 2
+            first, second = " ".join(word[:cut]), " ".join(word[cut:])
             made += [Request((first,)), Request((first, second))]
         return made
 

@@ -46,8 +46,8 @@ def templates() -> list[list[str]]:
     if path.exists():
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
-                each = json.loads(line)
-                found.setdefault(each["template"], []).append(each["prompt"])
+                record = json.loads(line)
+                found.setdefault(record["template"], []).append(record["prompt"])
         return [prompts for prompts in found.values() if len(prompts) >= 20]
     chosen = Random(1)
     words = [

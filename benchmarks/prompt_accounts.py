@@ -229,7 +229,7 @@ class Corpus:
         found = {}
         for name, rows in self.templates.items():
             counts = Counter(shingle for row in rows for shingle in SHINGLER.hashes(row))
-            found[name] = frozenset(each for each, count in counts.items() if count >= 0.9 * len(rows))
+            found[name] = frozenset(item for item, count in counts.items() if count >= 0.9 * len(rows))
         return found
 
     @cached_property
@@ -353,7 +353,9 @@ VARIATIONS: Mapping[str, Variation] = {
 
 
 def _own() -> dict[str, list[str]]:
-    return {f"own {number}": [each.format(topic) for topic in _TOPICS] for number, each in enumerate(_OWN)}
+    return {
+        f"own {number}": [prompt.format(topic) for topic in _TOPICS] for number, prompt in enumerate(_OWN)
+    }
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -127,13 +127,13 @@ class Scene(Federation):
             found = [json.loads(line) for line in file if line.endswith("\n")]
         return [
             Heard(
-                each["method"],
-                bytes.fromhex(each["caller"]),
-                each["role"],
-                base64.b64decode(each["request"]),
-                base64.b64decode(each.get("answer", "")),
+                call["method"],
+                bytes.fromhex(call["caller"]),
+                call["role"],
+                base64.b64decode(call["request"]),
+                base64.b64decode(call.get("answer", "")),
             )
-            for each in found
+            for call in found
         ]
 
 
@@ -174,7 +174,7 @@ def entries_in(home: Home) -> list[Row]:
 def emails(seed: str, count: int) -> list[Observable]:
     """Addresses of nobody, each beginning with eight characters of its own."""
     numbers = (hash_of(f"{seed}/{number}") for number in range(count))
-    return [observable("contact.email", f"{each[:12]}@example.com", mode=Mode.TEST) for each in numbers]
+    return [observable("contact.email", f"{number[:12]}@example.com", mode=Mode.TEST) for number in numbers]
 
 
 def phones(first: int, count: int) -> list[Observable]:
@@ -192,7 +192,7 @@ def hash_of(text: str) -> str:
 
 def inputs_of(values: Sequence[Observable]) -> list[bytes]:
     """The OPRF inputs of values."""
-    return [threshold.oprf_input(each.type, each.canonical) for each in values]
+    return [threshold.oprf_input(value.type, value.canonical) for value in values]
 
 
 def elements_of(values: Sequence[Observable]) -> list[Element]:
@@ -249,7 +249,7 @@ class Truth:
     def report_tags(self, home: Home, key_class: KeyClass, values: Sequence[Observable]) -> list[bytes]:
         """The tag of each value's report in a member's log."""
         pepper, info = self.scene.pepper(home), self.scene.info(key_class)
-        return [tags_under(each, pepper, info, [home.id])[0] for each in self.outputs(key_class, values)]
+        return [tags_under(output, pepper, info, [home.id])[0] for output in self.outputs(key_class, values)]
 
 
 @contextmanager

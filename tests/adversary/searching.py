@@ -28,7 +28,7 @@ def disk(folder: Path) -> bytes:
 
 def traffic(heard: Iterable[Heard]) -> bytes:
     """Every byte of every request and answer, the same one once."""
-    return b"\0".join(dict.fromkeys(part for each in heard for part in (each.request, each.answer)))
+    return b"\0".join(dict.fromkeys(part for call in heard for part in (call.request, call.answer)))
 
 
 def needles(values: Sequence[Observable], secrets: Iterable[bytes] = ()) -> dict[bytes, int]:
@@ -64,8 +64,8 @@ def _digests(value: bytes, keys: Sequence[bytes]) -> Iterator[bytes]:
     digests = [hashlib.new(name, value).digest() for name in _HASHES]
     digests += [hmac.digest(key, value, "sha256") for key in keys]
     digests += [hashlib.blake2b(value, key=key[:64]).digest() for key in keys]
-    for each in digests:
-        yield from _spellings(each)
+    for digest in digests:
+        yield from _spellings(digest)
 
 
 def _spellings(form: bytes) -> tuple[bytes, ...]:

@@ -66,7 +66,7 @@ class Holder:
 
     def keys(self, trial: int) -> list[bytes]:
         """Every record key that a template's slots suggest."""
-        shares = {each.x: each.share for each in self.slots[trial]}
+        shares = {slot.x: slot.share for slot in self.slots[trial]}
         found: list[Scalar] = list(shares.values())
         for one, two in itertools.permutations(shares.values(), 2):
             found += [scalar_add(one, two), scalar_sub(one, two)]
@@ -79,7 +79,7 @@ class Holder:
             weighted = [scalar_mul(lagrange(quorum, x), shares[x]) for x in quorum if x in shares]
             if weighted:
                 found += [*weighted, combine(weighted)]
-        return [bytes(each) for each in found]
+        return [bytes(share) for share in found]
 
     def records(self, key: bytes) -> list[Report]:
         """What a key opens in the writer's log, in every period; the federation's only class epoch is 1."""
@@ -107,7 +107,7 @@ class Holder:
 
     def reads(self, trial: int) -> AbuseKind | None:
         """The label's bit where a record opens."""
-        ref = {each.ref for each in self.slots[trial]}
+        ref = {slot.ref for slot in self.slots[trial]}
         for key in self.keys(trial):
             found = self.records(key)
             if ref_of(key) in ref or found:
@@ -118,14 +118,14 @@ class Holder:
     def features(self, trial: int) -> list[float]:
         """All that can be measured of a template's slots."""
         slots = self.slots[trial]
-        numbers = [float(piece) for each in slots for piece in (*each.ref[:4], *each.share[:4], each.x)]
+        numbers = [float(piece) for slot in slots for piece in (*slot.ref[:4], *slot.share[:4], slot.x)]
         return [float(len(slots)), *numbers]
 
 
 def combine(terms: Sequence[Scalar]) -> Scalar:
     total = terms[0]
-    for each in terms[1:]:
-        total = scalar_add(total, each)
+    for term in terms[1:]:
+        total = scalar_add(total, term)
     return total
 
 
@@ -145,8 +145,8 @@ def played(world: FakeFederation, coins: Sequence[int]) -> Holder:
         assert (result.problems, len(result.matches) in (0, len(coins))) == ((), True)
         standing, slots = client._session.charter(now()), []
         taggers = Taggers(standing, [world.homes[WRITER].id], standing.periods(0, now()), (Purpose.REPORT,))
-        for each in held:
-            keys = tuple(client._session.vault.key_of(band) for band in each.bands)
+        for value in held:
+            keys = tuple(client._session.vault.key_of(band) for band in value.bands)
             subjects = stored_bands(client._session.vault, standing, [Skeleton(b"", keys)], now())
             opened = open_bands(node, standing, look_up(node, taggers, subjects), now()).opened
             slots.append(sorted((slot for box in opened for slot in box.content), key=lambda slot: slot.x))
@@ -165,7 +165,7 @@ def test_fewer_bands_than_the_threshold_give_no_bit_of_a_label(
     few_bands(monkeypatch)
     coins = Coins("bands").flips(TRIALS + TOLD)
     holder = played(world, coins)
-    assert all(len(each) == HELD for each in holder.slots)
+    assert all(len(slot) == HELD for slot in holder.slots)
     assert [holder.reads(trial) for trial in range(len(coins))] == [None] * len(coins)
     stump = learn([(holder.features(trial), coins[trial]) for trial in range(TOLD)])
     guesses = [stump.guess(holder.features(trial)) for trial in range(TOLD, len(coins))]
@@ -212,8 +212,8 @@ def test_for_every_candidate_key_there_are_shares_that_agree_with_what_is_held(t
             if bytes(candidate) == bytes(record.key):
                 assert share == record.shares[missing - 1]
     # The ref tells the key from the others, so it is a check on a guess among 2^252, and on nothing smaller.
-    refs = [ref_of(bytes(each)) for each in candidates]
-    assert [each == record.ref for each in refs] == [False] * (len(refs) - 1) + [True]
+    refs = [ref_of(bytes(candidate)) for candidate in candidates]
+    assert [ref == record.ref for ref in refs] == [False] * (len(refs) - 1) + [True]
 
 
 @pytest.mark.parametrize("shares", [HELD, THRESHOLD])
@@ -228,7 +228,7 @@ def test_the_product_opens_from_the_threshold_on(
     with world.client(ADVERSARY) as client:
         result = client.query([template("asked", "t", places=range(shares))])
     assert result.problems == ()
-    assert [each.bands for each in result.matches] == ([THRESHOLD] if shares == THRESHOLD else [])
+    assert [match.bands for match in result.matches] == ([THRESHOLD] if shares == THRESHOLD else [])
 
 
 def test_bands_of_several_templates_do_not_add_up(

@@ -232,7 +232,7 @@ def test_many_calls_at_once_are_granted_exactly_the_budget(scene: Scene) -> None
     def ask(number: int) -> int:
         committee = RealCommittee(scene, scene.homes[DUNE], KeyClass.IPV6)
         try:
-            return granted(committee, 1, (1, 2), [fresh(1 + (number + each) % 3) for each in range(8)])
+            return granted(committee, 1, (1, 2), [fresh(1 + (number + batch) % 3) for batch in range(8)])
         finally:
             committee.reconnect()
 
@@ -240,7 +240,7 @@ def test_many_calls_at_once_are_granted_exactly_the_budget(scene: Scene) -> None
         total = sum(threads.map(ask, range(16)))
     # A batch of three may have been refused where one or two elements were left: ask for those one by one.
     total += granted(
-        RealCommittee(scene, scene.homes[DUNE], KeyClass.IPV6), 1, (1, 3), [[each] for each in fresh(8)]
+        RealCommittee(scene, scene.homes[DUNE], KeyClass.IPV6), 1, (1, 3), [[element] for element in fresh(8)]
     )
     assert total == Q
 
@@ -256,7 +256,7 @@ def test_killed_and_restarted_evaluators_go_on_counting(scene: Scene) -> None:
         scene.nodes.launch(evaluator)
         scene.nodes.await_serving(evaluator)
         total += granted(committee, 3, (2, 3), [fresh(5)])
-    total += granted(committee, 3, (1, 3), [[each] for each in fresh(Q)])
+    total += granted(committee, 3, (1, 3), [[element] for element in fresh(Q)])
     committee.reconnect()
     assert total == Q
 
@@ -274,6 +274,6 @@ def test_a_repeated_batch_costs_nothing_and_teaches_nothing(scene: Scene) -> Non
     ]
     assert unweighted[0] == unweighted[1]
     total += granted(committee, seat, (1, 2), [batch[::-1]])  # another order is another batch, and is charged
-    total += granted(committee, seat, (1, 2), [[each] for each in fresh(Q)])
+    total += granted(committee, seat, (1, 2), [[element] for element in fresh(Q)])
     committee.reconnect()
     assert total == Q

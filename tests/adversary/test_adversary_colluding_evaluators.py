@@ -50,8 +50,8 @@ def guessed_keys(shares: Mapping[int, Scalar], c: int, t: int) -> list[Scalar]:
         own = [scalar_mul(lagrange(quorum, seat), shares[seat]) for seat in quorum if seat in shares]
         if own:
             total = own[0]
-            for each in own[1:]:
-                total = scalar_add(total, each)
+            for share in own[1:]:
+                total = scalar_add(total, share)
             keys += [total, *own]
     return list(dict.fromkeys([*keys, *shares.values()]))
 
@@ -124,7 +124,7 @@ class Founded:
         self.reported = phones(500, 40)
         shares = coalition_of(self.homes[:threshold], self.charter.federation)
         outputs = outputs_under(combine_shares(shares), self.reported)
-        self.tags = {tags_under(each, self.pepper, self.info, [self.homes[4].id])[0] for each in outputs}
+        self.tags = {tags_under(output, self.pepper, self.info, [self.homes[4].id])[0] for output in outputs}
 
     def attack(self, members: int) -> tuple[bool, set[Observable]]:
         """What a coalition of the first so many members gets."""

@@ -78,7 +78,7 @@ class Eavesdropper:
             plain = elements_of([pair[side] for pair in pairs])
             blinded = multiply_each(blinds, plain)
             shared = multiply(self._share, plain)
-            images.append([set(each) for each in zip(plain, blinded, shared, strict=True)])
+            images.append([set(points) for points in zip(plain, blinded, shared, strict=True)])
         return [
             0 if element in images[0][place] else 1 if element in images[1][place] else element[0] & 1
             for place, element in enumerate(heard)
@@ -143,8 +143,8 @@ def test_values_that_were_not_blinded_would_be_found(scene: Scene) -> None:
 
 def features(heard: Sequence[Heard], asker: bytes) -> list[float]:
     """Everything countable about what a node heard from a member while that member made one query."""
-    from_asker = [each for each in heard if each.caller == asker]
-    methods = Counter(each.method for each in from_asker)
+    from_asker = [call for call in heard if call.caller == asker]
+    methods = Counter(call.method for call in from_asker)
     named = (
         "EvaluatePartial",
         "GetBudget",
@@ -157,8 +157,8 @@ def features(heard: Sequence[Heard], asker: bytes) -> list[float]:
         *(methods[name] for name in named),
         len(from_asker),
         len(heard),
-        sum(len(each.request) for each in from_asker),
-        sum(len(each.answer) for each in from_asker),
+        sum(len(call.request) for call in from_asker),
+        sum(len(call.answer) for call in from_asker),
     ]
 
 
@@ -179,7 +179,7 @@ def play_matches(
             assert query(client, next(reported) if coin else next(unknown)) == bool(coin)
             trials.append((features(scene.heard(aster, before), dune.id), coin))
     stump = learn(trials[:TRAINING])
-    return score([stump.guess(each) for each, _ in trials[TRAINING:]], coins[TRAINING:])
+    return score([stump.guess(trial) for trial, _ in trials[TRAINING:]], coins[TRAINING:])
 
 
 @pytest.mark.slow

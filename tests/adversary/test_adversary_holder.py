@@ -184,7 +184,7 @@ def _subjects(client: Client, values: Sequence[Observable]) -> list[tuple[Any, T
         Epochs.NEWEST,
     )
     standing, subjects = found.active, found.values
-    aster = next(each.id for each in standing.charter.members if each.name == "Aster")
+    aster = next(member.id for member in standing.charter.members if member.name == "Aster")
     taggers = Taggers(standing, [aster], standing.periods(0, now()))
     return [(subject, taggers) for subject in subjects]
 

@@ -19,7 +19,7 @@ PHRASES = (Path(__file__).parents[1] / "indicators" / "common_prompts.txt").read
 
 
 def published() -> list[Band]:
-    skeleton = find_blocks([Shingler(CURRENT).hashes(each) for each in ACCOUNT])[0].shingles
+    skeleton = find_blocks([Shingler(CURRENT).hashes(prompt) for prompt in ACCOUNT])[0].shingles
     bands = list(enumerate(minima(skeleton, LONG.bands, LONG.rows)))
     # What a guess is compared with stands for what is published: one canonical value for one band.
     assert len(
@@ -50,4 +50,4 @@ def test_half_a_template_opens_the_record_and_wrong_guesses_tell_nothing() -> No
     own = set(tokens(half, CURRENT))
     assert {"supervised", "graduate"} < loot.words <= own
     # The dictionary holds more than the half, so there was something wrong to tell.
-    assert {word for each in others for word in tokens(each, CURRENT)} - own
+    assert {word for other in others for word in tokens(other, CURRENT)} - own

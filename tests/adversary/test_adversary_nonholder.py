@@ -53,7 +53,7 @@ class NonHolder:
         self.scene = scene
         self.pepper = scene.pepper(home)
         self.secrets = [bytes(self.pepper), *open_part(home.folder, "client").values()]
-        self.secrets += [each for each in open_part(home.folder, "node").values() if len(each) == 32]
+        self.secrets += [secret for secret in open_part(home.folder, "node").values() if len(secret) == 32]
         with scene.client(DUNE) as client:
             client.query(own)
             keys = [client.key_of(value) for value in own]
@@ -228,7 +228,7 @@ def describe(rows: Sequence[Row]) -> dict[int, list[float]]:
             row.index % 2,
             row.index % 16,
             sum(body) / len(body),
-            sum(each.bit_count() for each in body) / len(body),
+            sum(byte.bit_count() for byte in body) / len(body),
             sum((count - mean) ** 2 / mean for count in counts),
             body.count(0),
             *body[:48],
@@ -242,7 +242,7 @@ def play_kinds(rows: Sequence[Row], order: Sequence[int], coins: Sequence[int]) 
     features = describe(rows)
     trials = [(features[index], coin) for index, coin in zip(order, coins, strict=True)]
     stump = learn(trials[:TRAINING])
-    return score([stump.guess(each) for each, _ in trials[TRAINING:]], coins[TRAINING:])
+    return score([stump.guess(trial) for trial, _ in trials[TRAINING:]], coins[TRAINING:])
 
 
 def test_the_kind_of_an_entry_cannot_be_told(scene: Scene, population: Population) -> None:
@@ -268,5 +268,5 @@ def test_boxes_without_padding_would_tell_the_kind(scene: Scene, pad: Callable[[
 
 def test_outputs_are_what_the_product_s_client_keeps(dune: NonHolder, truth: Truth) -> None:
     """The adversary's outputs are the true ones: it fails for want of the values, not for want of a key."""
-    assert all(len(each) == OUTPUT_BYTES for each in dune.outputs)
+    assert all(len(output) == OUTPUT_BYTES for output in dune.outputs)
     assert set(dune.outputs) == set(truth.outputs(KeyClass.CONTACT, emails("dune's own", 200)))

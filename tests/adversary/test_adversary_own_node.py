@@ -84,7 +84,7 @@ class Listener:
     ) -> list[int]:
         """Say which value of each pair was screened."""
         known = [
-            {place for place, each in enumerate(pairs) if self._asked(tags, each[side], keys)}
+            {place for place, pair in enumerate(pairs) if self._asked(tags, pair[side], keys)}
             for side in (0, 1)
         ]
         return [
@@ -224,7 +224,9 @@ def own_key_with_true_signatures(
     node: RogueNode, committee_hash: bytes, blinded: Sequence[Element]
 ) -> list[SignedPartial]:
     true = node.truly(committee_hash, blinded)
-    return [replace(each, partial=node.under_own_key(place, blinded)) for place, each in enumerate(true, 1)]
+    return [
+        replace(answer, partial=node.under_own_key(place, blinded)) for place, answer in enumerate(true, 1)
+    ]
 
 
 def own_seat_under_its_own_key(
@@ -255,7 +257,7 @@ def of_mixed_quorums(
 def of_mixed_quorums_relabelled(
     node: RogueNode, committee_hash: bytes, blinded: Sequence[Element]
 ) -> list[SignedPartial]:
-    return [replace(each, quorum=(2, 3)) for each in of_mixed_quorums(node, committee_hash, blinded)]
+    return [replace(answer, quorum=(2, 3)) for answer in of_mixed_quorums(node, committee_hash, blinded)]
 
 
 def of_another_class(
@@ -281,7 +283,8 @@ def swapped_elements(
 ) -> list[SignedPartial]:
     true = node.truly(committee_hash, blinded)
     return [
-        replace(each, partial=replace(each.partial, evaluated=each.partial.evaluated[::-1])) for each in true
+        replace(answer, partial=replace(answer.partial, evaluated=answer.partial.evaluated[::-1]))
+        for answer in true
     ]
 
 

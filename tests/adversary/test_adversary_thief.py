@@ -68,11 +68,13 @@ class Thief:
 
     def peppers(self) -> list[bytes]:
         """Everything on the disk that could be a pepper."""
-        return [bytes(32), *(each for each in self.secrets if len(each) == 32)]
+        return [bytes(32), *(secret for secret in self.secrets if len(secret) == 32)]
 
     def evaluate_online(self, values: Sequence[Observable]) -> list[Output]:
         """Pass for Aster's node: half of each evaluation with the stolen share, the other half from Borealis."""
-        blindings, blinded = blind([oprf_input(each.type, each.canonical) for each in values], random_bytes)
+        blindings, blinded = blind(
+            [oprf_input(value.type, value.canonical) for value in values], random_bytes
+        )
         with NodeLine(self.scene.charter, self.home, self.scene.homes[BOREALIS]) as line:
             theirs = line.evaluate_partial(NUMBER, EPOCH, 2, (1, 2), blinded).partial.evaluated
         ours = multiply(scalar_mul(lagrange((1, 2), 1), self.share), blinded)

@@ -122,7 +122,7 @@ def class_key(committee: Iterable[int], *, t: int = 2, epoch: int = 1, **changes
 
 def period(members: Iterable[Member], pepper: str, number: int, start: int) -> Period:
     """Return a period whose pepper has this name."""
-    return Period(number, start, material(pepper), {each.id: material(pepper, 80) for each in members})
+    return Period(number, start, material(pepper), {member.id: material(pepper, 80) for member in members})
 
 
 def draft(numbers: Iterable[int] = (1, 2, 3), **changes: Any) -> Charter:
@@ -137,7 +137,7 @@ def draft(numbers: Iterable[int] = (1, 2, 3), **changes: Any) -> Charter:
         "expires": NOW + YEAR,
         "period": period(members, "pepper 1", 1, NOW),
         "members": members,
-        "classes": (class_key([int.from_bytes(each.id, "big") for each in members][:7]),),
+        "classes": (class_key([int.from_bytes(member.id, "big") for member in members][:7]),),
         "tick_seconds": 60,
         "snapshots": ("email-rules-2",),
         "policy": Policy(entries_per_day=100_000, max_hops=4),

@@ -35,14 +35,14 @@ FOUNDED = verify_founding(signed(FOUNDING, [1, 2, 3]), charter_hash(FOUNDING.enc
 
 def successor(current: Charter, members: Sequence[Member] | None = None, **changes: Any) -> Charter:
     """Return a next version that obeys every rule, with a fresh pepper where one is due."""
-    chosen = current.members if members is None else tuple(sorted(members, key=lambda each: each.id))
+    chosen = current.members if members is None else tuple(sorted(members, key=lambda member: member.id))
     version = current.version + 1
-    fresh = {each.id: each.client_hpke for each in chosen} != {
-        each.id: each.client_hpke for each in current.members
+    fresh = {member.id: member.client_hpke for member in chosen} != {
+        member.id: member.client_hpke for member in current.members
     }
     issued = changes.get("issued", current.issued + DAY)
     pepper = period(chosen, f"pepper {version}", current.last_period + 1, issued) if fresh else current.period
-    committee = [int.from_bytes(each.id, "big") for each in chosen][:7]
+    committee = [int.from_bytes(member.id, "big") for member in chosen][:7]
     keys = tuple(
         class_key(committee, t=min(2, len(committee)), epoch=key.epoch, overlap_until=key.overlap_until)
         for key in current.classes
@@ -183,7 +183,7 @@ def test_other_versions_leave_the_period(change: dict[str, Any]) -> None:
     with pytest.raises(rules.PeriodChanged):
         verify_next(FOUNDED, signed(changed, [1, 2]), NOW + DAY)
     # Sealed anew, for another version binds other bytes, the pepper is the same.
-    resealed = replace(charter.period, sealed={each.id: bytes(80) for each in charter.members})
+    resealed = replace(charter.period, sealed={member.id: bytes(80) for member in charter.members})
     verify_next(FOUNDED, signed(replace(charter, period=resealed), [1, 2]), NOW + DAY)
 
 
@@ -361,7 +361,7 @@ class Succession(RuleBasedStateMachine):
         return self.chain[-1]
 
     def numbers(self, charter: Charter) -> list[int]:
-        return [int.from_bytes(each.id, "big") for each in charter.members]
+        return [int.from_bytes(member.id, "big") for member in charter.members]
 
     def everyone(self, charter: Charter) -> SignedCharter:
         return signed(charter, sorted({*self.numbers(self.current), *self.numbers(charter)}))
@@ -397,7 +397,9 @@ class Succession(RuleBasedStateMachine):
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         leaver = data.draw(st.sampled_from(self.current.members))
-        self.adopt(successor(self.current, [each for each in self.current.members if each != leaver]), data)
+        self.adopt(
+            successor(self.current, [member for member in self.current.members if member != leaver]), data
+        )
 
     @rule(data=st.data())
     def too_few_sign(self, data: st.DataObject) -> None:

@@ -136,7 +136,7 @@ def test_evidence_is_exported_and_verifies_offline(terminal: Session, tmp_path: 
     code, out, err = terminal(0, "evidence", "export", "--match", f"{terminal.world.homes[1].id.hex()[:8]}:0",
                               "--out", str(folder))  # fmt: skip
     assert (code, err) == (0, "")
-    assert sorted(each.name for each in folder.iterdir()) == [
+    assert sorted(path.name for path in folder.iterdir()) == [
         "about.json",
         "charter-1.json",
         "entry",
@@ -179,7 +179,7 @@ def test_log_verify(terminal: Session) -> None:
     terminal(1, "retract", "contact.email=b@example.com")
     code, out, _ = terminal(0, "log", "verify", "--json")
     assert code == 0
-    report = next(each for each in json.loads(out) if each["writer"] == terminal.world.homes[1].id.hex())
+    report = next(match for match in json.loads(out) if match["writer"] == terminal.world.homes[1].id.hex())
     assert (report["size"], report["sealed"], report["bodies"], report["retractions"]) == (3, 2, 1, 1)
     assert terminal(0, "log", "verify", "--member", terminal.world.homes[1].name)[0] == 0
 
@@ -215,7 +215,7 @@ def test_a_log_that_was_rewritten_is_caught(terminal: Session, tmp_path: Path) -
     member = terminal.world.homes[1].id
     assert terminal(0, "log", "verify", "--member", member.hex())[0] == 0
     log = terminal.world.logs[member]
-    entries = [each for each in log.entries if each is not None]
+    entries = [entry for entry in log.entries if entry is not None]
     fresh = type(log)()
     terminal.world.logs[member] = fresh
     terminal.world.publish(member, entries[:1])

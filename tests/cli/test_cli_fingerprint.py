@@ -20,25 +20,25 @@ PROMPTS = [made_logs.TEMPLATE.format(number, topic) for number, topic in enumera
 
 
 def told(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run([str(each) for each in ("fingerprint", "compare", *arguments)])
+    code = run([str(argument) for argument in ("fingerprint", "compare", *arguments)])
     out, err = capture.readouterr()
     return code, out, err
 
 
 def written(path: Path, prompts: list[str]) -> Path:
-    path.write_text("".join(f"{each}\n" for each in prompts))
+    path.write_text("".join(f"{prompt}\n" for prompt in prompts))
     return path
 
 
 def common_of(path: Path, prompts: Path) -> Path:
-    hashes = {each for prompt in read_prompts(prompts) for each in Shingler(CURRENT).hashes(prompt)}
+    hashes = {shingle for prompt in read_prompts(prompts) for shingle in Shingler(CURRENT).hashes(prompt)}
     path.write_bytes(build_common_list("mine-1", dict.fromkeys(hashes, 9), 1))
     return path
 
 
 def ingested(capture: pytest.CaptureFixture[str], path: Path, *options: object, accounts: int = 1) -> Path:
     logs = made_logs.write(path.with_suffix(".jsonl"), made_logs.lines(accounts, 8))
-    assert run([str(each) for each in ("ingest", logs, "--out", path, "--workers", 1, *options)]) == 0
+    assert run([str(argument) for argument in ("ingest", logs, "--out", path, "--workers", 1, *options)]) == 0
     capture.readouterr()
     return path
 
@@ -59,13 +59,13 @@ def test_each_skeleton_and_why_it_is_refused_is_shown(
         assert re.search(rf" A 1 .* refused: {re.escape(rule)} \({why.split()[0]}", said)
         assert f"no: A is refused ({rule}) and B is refused ({rule})" in said
         found = json.loads(told(capsys, *more, "--json")[1])
-        assert [each["skeletons"][0]["refused"] for each in found["files"]] == [rule, rule]
+        assert [file["skeletons"][0]["refused"] for file in found["files"]] == [rule, rule]
         assert found["pairs"][0]["refused"] == [rule, rule]
     _, out, _ = told(capsys, a, short)
     assert out.startswith(f"Skeletons: A is {a}, B is {short}\n")
     assert re.search(r"^ *A +1 +8 of 8 .* 40, 50, 60, .* kept", out, re.MULTILINE)
     found = json.loads(told(capsys, a, short, "--json")[1])
-    assert [each["prompts"] for each in found["files"]] == [8, 4]
+    assert [file["prompts"] for file in found["files"]] == [8, 4]
     assert found["files"][0]["skeletons"][0]["banded"] == [40, 50, 60, 80, 100]
     assert (found["files"][0]["skeletons"][0]["refused"], found["pairs"]) == (None, [])
 
@@ -75,9 +75,12 @@ def test_each_skeleton_and_why_it_is_refused_is_shown(
     [
         (["hello there"] * 5, "none of its 5 prompts has three words"),
         (list("abcdef"), "none of its 6 prompts has three words"),
-        ([f"{each}a {each}b {each}c {each}d" for each in "qrstu"], "no three words in a row are in 4 of its"),
         (
-            [f"{each}a {each}b {each}c {each}d" for each in "qr"],
+            [f"{letter}a {letter}b {letter}c {letter}d" for letter in "qrstu"],
+            "no three words in a row are in 4 of its",
+        ),
+        (
+            [f"{letter}a {letter}b {letter}c {letter}d" for letter in "qr"],
             "no three words in a row are in all of its 2",
         ),
         ([], "it holds no prompt"),
@@ -131,7 +134,7 @@ def test_indicators_of_two_common_lists_are_warned_of(
     )
     code, out, err = told(capsys, one, one, "--json")
     assert (code, err) == (0, "")
-    assert [each["common"] for each in json.loads(out)["files"]] == [[shipped_id], [shipped_id]]
+    assert [file["common"] for file in json.loads(out)["files"]] == [[shipped_id], [shipped_id]]
 
 
 def test_indicators_without_a_template_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +172,7 @@ def test_fewer_than_four_prompts_are_compared_and_refused(
         assert "are needed)" in " ".join(out.split())
         assert "B is refused (template.support)" in " ".join(out.split())
     found = json.loads(told(capsys, a, b, "--json")[1])
-    assert [each["skeletons"][0]["kept"] != [] for each in found["files"]] == [True, False]
+    assert [file["skeletons"][0]["kept"] != [] for file in found["files"]] == [True, False]
     (pair,) = found["pairs"]
     assert pair["shared"] > 40
     assert (pair["equal"], pair["bands"]["agreeing"], pair["reached"]) == (False, 0, False)
@@ -201,23 +204,23 @@ def test_skeletons_of_indicators_are_known_by_their_rows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = ingested(capsys, tmp_path / "a.parquet", accounts=2)
-    rows = [each.row for each in read_indicators(made) if each.type == "prompt.template"]
+    rows = [row.row for row in read_indicators(made) if row.type == "prompt.template"]
     assert rows != list(range(1, len(rows) + 1))
     code, out, _ = told(capsys, made, made)
     assert code == 0
     assert re.search(r"^A +B +.*\n\(row: accounts\) +\(row: accounts\) ", out, re.MULTILINE)
     assert re.search(rf"^ *{rows[-1]}: (acct-\d) +{rows[-1]}: \1 ", out, re.MULTILINE)
     pairs = json.loads(told(capsys, made, made, "--json")[1])["pairs"]
-    assert {each["left"] for each in pairs if each["type"] == "prompt.template"} == set(rows)
-    systems = {each.row for each in read_indicators(made) if each.type == "client.system"}
-    assert {each["left"] for each in pairs if each["type"] == "client.system"} == systems != set()
+    assert {pair["left"] for pair in pairs if pair["type"] == "prompt.template"} == set(rows)
+    systems = {row.row for row in read_indicators(made) if row.type == "client.system"}
+    assert {pair["left"] for pair in pairs if pair["type"] == "client.system"} == systems != set()
     text = written(tmp_path / "a.txt", PROMPTS)
     assert re.search(r"^A +B +.*\n\(skeleton\) +\(skeleton\) ", told(capsys, text, text)[1], re.MULTILINE)
 
 
 def test_a_json_array_is_no_file_of_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, array = written(tmp_path / "a.txt", PROMPTS), tmp_path / "b.json"
-    array.write_text(json.dumps([{"prompt": each} for each in PROMPTS], indent=2))
+    array.write_text(json.dumps([{"prompt": prompt} for prompt in PROMPTS], indent=2))
     code, out, err = told(capsys, text, array)
     assert (code, out) == (2, "")
     assert err == (

@@ -14,7 +14,7 @@ from tocsin.ingest.indicators_file import read_indicators
 
 
 def told(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run([str(each) for each in ("fingerprint", "explain", *arguments)])
+    code = run([str(argument) for argument in ("fingerprint", "explain", *arguments)])
     out, err = capture.readouterr()
     return code, out, err
 
@@ -39,7 +39,7 @@ def without_content(count: int) -> list[str]:
             "too few conversations: 0 with a user turn of 3 words or more, 4 are needed",
         ),
         (
-            [made_logs.line("acct", f"{each}", " ".join(f"{each}{x}" for x in "abcd")) for each in "ghjkm"],
+            [made_logs.line("acct", letter, " ".join(f"{letter}{x}" for x in "abcd")) for letter in "ghjkm"],
             "nothing in common: no 3 words in a row are in 4 of 5 conversations",
         ),
         (without_content(5), "no content: the logs say who and when, but not what"),
@@ -54,7 +54,7 @@ def test_why_there_is_no_skeleton(
     assert f"prompt.template, window from 2026-06-04: no skeleton, {why}\n" in out
     found = json.loads(told(capsys, logs, "--account", "acct", "--json")[1])
     assert found["skeletons"] == []
-    assert why in [each["why"] for each in found["missing"] if each["type"] == "prompt.template"]
+    assert why in [missing["why"] for missing in found["missing"] if missing["type"] == "prompt.template"]
 
 
 def test_an_account_without_system_prompts_and_one_whose_block_is_not_dense(
@@ -84,19 +84,19 @@ def test_what_is_kept_is_what_ingest_writes(tmp_path: Path, capsys: pytest.Captu
     (state / "key").touch(mode=0o600)
     (state / "key").write_bytes(bytes(32))  # else it is chance which conversations are sampled
     ingest = ("ingest", logs, "--out", out, "--state", state, "--workers", 1, "--k", 20)
-    assert run([str(each) for each in ingest]) == 0
+    assert run([str(argument) for argument in ingest]) == 0
     capsys.readouterr()
     _, said, _ = told(capsys, logs, "--account", "acct", "--state", state, "--json")
     explained = [
-        (each["type"], level["shingles"], level["banded"])
-        for each in json.loads(said)["skeletons"]
-        for level in each["levels"]
+        (skeleton["type"], level["shingles"], level["banded"])
+        for skeleton in json.loads(said)["skeletons"]
+        for level in skeleton["levels"]
         if level["refused"] is None and level["same_as"] is None
     ]
     written = [
-        (each.type, len(read_skeleton(each.type, each.value)[1]), banded(each.type, each.value))
-        for each in read_indicators(out)
-        if each.type in ("prompt.template", "client.system")
+        (row.type, len(read_skeleton(row.type, row.value)[1]), banded(row.type, row.value))
+        for row in read_indicators(out)
+        if row.type in ("prompt.template", "client.system")
     ]
     assert len(explained) > 4
     assert sorted(explained) == sorted(written)
@@ -110,7 +110,7 @@ def test_the_state_says_how_is_sampled(tmp_path: Path, capsys: pytest.CaptureFix
     logs, state = made_logs.write(tmp_path / "a.jsonl", made_logs.lines(1)), tmp_path / "state"
     settings = ("--k", 5, "--window-days", 7)
     ingest = ("ingest", logs, "--out", tmp_path / "o", "--state", state, "--workers", 1, *settings)
-    assert run([str(each) for each in ingest]) == 0
+    assert run([str(argument) for argument in ingest]) == 0
     capsys.readouterr()
     asked = (logs, "--account", "acct-0", "--state", state)
     for more in ((), settings):

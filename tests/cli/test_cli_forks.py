@@ -48,7 +48,7 @@ def test_a_fork_is_shown_written_and_verified_offline(terminal: Session, tmp_pat
     assert liar.name in shown
     assert "two roots for one size" in shown
     file = out / f"{liar.id.hex()}.fork"
-    assert sorted(each.name for each in out.iterdir()) == sorted(["charter-1.json", file.name])
+    assert sorted(path.name for path in out.iterdir()) == sorted(["charter-1.json", file.name])
     (found,) = json.loads(terminal(0, "log", "forks", "--json")[1])
     assert (found["writer"], found["proof"]) == (liar.id.hex(), base64.b64encode(file.read_bytes()).decode())
     for node in terminal.nodes.values():

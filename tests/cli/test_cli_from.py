@@ -48,7 +48,7 @@ def indicators(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 def named(folder: Path, *accounts: str) -> str:
     path = folder / "accounts.txt"
-    path.write_text("".join(f"{each}\n" for each in accounts))
+    path.write_text("".join(f"{account}\n" for account in accounts))
     return str(path)
 
 
@@ -130,7 +130,7 @@ def test_a_ja4_alone_is_neither_reported_nor_screened(
     found = json.loads(out)
     assert (found["queried"], "1 JA4 is left out" in err) == (4, True)
     # Positions move where one before was left out: each match still names its own accounts.
-    assert sorted((each["type"], tuple(each["accounts"])) for each in found["matches"]) == [
+    assert sorted((match["type"], tuple(match["accounts"])) for match in found["matches"]) == [
         ("net.ipv4", ("other",)),
         ("net.ipv4-24", ("other",)),
         (JA4, ("lone", "other")),

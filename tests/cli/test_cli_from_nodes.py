@@ -106,7 +106,7 @@ class Terminals:
     def names(self, *accounts: str) -> Path:
         """A file that names accounts."""
         path = self.folder / f"{'-'.join(accounts)}.txt"
-        path.write_text("".join(f"{each}\n" for each in accounts))
+        path.write_text("".join(f"{account}\n" for account in accounts))
         return path
 
     def report(self, command: str, *arguments: object) -> int:
@@ -147,7 +147,7 @@ def terminals(nodes: Federation, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def accounts_of(matches: Sequence[dict[str, Any]]) -> set[str]:
-    return {account for each in matches for account in each["accounts"]}
+    return {account for match in matches for account in match["accounts"]}
 
 
 def test_accounts_with_a_template_rewritten_in_a_tenth_are_found_until_it_is_taken_back(
@@ -164,11 +164,11 @@ def test_accounts_with_a_template_rewritten_in_a_tenth_are_found_until_it_is_tak
     similar = terminals.query(B, theirs)
     assert accounts_of(similar) == {"b1", "b2"}
     # Every exact token differs: it is the bands that tell.
-    assert all(each["similar"]["bands"] >= LONG.threshold for each in similar)
+    assert all(match["similar"]["bands"] >= LONG.threshold for match in similar)
     exact = terminals.query(B, copied)
     assert accounts_of(exact) == {"b5"}
-    assert any(each["similar"] is None for each in exact)
-    assert {(each["type"], each["writer"]) for each in similar + exact} == {
+    assert any(match["similar"] is None for match in exact)
+    assert {(match["type"], match["writer"]) for match in similar + exact} == {
         (TEMPLATE, terminals.federation.homes[A].id.hex())
     }
     assert terminals.query(C, others) == []
@@ -193,10 +193,10 @@ def test_what_was_renewed_is_found_in_the_next_period_by_its_bands(
     now = system.now
     monkeypatch.setattr(system, "now", lambda: now() + TURN)
     assert terminals.report("renew") == sent
-    old = {each["index"] for each in before}
-    renewed = [each for each in terminals.query(B, theirs) if each["index"] not in old]
+    old = {match["index"] for match in before}
+    renewed = [match for match in terminals.query(B, theirs) if match["index"] not in old]
     assert accounts_of(renewed) == {"b7"}
-    assert [each["similar"] for each in renewed] == [each["similar"] for each in before]
+    assert [match["similar"] for match in renewed] == [match["similar"] for match in before]
     assert terminals.report("renew") == 0
     assert terminals.report("retract", *chosen) == 2 * sent
     assert terminals.query(B, theirs) == []

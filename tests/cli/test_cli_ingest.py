@@ -23,7 +23,7 @@ __all__ = ["terminal"]
 
 
 def told(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run([str(each) for each in arguments])
+    code = run([str(argument) for argument in arguments])
     out, err = capture.readouterr()
     return code, out, err
 
@@ -117,7 +117,7 @@ def test_each_phase_says_when_it_begins(tmp_path: Path, workers: int) -> None:
     options = Options(shipped(CURRENT.common_prompts), workers=workers)
     ingest([str(logs)], tmp_path / "a.parquet", options, lambda *call: calls.append(call))
     assert calls[0] == ("exchanges", 0, 0)
-    assert next(each for each in calls if each[0] == "partitions") == ("partitions", 0, 64)
+    assert next(call for call in calls if call[0] == "partitions") == ("partitions", 0, 64)
 
 
 def test_every_line_is_told_in_one_row_or_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,7 +188,7 @@ def test_submit_and_query_what_was_ingested(
     terminal: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = ingested(capsys, tmp_path, "mine", made_logs.lines(3))
-    renamed = [each.replace('"acct-', '"other-') for each in made_logs.lines(3)]
+    renamed = [line.replace('"acct-', '"other-') for line in made_logs.lines(3)]
     theirs = ingested(capsys, tmp_path, "theirs", renamed)
     code, _, err = terminal(1, "submit", "--from", str(mine), "--abuse", "distillation", *SURE)
     assert code == 2
@@ -218,7 +218,7 @@ def test_submit_and_query_what_was_ingested(
     code, out, err = terminal(0, "query", "--from", str(theirs), "--json")
     found = json.loads(out)
     assert (code, err) == (0, "")
-    held = {(each["type"], tuple(each["accounts"])) for each in found["matches"]}
+    held = {(match["type"], tuple(match["accounts"])) for match in found["matches"]}
     assert ("prompt.template", ("other-1",)) in held
     assert ("net.ja4", ("other-0", "other-1", "other-2")) in held
     # The third template is like the reported ones: bands tell, the value itself does not.
@@ -226,7 +226,7 @@ def test_submit_and_query_what_was_ingested(
         "prompt.template",
         "client.system",
     }
-    ja4 = next(each for each in found["matches"] if each["type"] == "net.ja4")
+    ja4 = next(match for match in found["matches"] if match["type"] == "net.ja4")
     assert ja4["bad_accounts"] == {"min": 2, "max": 3}
     some = tmp_path / "some.txt"
     some.write_text("other-1\n")
@@ -273,7 +273,7 @@ def test_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "kept" in out
     code, out, _ = told(capsys, "fingerprint", "explain", logs, "--account", "acct-1", "--json")
     found = json.loads(out)
-    assert {each["type"] for each in found["skeletons"]} == {"prompt.template", "client.system"}
+    assert {skeleton["type"] for skeleton in found["skeletons"]} == {"prompt.template", "client.system"}
     assert 32 <= found["skeletons"][0]["support"] <= 40
     assert told(capsys, "fingerprint", "explain", logs, "--account", "nobody")[0] == 1
 
@@ -282,7 +282,7 @@ def test_compare_and_common(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     prompts = [made_logs.TEMPLATE.format(number, topic) for number, topic in enumerate(made_logs.TOPICS)]
     text, lines = tmp_path / "a.txt", tmp_path / "b.jsonl"
     text.write_text("\n".join(prompts))
-    lines.write_text("".join(json.dumps({"prompt": each.upper()}) + "\n" for each in prompts[:5]))
+    lines.write_text("".join(json.dumps({"prompt": prompt.upper()}) + "\n" for prompt in prompts[:5]))
     code, out, _ = told(capsys, "fingerprint", "compare", text, lines, "--json")
     found = json.loads(out)
     assert code == 0

@@ -15,7 +15,7 @@ from tocsin.client import system
 
 
 def told(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run([str(each) for each in ("ingest", *arguments, "--workers", 1)])
+    code = run([str(argument) for argument in ("ingest", *arguments, "--workers", 1)])
     out, err = capture.readouterr()
     return code, out, err
 
@@ -71,7 +71,7 @@ def test_a_file_that_is_cut_off_is_told_before_many_bad_lines_of_another(
     code, out, err = told(capsys, logs, packed, "--out", tmp_path / "o", "--format", "litellm", "--json")
     found = json.loads(out)
     assert (code, found["bad"]) == (0, 161)
-    warnings = [each for each in err.splitlines() if "warning: " in each]
+    warnings = [line for line in err.splitlines() if "warning: " in line]
     assert warnings[0] == f"tocsin: warning: {packed}: the file: the gzip stream is cut off"
     assert f"tocsin: warning: {logs}: line 3: the line is not JSON (and 47 more like it)" in warnings
     assert warnings[-1] == "tocsin: warning: 161 bad lines in all"
@@ -80,7 +80,7 @@ def test_a_file_that_is_cut_off_is_told_before_many_bad_lines_of_another(
         {"file": str(packed), "place": "the file", "rule": "the gzip stream is cut off"},
         {"file": str(logs), "place": "line 1", "rule": "the line is not JSON"},
     ]
-    assert [each["more"] for each in found["bad_lines"] if "more" in each] == [47, 27, 47, 27]
+    assert [line["more"] for line in found["bad_lines"] if "more" in line] == [47, 27, 47, 27]
 
 
 def test_files_that_were_not_told_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

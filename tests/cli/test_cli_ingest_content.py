@@ -89,8 +89,8 @@ def test_first_and_last_seen_are_each_values_own(tmp_path: Path, capsys: pytest.
     logs, out = made_logs.write(tmp_path / "log.jsonl", made), tmp_path / "out.parquet"
     assert told(capsys, "ingest", logs, "--out", out, "--workers", 1)[0] == 0
     seen = {
-        each.value: (each.exchanges, each.first_seen - 1_790_000_000, each.last_seen - 1_790_000_000)
-        for each in read_indicators(out)
-        if each.type == "net.ipv4"
+        row.value: (row.exchanges, row.first_seen - 1_790_000_000, row.last_seen - 1_790_000_000)
+        for row in read_indicators(out)
+        if row.type == "net.ipv4"
     }
     assert seen == {"9.9.9.9": (3, 0, 3_000), "8.8.8.8": (1, 2_000, 2_000), "8.8.4.4": (1, 4_000, 4_000)}

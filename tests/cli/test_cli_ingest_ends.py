@@ -20,7 +20,7 @@ from tocsin.cli.main import run
 
 
 def told(capture: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run([str(each) for each in arguments])
+    code = run([str(argument) for argument in arguments])
     out, err = capture.readouterr()
     return code, out, err
 

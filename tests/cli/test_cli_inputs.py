@@ -24,7 +24,7 @@ def standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes, encoding: str) 
 
 
 def values(found: list[Row | BadLine]) -> list[str]:
-    return [each.value for each in found if isinstance(each, Row)]
+    return [row.value for row in found if isinstance(row, Row)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
@@ -81,7 +81,7 @@ def test_a_line_that_is_not_csv_is_reported_and_the_rest_goes_on(tmp_path: Path)
     file.write_text('type,value\ncontact.email,"a@x.org"SECRET\ncontact.email,b@x.org\n')
     found = list(read_inputs([str(file)]))
     assert values(found) == ["b@x.org"]
-    (bad,) = (each for each in found if isinstance(each, BadLine))
+    (bad,) = (row for row in found if isinstance(row, BadLine))
     assert (bad.line, "SECRET" in str(bad)) == (2, False)
 
 

@@ -22,7 +22,7 @@ HOSTILE = {
     "\x9b2J": "\\x9b2J",
     "\x85": "\\x85",
     "\u2028": "\\u2028",
-    **{chr(each): f"\\u{each:04x}" for each in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+    **{chr(code): f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
     "\u200e": "\\u200e",
     "\u200f": "\\u200f",
     "\u061c": "\\u061c",
@@ -104,7 +104,7 @@ def test_what_would_act_is_shown_escaped(
 
 def test_a_cell_of_several_lines_is_given_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("t", ("a", "b"), [(("one", "two"), "x\ny")])
-    rows = [each.split() for each in capsys.readouterr().out.splitlines()]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["one", "x\\ny"] in rows
     assert ["two"] in rows
 

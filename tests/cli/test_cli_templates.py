@@ -27,7 +27,7 @@ OTHER = (
 
 
 def written(path: Path, *lines: str) -> Path:
-    path.write_text("".join(f"{each}\n" for each in lines))
+    path.write_text("".join(f"{line}\n" for line in lines))
     return path
 
 
@@ -35,17 +35,17 @@ def found_accounts(terminal: Session, theirs: Path) -> set[str]:
     code, out, _ = terminal(0, "query", "--from", str(theirs), "--json")
     matches = json.loads(out)["matches"]
     assert code == (0 if matches else 1)
-    return {account for each in matches if each["type"] == TEMPLATE for account in each["accounts"]}
+    return {account for match in matches if match["type"] == TEMPLATE for account in match["accounts"]}
 
 
 def test_retract_takes_back_what_the_named_accounts_hold(
     terminal: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Account 0 holds one template, account 1 another."""
-    made = [each for each in made_logs.lines(2) if '"acct-0"' in each]
-    made += [each for each in made_logs.lines(2, template=OTHER) if '"acct-1"' in each]
+    made = [line for line in made_logs.lines(2) if '"acct-0"' in line]
+    made += [line for line in made_logs.lines(2, template=OTHER) if '"acct-1"' in line]
     mine = ingested(capsys, tmp_path, "mine", made)
-    theirs = ingested(capsys, tmp_path, "theirs", [each.replace('"acct-', '"other-') for each in made])
+    theirs = ingested(capsys, tmp_path, "theirs", [line.replace('"acct-', '"other-') for line in made])
     both = written(tmp_path / "both.txt", "acct-0", "acct-1")
     sent = (
         "submit",

@@ -15,8 +15,8 @@ __all__ = ["terminal"]
 
 
 def test_one_is_not_many() -> None:
-    assert [counted(each, "value") for each in (0, 1, 1200)] == ["0 values", "1 value", "1,200 values"]
-    assert [counted(each, "match", "matches") for each in (1, 2)] == ["1 match", "2 matches"]
+    assert [counted(count, "value") for count in (0, 1, 1200)] == ["0 values", "1 value", "1,200 values"]
+    assert [counted(count, "match", "matches") for count in (1, 2)] == ["1 match", "2 matches"]
 
 
 def test_bad_lines_are_reported_in_the_order_of_inputs_and_lines(terminal: Session, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_lying_evaluator_is_routed_around_with_its_signed_partial_as_complaint
     reporter.tick()
     with world.client(0, node) as client:
         assert len(client.query([MAIL]).matches) == 1
-    assert {each.evaluator for each in node.complaints} == {world.charter.classes[0].committee[0]}
+    assert {complaint.evaluator for complaint in node.complaints} == {world.charter.classes[0].committee[0]}
     assert node.evaluated == 1
 
 
@@ -90,7 +90,7 @@ def unsigned_lie(
     proof = dleq.generate_proof(
         own, group.base_multiply(own), blinded, wrong, system.random_bytes, transcript_ending=b""
     )
-    return [replace(each, partial=PartialEvaluation(tuple(wrong), proof)) for each in partials]
+    return [replace(partial, partial=PartialEvaluation(tuple(wrong), proof)) for partial in partials]
 
 
 def stale_quorum(
@@ -257,7 +257,7 @@ def test_an_entry_that_its_writer_made_wrong_is_dropped_and_the_rest_goes_on(
     honest_report(world, 2, MAIL)
     with world.client(0) as client:
         result = client.query([MAIL])
-    assert [each.writer for each in result.matches] == [world.homes[2].id]
+    assert [match.writer for match in result.matches] == [world.homes[2].id]
     (problem,) = result.problems
     assert problem.writer_name == world.homes[1].name
     assert what in problem.what
@@ -281,7 +281,7 @@ def test_a_copied_entry_in_another_log_is_dead(world: FakeFederation) -> None:
     world.publish(world.homes[2].id, [copied])
     with world.client(0) as client:
         result = client.query([MAIL])
-    assert [each.writer for each in result.matches] == [world.homes[1].id]
+    assert [match.writer for match in result.matches] == [world.homes[1].id]
     assert result.problems == ()
 
 
@@ -403,7 +403,7 @@ def test_shares_of_the_fake_are_those_of_the_charter(world: FakeFederation) -> N
 def test_a_quorum_that_cannot_be_is_the_nodes_fault(world: FakeFederation, quorum: tuple[int, ...]) -> None:
     class Lying(FakeNode):
         def relay(self, partials: list[SignedPartial], blinded: Sequence[Element]) -> list[SignedPartial]:
-            return [replace(each, quorum=quorum) for each in partials]
+            return [replace(partial, quorum=quorum) for partial in partials]
 
     with (
         world.client(0, Lying(world, world.homes[0].id)) as client,

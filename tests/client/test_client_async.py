@@ -70,6 +70,11 @@ def test_every_method_works_over_a_real_node(federation: Federation) -> None:
             assert len((await client.budget()).budgets) > 0
             assert (await client.status()).member_name == federation.homes[0].name
             assert await client.forks() == []
+            async with asyncio.timeout(20):  # its own log is there after its node's next tick
+                while not any(
+                    log.writer == federation.homes[0].id and log.size for log in (await client.status()).logs
+                ):
+                    await asyncio.sleep(0.1)
             report_ = await client.verify_log(federation.homes[0].id)
             assert report_.size >= 1
             with pytest.raises(ValuesRefused):

@@ -51,7 +51,7 @@ def report(world: FakeFederation, number: int, *values: Observable, **fields: ob
 
 
 def send(client: Client, *values: Observable, **fields: object) -> int:
-    drafts = [report_draft(each, AbuseKind.DISTILLATION, **fields) for each in values]  # type: ignore[arg-type] # a double takes what the port takes
+    drafts = [report_draft(value, AbuseKind.DISTILLATION, **fields) for value in values]  # type: ignore[arg-type] # a double takes what the port takes
     return client.submit(drafts).accepted
 
 
@@ -75,7 +75,7 @@ def found(world: FakeFederation, *values: Observable, number: int = 0) -> list[t
         result = client.query(values)
     assert result.problems == ()
     return sorted(
-        (each.label.confidence, each.bands) for each in result.matches if isinstance(each.label, Report)
+        (match.label.confidence, match.bands) for match in result.matches if isinstance(match.label, Report)
     )
 
 
@@ -109,9 +109,9 @@ def test_the_same_template_matches_by_its_report_and_by_its_record(world: FakeFe
     with world.client(0) as client:
         matches = client.query([template("a")]).matches
         assert client.query([template("a")]).evaluated == 0
-    assert sorted(each.bands for each in matches) == [0, BANDS]
-    assert len({each.index for each in matches}) == 2
-    assert len({each.label for each in matches}) == 1
+    assert sorted(match.bands for match in matches) == [0, BANDS]
+    assert len({match.index for match in matches}) == 2
+    assert len({match.label for match in matches}) == 1
 
 
 def test_own_bands_are_no_matches(world: FakeFederation) -> None:
@@ -179,7 +179,7 @@ def test_a_retraction_takes_back_record_and_bands(world: FakeFederation) -> None
         assert client.retract([template("a")]).accepted == 0
     assert found(world, like(BANDS), template("a")) == []
     log = world.logs[node.member]
-    assert not any(each is not None and each.body is not None for each in log.entries)
+    assert not any(entry is not None and entry.body is not None for entry in log.entries)
 
 
 def test_a_retraction_leaves_the_slots_of_others(world: FakeFederation) -> None:
@@ -236,7 +236,7 @@ def test_what_was_matched_exactly_is_told_where_the_records_cannot_be_had(world:
         with pytest.raises(Unavailable) as caught:
             client.query([template("a")])
         assert isinstance(caught.value.partial, QueryResult)
-        assert [each.bands for each in caught.value.partial.matches] == [0]
+        assert [match.bands for match in caught.value.partial.matches] == [0]
 
 
 def test_real_templates_that_differ_in_a_tenth_are_found_by_their_bands(
@@ -246,8 +246,8 @@ def test_real_templates_that_differ_in_a_tenth_are_found_by_their_bands(
     common = shipped(CURRENT.common_prompts)
     hashes = [int.from_bytes(hashlib.sha256(b"%d" % number).digest()[:8], "big") for number in range(210)]
     one, other = (
-        observable(TEMPLATE, write_skeleton(each, common), mode=Mode.TEST)
-        for each in (hashes[:200], hashes[10:])
+        observable(TEMPLATE, write_skeleton(part, common), mode=Mode.TEST)
+        for part in (hashes[:200], hashes[10:])
     )
     assert len(one.bands) == len(other.bands) == ptf2.LONG.bands
     agreeing = sum(a == b for a, b in zip(one.bands, other.bands, strict=True))
@@ -353,7 +353,7 @@ def test_a_writer_of_wrong_slots_is_named_and_the_others_go_on(
         # Two values that lead to the same wrong slots name their writer once.
         assert len(client.query([like(THRESHOLD), like(THRESHOLD, name="too")]).problems) == 1
         fewer = client.query([like(THRESHOLD - 1)])
-    assert [(each.writer, each.bands) for each in result.matches] == [(world.homes[2].id, THRESHOLD)]
+    assert [(match.writer, match.bands) for match in result.matches] == [(world.homes[2].id, THRESHOLD)]
     (problem,) = result.problems
     assert (problem.writer, problem.writer_name) == (world.homes[1].id, world.homes[1].name)
     assert "open no record" in problem.what
@@ -380,14 +380,14 @@ def test_a_slot_of_another_band_names_its_writer(
     with world.client(0) as client:
         result = client.query([like(BANDS)])
     assert result.matches == ()
-    assert {(each.writer, "another band" in each.what) for each in result.problems} == {
+    assert {(problem.writer, "another band" in problem.what) for problem in result.problems} == {
         (world.homes[1].id, True)
     }
 
 
 def test_a_record_copied_into_another_log_is_dead(world: FakeFederation) -> None:
     report(world, 1, template("a"), confidence=1)
-    entries = [each for each in world.logs[world.homes[1].id].entries if each is not None]
+    entries = [entry for entry in world.logs[world.homes[1].id].entries if entry is not None]
     world.publish(world.homes[2].id, entries)
     assert found(world, like(4)) == [(1, 4)]
 
@@ -419,7 +419,7 @@ def test_watching_finds_a_record_that_comes_later_once(world: FakeFederation) ->
         assert (second.label.confidence, second.bands) == (3, 3)
         stop.set()
         assert list(matches) == []
-        assert Counter(each.index for each in (first, second)).most_common(1)[0][1] == 1
+        assert Counter(match.index for match in (first, second)).most_common(1)[0][1] == 1
 
 
 def test_watching_finds_a_record_that_comes_behind_its_bands(world: FakeFederation) -> None:
@@ -462,7 +462,7 @@ def test_watching_names_the_writer_of_wrong_slots_once(
                 node.feed(node.streams[-1], writer.member, 0)
             assert next(matches).type == "contact.email"
         stop.set()
-    assert [each.writer for each in problems] == [world.homes[1].id]
+    assert [problem.writer for problem in problems] == [world.homes[1].id]
 
 
 def test_a_band_is_never_asked_for_or_reported_by_itself(world: FakeFederation) -> None:
@@ -482,7 +482,7 @@ def test_no_record_key_or_share_is_readable_at_rest_or_in_a_repr(world: FakeFede
         send(client, template("a"))
         (kept,) = client._session.vault.templates.records([client.key_of(template("a"))])
     folder = world.homes[1].client
-    disk = b"".join(each.read_bytes() for each in folder.rglob("*") if each.is_file())
+    disk = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     for secret in (kept.record.key, *kept.record.shares):
         assert bytes(secret) not in disk
         assert bytes(secret).hex() not in repr(kept)

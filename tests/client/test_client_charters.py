@@ -218,14 +218,14 @@ def test_a_wrong_pepper_is_refused(world: FakeFederation) -> None:
     """Version 2 brings a pepper that is not the one it commits to, as after a removal gone wrong."""
     member = world.charter.members[0]
     changed = replace(member, client_hpke=hpke.public_key(hpke.generate(system.random_bytes)))
-    members = tuple(sorted((changed, *world.charter.members[1:]), key=lambda each: each.id))
+    members = tuple(sorted((changed, *world.charter.members[1:]), key=lambda member: member.id))
     number = world.charter.last_period + 1
     committed, other = Pepper(system.random_bytes(32)), Pepper(system.random_bytes(32))
     sealed = {
-        each.id: hpke.seal_to(
-            each.client_hpke, hpke.pepper_info(world.charter.federation, number, each.id), other
+        member.id: hpke.seal_to(
+            member.client_hpke, hpke.pepper_info(world.charter.federation, number, member.id), other
         )
-        for each in members
+        for member in members
     }
     started = system.now()
     period = Period(number, started, pepper_commitment(committed), sealed)
@@ -248,13 +248,13 @@ def test_a_fresh_pepper_opens_new_entries_and_the_old_one_those_before(world: Fa
         world.charter.member(world.homes[2].id),
         client_hpke=hpke.public_key(hpke.generate(system.random_bytes)),
     )
-    members = tuple(changed if each.id == changed.id else each for each in world.charter.members)
+    members = tuple(changed if member.id == changed.id else member for member in world.charter.members)
     number, pepper = world.charter.last_period + 1, Pepper(system.random_bytes(32))
     sealed = {
-        each.id: hpke.seal_to(
-            each.client_hpke, hpke.pepper_info(world.charter.federation, number, each.id), pepper
+        member.id: hpke.seal_to(
+            member.client_hpke, hpke.pepper_info(world.charter.federation, number, member.id), pepper
         )
-        for each in members
+        for member in members
     }
     started = system.now()
     period = Period(number, started, pepper_commitment(pepper), sealed)
@@ -267,7 +267,7 @@ def test_a_fresh_pepper_opens_new_entries_and_the_old_one_those_before(world: Fa
         assert client.renew().accepted == 1
     writer.tick()
     with world.client(0) as client:
-        assert sorted(each.index for each in client.query([MAIL]).matches) == [0, 1]
+        assert sorted(match.index for match in client.query([MAIL]).matches) == [0, 1]
 
 
 def test_live_periods_are_those_of_sixty_days_and_since(world: FakeFederation) -> None:

@@ -21,7 +21,7 @@ IBAN = ("payment.iban", "GB82 WEST 1234 5698 7654 32")
 def report(world: FakeFederation, number: int, *values: tuple[str, str], **fields: object) -> FakeNode:
     node = world.node(number)
     with world.client(number, node) as client:
-        receipt = client.submit([report_draft(each, AbuseKind.RESALE, **fields) for each in values])  # type: ignore[arg-type] # a double takes what the port takes
+        receipt = client.submit([report_draft(value, AbuseKind.RESALE, **fields) for value in values])  # type: ignore[arg-type] # a double takes what the port takes
         assert receipt.accepted == len(values)
     node.tick()
     return node
@@ -34,16 +34,16 @@ def test_a_holder_finds_what_others_reported_and_nobody_else_does(world: FakeFed
         result = client.query(
             [("contact.email", "Mallory@Example.com"), ("contact.email", "bob@example.com"), IBAN]
         )
-        assert {(each.writer_name, each.type, each.positions) for each in result.matches} == {
+        assert {(match.writer_name, match.type, match.positions) for match in result.matches} == {
             (world.homes[1].name, "contact.email", (0,)),
             (world.homes[2].name, "contact.email", (0,)),
             (world.homes[2].name, "payment.iban", (2,)),
         }
-        label = next(each.label for each in result.matches if each.writer == world.homes[1].id)
+        label = next(match.label for match in result.matches if match.writer == world.homes[1].id)
         assert isinstance(label, Report)
         assert label.abuse is AbuseKind.RESALE
         assert label.bad_accounts_bucket == bucket(40)
-        assert all(each.checkpoint_time for each in result.matches)
+        assert all(match.checkpoint_time for match in result.matches)
         assert (result.evaluated, result.from_vault, result.problems) == (3, 0, ())
         assert "mallory" not in repr(result).lower()
 
@@ -87,7 +87,7 @@ def test_batches_in_flight_give_the_same_outputs(world: FakeFederation) -> None:
     with world.client(0) as client:
         client._session.evaluator._batch_size = 6
         result = client.query(values)
-        assert sorted(each.positions for each in result.matches) == [(7,), (33,)]
+        assert sorted(match.positions for match in result.matches) == [(7,), (33,)]
         assert result.evaluated == 50
 
 
@@ -121,7 +121,7 @@ def test_retracting_takes_a_report_back(world: FakeFederation) -> None:
         assert client.retract([("contact.email", "never@example.com")]).accepted == 0
     node.tick()
     with world.client(0) as client:
-        assert [each.type for each in client.query([MAIL, IBAN]).matches] == ["payment.iban"]
+        assert [match.type for match in client.query([MAIL, IBAN]).matches] == ["payment.iban"]
 
 
 def test_drafts_that_the_rules_refuse_are_named_and_the_rest_goes_on(world: FakeFederation) -> None:
@@ -166,7 +166,7 @@ def test_renewing_seals_again_in_the_new_period_only_what_is_live(
     assert newest is not None
     assert newest.header.period == world.charter.period.number + 1
     with world.client(0) as client:
-        assert {each.index for each in client.query([MAIL]).matches} >= {3}
+        assert {match.index for match in client.query([MAIL]).matches} >= {3}
 
 
 def test_one_client_serves_several_threads(world: FakeFederation) -> None:
@@ -179,10 +179,10 @@ def test_one_client_serves_several_threads(world: FakeFederation) -> None:
             found.append(len(client.query(values).matches))
 
         threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert found == [1] * 6
 
 

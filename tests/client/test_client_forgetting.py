@@ -55,10 +55,10 @@ def fresh_pepper(world: FakeFederation, issued: int) -> Charter:
     members = (*world.charter.members[:-1], changed)
     number, pepper = world.charter.last_period + 1, Pepper(system.random_bytes(32))
     sealed = {
-        each.id: hpke.seal_to(
-            each.client_hpke, hpke.pepper_info(world.charter.federation, number, each.id), pepper
+        member.id: hpke.seal_to(
+            member.client_hpke, hpke.pepper_info(world.charter.federation, number, member.id), pepper
         )
-        for each in members
+        for member in members
     }
     period = Period(number, issued, pepper_commitment(pepper), sealed)
     return add(world, issued=issued, expires=issued + 300 * _DAY, members=members, period=period)

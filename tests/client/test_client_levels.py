@@ -27,11 +27,11 @@ def test_bands_are_asked_for_reported_and_taken_back_whichever_form_comes_first(
     both = [template("a"), replace(template("a"), bands=())][:: 1 if banded_first else -1]
     node = world.node(1)
     with world.client(1, node) as client:
-        client.submit([report_draft(each, AbuseKind.DISTILLATION) for each in both])
+        client.submit([report_draft(value, AbuseKind.DISTILLATION) for value in both])
         node.tick()
         similar = template("similar", "a", places=range(THRESHOLD))
         with world.client(0) as other:
-            assert [each.bands for each in other.query([replace(similar, bands=()), similar]).matches] == [
+            assert [match.bands for match in other.query([replace(similar, bands=()), similar]).matches] == [
                 THRESHOLD
             ]
             assert other.query([replace(similar, bands=())]).matches == ()

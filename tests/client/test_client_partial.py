@@ -25,7 +25,7 @@ def partial_of(error: TocsinError) -> QueryResult:
 
 
 def places(result: QueryResult) -> list[tuple[int, ...]]:
-    return [each.positions for each in result.matches]
+    return [match.positions for match in result.matches]
 
 
 def test_a_used_up_budget_hides_no_match_among_what_was_paid_for(world: FakeFederation) -> None:

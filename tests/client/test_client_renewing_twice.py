@@ -52,7 +52,7 @@ def test_an_old_label_never_overtakes_a_new_report_of_the_same_tick(
         assert client.renew().accepted == 1
     node.tick()
     with world.client(0) as client:
-        labels = {each.index: each.label for each in client.query([MAIL]).matches}
+        labels = {match.index: match.label for match in client.query([MAIL]).matches}
     newest = labels[max(labels)]
     assert isinstance(newest, Report)
     assert newest.confidence == 1

@@ -47,7 +47,7 @@ def test_report_follow_match_watch_retract(federation: Federation) -> None:
         federation.await_followed()
         assert reader.query([IBAN]).matches == ()
         left = reader.budget()
-        assert {each.key_class for each in left.budgets} == set(range(1, 11))
+        assert {budget.key_class for budget in left.budgets} == set(range(1, 11))
         assert left.unreachable == ()
 
 

@@ -115,11 +115,11 @@ def test_of_two_clients_on_one_vault_none_misses_the_slot_of_the_other(
 
     monkeypatch.setattr(records, "make_record", make)
     with world.client(1, node) as first, world.client(1, node) as second:
-        threads = [threading.Thread(target=send, args=each) for each in ((first, one), (second, other))]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join(20)
+        threads = [threading.Thread(target=send, args=turn) for turn in ((first, one), (second, other))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
         node.tick()
     assert together.broken
     assert found(world, like(4)) == [(80, 4), (80, 4)]
@@ -150,8 +150,8 @@ def test_a_lock_is_one_process_alone_until_it_ends(tmp_path: Path) -> None:
 
 def test_a_lock_that_was_left_is_free_for_the_next(tmp_path: Path) -> None:
     one, other = VaultLock(tmp_path / "vault.db"), VaultLock(tmp_path / "vault.db")
-    for each in (one, other, one):
-        with pytest.raises(ZeroDivisionError), each:
+    for client in (one, other, one):
+        with pytest.raises(ZeroDivisionError), client:
             raise ZeroDivisionError
     with one, one:
         pass

@@ -41,7 +41,7 @@ def test_outputs_come_back_over_block_borders(tmp_path: Path) -> None:
     assert vault.outputs(2, kept) == {}
     assert vault.output_counts() == {(TYPE, 1): len(kept)}
     blocks = list(vault.blocks([(TYPE, 1)]))
-    assert [len(each.records) // 80 for each in blocks] == [1000, 1000, 7]
+    assert [len(block.records) // 80 for block in blocks] == [1000, 1000, 7]
     assert "Block(contact.email" in repr(blocks[0])
     vault.close()
     again = opened(tmp_path / "v")
@@ -59,7 +59,7 @@ def test_values_and_outputs_are_not_readable_at_rest(tmp_path: Path) -> None:
     vault.enqueue(OutboxKind.SUBMIT, b"k" * 16, b"sealed entry bytes", 3)
     assert len(vault.key_of(value)) == 16
     vault.close()
-    disk = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for secret in (b"mallory", b"F-of", b"P" * 32, b"sealed entry", KEY):
         assert secret not in disk
     assert (tmp_path / "v").stat().st_mode & 0o777 == 0o600
@@ -119,7 +119,7 @@ def test_the_outbox_keeps_order_and_bytes(tmp_path: Path) -> None:
         vault.enqueue(kind, bytes([number] * 16), b"payload%d" % number, number)
     vault.settle(bytes(16))
     rows = vault.outbox()
-    assert [(each.kind, each.payload, each.created) for each in rows] == [
+    assert [(row.kind, row.payload, row.created) for row in rows] == [
         (OutboxKind.RETRACT, b"payload1", 1),
         (OutboxKind.SUBMIT, b"payload2", 2),
     ]
@@ -137,7 +137,7 @@ def test_marks_cursors_charters_heads_and_peppers_persist(tmp_path: Path) -> Non
     vault.keep_head(b"w" * 16, 9, b"r" * 32)
     vault.close()
     vault = opened(tmp_path / "v")
-    assert [each.key for each in vault.reported()] == [(1).to_bytes(16, "big")]
+    assert [report.key for report in vault.reported()] == [(1).to_bytes(16, "big")]
     assert vault.cursors() == {b"w" * 16: Cursor(5, 6)}
     assert vault.charters() == [KeptCharter(1, b"one", 7)]
     assert vault.peppers() == [(4, 5, b"P" * 32)]
@@ -155,10 +155,10 @@ def test_threads_and_processes_write_side_by_side(tmp_path: Path) -> None:
         threading.Thread(target=write, args=(vault, start))
         for vault, start in ((one, 0), (one, 200), (other, 400), (other, 500))
     ]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert one.outputs(1, outputs(700)) == outputs(700)
     assert one.output_counts() == other.output_counts() == {(TYPE, 1): 700}
 

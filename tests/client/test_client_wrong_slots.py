@@ -60,7 +60,7 @@ def scattered(monkeypatch: pytest.MonkeyPatch, right: Sequence[int]) -> None:
 
 
 def wrong(number: int) -> list[Observable]:
-    return [template(f"wrong {each}", "a") for each in range(number)]
+    return [template(f"wrong {place}", "a") for place in range(number)]
 
 
 LAST = tuple(place + 1 for place in list(record._subsets(BANDS, 3))[-1])
@@ -76,12 +76,12 @@ def test_the_tries_of_a_writer_are_bounded_whether_its_records_open_at_last_or_n
         report(world, 1, *wrong(8))
     with world.client(0) as client:
         result = client.query(ALIKE)
-    honest = [each for each in result.matches if each.writer == world.homes[2].id]
+    honest = [match for match in result.matches if match.writer == world.homes[2].id]
     assert len(honest) == len(ALIKE)
     # The honest writer's at the first try each; of the other's those that gave a key come on top.
     assert MAX_TRIES <= len(tried) - len(honest) <= MAX_TRIES + 8 * len(ALIKE)
-    assert {each.writer for each in result.problems} == {world.homes[1].id}
-    assert sum("its other bands were skipped" in each.what for each in result.problems) == 1
+    assert {problem.writer for problem in result.problems} == {world.homes[1].id}
+    assert sum("its other bands were skipped" in problem.what for problem in result.problems) == 1
 
 
 def test_what_was_tried_for_a_template_is_not_tried_again_for_one_that_reaches_the_same(
@@ -93,7 +93,7 @@ def test_what_was_tried_for_a_template_is_not_tried_again_for_one_that_reaches_t
     with world.client(0) as client:
         result = client.query([template(f"asked {number}", "a") for number in range(20)])
     assert len(tried) == 2 * 20
-    assert {each.what for each in result.problems} == {
+    assert {problem.what for problem in result.problems} == {
         "its bands open no record: the shares give no key of their ref"
     }
 
@@ -121,7 +121,7 @@ def test_watching_tells_once_what_is_written_again(
         for _ in range(3):
             with monkeypatch.context() as patched, world.client(1, writer) as reporter:
                 lying(patched, (1, 2, 3, 4))
-                reporter.submit([report_draft(each, AbuseKind.RESALE) for each in (MAIL, template("a"))])
+                reporter.submit([report_draft(value, AbuseKind.RESALE) for value in (MAIL, template("a"))])
             writer.tick()
             if node.streams:
                 node.feed(node.streams[-1], writer.member, seen)
@@ -129,4 +129,4 @@ def test_watching_tells_once_what_is_written_again(
             assert next(matches).type == "contact.email"
         stop.set()
         assert list(matches) == []
-    assert [each.writer for each in problems] == [writer.member]
+    assert [problem.writer for problem in problems] == [writer.member]

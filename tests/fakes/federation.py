@@ -285,7 +285,7 @@ def founded(
         mode="test",
         issued=NOW - DAY,
         expires=NOW + 365 * DAY,
-        period=Period(1, NOW - DAY, pepper_commitment(pepper), {each: random(80) for each in ids}),
+        period=Period(1, NOW - DAY, pepper_commitment(pepper), {id: random(80) for id in ids}),
         members=tuple(record_of(number) for number in range(1, members + 1)),
         classes=(key,),
         tick_seconds=60,

@@ -115,7 +115,8 @@ def lying_relay(lie: Callable[[], str]) -> Callable[..., Any]:
         if told == "a-key-of-its-own":
             wrong = group.multiply(group.random_scalar(os.urandom), blinded)
             return [
-                replace(each, partial=PartialEvaluation(tuple(wrong), each.partial.proof)) for each in answer
+                replace(entry, partial=PartialEvaluation(tuple(wrong), entry.partial.proof))
+                for entry in answer
             ]
         if told == "another-budget":
             return [replace(answer[0], budget_left=answer[0].budget_left + 1), *answer[1:]]

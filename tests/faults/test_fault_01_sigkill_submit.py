@@ -50,7 +50,7 @@ class Submitters:
     def round(self, federation: Federation, number: int) -> None:
         before, known = len(self.acknowledged), set(self.sent)
         threads = [
-            threading.Thread(target=self.submit_until_gone, args=(each,)) for each in range(SUBMITTERS)
+            threading.Thread(target=self.submit_until_gone, args=(number,)) for number in range(SUBMITTERS)
         ]
         for thread in threads:
             thread.start()
@@ -92,7 +92,7 @@ def test_sigkill_during_submit(battered: Federation, kills: int) -> None:
         every = [index for indices in places.values() for index in indices]
         assert len(every) == len(set(every)) == sum(map(len, submitters.sent.values()))
         in_log = Counter(sealed_bodies(wire, home.id))
-        submitted = Counter(each.body for entries in submitters.sent.values() for each in entries)
+        submitted = Counter(entry.body for entries in submitters.sent.values() for entry in entries)
         assert {body: in_log[body] for body in submitted} == submitted == dict.fromkeys(submitted, 1)
         assert in_log.total() == started_with + submitted.total()
         check_proofs(battered, wire, places, submitters.sent)
@@ -114,7 +114,7 @@ def sealed_bodies(wire: Wire, writer: bytes) -> Iterator[bytes]:
         if not page:
             return
         start += len(page)
-        yield from (each.body for each in page if each.body)
+        yield from (entry.body for entry in page if entry.body)
 
 
 def check_proofs(
@@ -127,9 +127,9 @@ def check_proofs(
     home = federation.homes[0]
     charter = charter_of(home)
     pairs = [
-        (index, each)
+        (index, value)
         for key, indices in places.items()
-        for index, each in zip(indices, sent[key], strict=True)
+        for index, value in zip(indices, sent[key], strict=True)
     ]
     for at in range(0, len(pairs), 256):
         part = pairs[at : at + 256]
@@ -146,5 +146,5 @@ def check_proofs(
         )
         for (index, entry), proven in zip(part, answer.entries, strict=True):
             leaf = parse_entry(entry.header, entry.body).leaf_hash()
-            hashes = [parse_hash(each) for each in proven.hashes]
+            hashes = [parse_hash(shingle) for shingle in proven.hashes]
             verify_inclusion(index, signed.checkpoint.size, leaf, hashes, signed.checkpoint.root)

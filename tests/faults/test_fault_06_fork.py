@@ -116,7 +116,7 @@ def test_an_old_database_that_is_put_back_signs_nothing(logs: Federation, tmp_pa
     until("the peers' own news", lambda: _writers(logs, 1, MEANWHILE))
     assert _history(home, home) == stale
     assert [_history(peer, home) for peer in peers] == known
-    until("not ready", lambda: [each for each in logged(home) if each.get("problem") == "history"])
+    until("not ready", lambda: [event for event in logged(home) if event.get("problem") == "history"])
     told = _status(home)
     assert told.returncode == 1, told.stderr
     assert "Restore the newest copy" in told.stdout

@@ -223,11 +223,11 @@ def test_an_expelled_member_is_refused_on_its_open_channel(four: Federation, tmp
 
 def _without(charter: Charter, member: bytes) -> Charter:
     """Version 2 without a member that has no seat, with a fresh pepper for those who stay."""
-    stay = tuple(each for each in charter.members if each.id != member)
+    stay = tuple(kept for kept in charter.members if kept.id != member)
     pepper, number = Pepper(os.urandom(32)), charter.last_period + 1
     sealed = {
-        each.id: hpke.seal_to(each.client_hpke, hpke.pepper_info(charter.federation, number, each.id), pepper)
-        for each in stay
+        kept.id: hpke.seal_to(kept.client_hpke, hpke.pepper_info(charter.federation, number, kept.id), pepper)
+        for kept in stay
     }
     moment = now()
     return replace(

@@ -89,7 +89,9 @@ def test_the_limit_is_exact_concurrently_and_across_a_kill(battered: Federation,
 def test_a_client_is_told_when_its_budget_is_used_up(battered: Federation, tmp_path: Path) -> None:
     fourth = battered.homes[3]
     with fresh_client(fourth, tmp_path / "vault.db", batch_size=10) as client:
-        left = min(each.left for each in client.budget().budgets if each.key_class == int(KeyClass.PHONE))
+        left = min(
+            budget.left for budget in client.budget().budgets if budget.key_class == int(KeyClass.PHONE)
+        )
         assert left > 0
         values = [("contact.phone", f"+44 7700 900{number:03d}") for number in range(100, 400)]
         with pytest.raises(BudgetExhausted, match="BUDGET_EXHAUSTED"):

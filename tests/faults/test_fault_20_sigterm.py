@@ -81,7 +81,7 @@ def test_sigterm_under_load(battered: Federation) -> None:
 
         def watch() -> None:
             try:
-                health.extend(each.status for each in watching)
+                health.extend(answer.status for answer in watching)
             except grpc.RpcError:
                 return
 

@@ -65,7 +65,7 @@ def _reports(federation: Federation, number: int) -> list[Any]:
     home = federation.homes[number]
     with Wire(home, Role.NODE, home) as wire:
         answer = wire.log.ListEntries(log_pb2.ListEntriesRequest(writer=home.id, start=0, limit=1_000))
-    return [each for each in answer.entries if each.body]
+    return [entry for entry in answer.entries if entry.body]
 
 
 def _held(federation: Federation, writer: bytes) -> int:
@@ -88,8 +88,10 @@ def test_copied_entries_and_tags_match_nothing(flooded: Federation) -> None:
     assert _writers(_query(flooded)) == {honest.name}
     reports = _reports(flooded, 0)
     assert len(reports) == len(VALUES)
-    whole = [entry_pb2.Entry(header=each.header, body=each.body) for each in reports]
-    tags = [entry_pb2.Entry(header=each.header, body=each.body[:16] + os.urandom(552)) for each in reports]
+    whole = [entry_pb2.Entry(header=report.header, body=report.body) for report in reports]
+    tags = [
+        entry_pb2.Entry(header=report.header, body=report.body[:16] + os.urandom(552)) for report in reports
+    ]
     _publish(flooded, 1, whole + tags)
     flooded.await_followed()
     copied = rows(
@@ -108,12 +110,12 @@ def test_a_box_that_its_writer_tampered_with_is_dropped_and_its_writer_named(flo
     forger = flooded.homes[1]
     with flooded.client(1) as client:
         client.submit([report_draft(VALUES[0], AbuseKind.OTHER)])
-    known = {each.body for each in _reports(flooded, 0)}
+    known = {entry.body for entry in _reports(flooded, 0)}
     mine = until(
         "the report",
-        lambda: [each for each in _reports(flooded, 1) if each.body[:16] not in {b[:16] for b in known}],
+        lambda: [entry for entry in _reports(flooded, 1) if entry.body[:16] not in {b[:16] for b in known}],
     )
-    mine = [each for each in mine if each.body not in known][-1]
+    mine = [entry for entry in mine if entry.body not in known][-1]
     box = bytearray(mine.body)
     box[-1] ^= 1
     _publish(flooded, 1, [entry_pb2.Entry(header=mine.header, body=bytes(box))])
@@ -126,12 +128,12 @@ def test_a_box_that_its_writer_tampered_with_is_dropped_and_its_writer_named(flo
 
 def test_false_retractions_are_refused_or_empty(flooded: Federation) -> None:
     honest, liar = flooded.homes[:2]
-    tags = b"".join(each.body[:16] for each in _reports(flooded, 0))
+    tags = b"".join(entry.body[:16] for entry in _reports(flooded, 0))
     with Wire(liar, Role.CLIENT, liar) as own, Wire(liar, Role.CLIENT, honest) as other:
         request = publishing_pb2.RetractRequest(idempotency_key=os.urandom(16), tags=tags)
         answer = own.publishing.Retract(request)
         # Its own copies of them, if it made any, are all that it can take back.
-        copies = [each for each in _reports(flooded, 1) if each.body[:16] in tags]
+        copies = [entry for entry in _reports(flooded, 1) if entry.body[:16] in tags]
         assert answer.covered <= 2 * len(VALUES) + len(copies)
         with refused(grpc.StatusCode.PERMISSION_DENIED, "WRONG_ROLE"):
             other.publishing.Retract(request)
@@ -144,7 +146,7 @@ def test_false_retractions_are_refused_or_empty(flooded: Federation) -> None:
         node.publishing.Retract(request)
     flooded.await_followed()
     result = _query(flooded)
-    assert len([each for each in result.matches if each.writer_name == honest.name]) == len(VALUES)
+    assert len([match for match in result.matches if match.writer_name == honest.name]) == len(VALUES)
 
 
 def test_repeated_batches_and_open_calls_are_capped_for_their_caller_alone(flooded: Federation) -> None:

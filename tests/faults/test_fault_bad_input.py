@@ -76,7 +76,7 @@ def test_a_bad_line_in_ten_thousand_is_named_and_the_rest_goes_on(
     found = json.loads(out)
     assert (code, found["queried"], found["evaluated"]) == (2, LINES - 1, DIFFERENT)
     # The header is the file's first line.
-    assert [each["line"] for each in found["bad_lines"]] == [BAD_LINE + 1]
+    assert [line["line"] for line in found["bad_lines"]] == [BAD_LINE + 1]
     assert "contact.email" in found["bad_lines"][0]["why"]
     assert f":{BAD_LINE + 1}" in err
     assert SECRET not in out + err
@@ -84,7 +84,7 @@ def test_a_bad_line_in_ten_thousand_is_named_and_the_rest_goes_on(
 
 def test_strict_sends_nothing_when_a_line_is_bad(federation: Federation, tmp_path: Path) -> None:
     home = federation.homes[0]
-    before = [charged(each) for each in federation.homes]
+    before = [charged(home) for home in federation.homes]
     for number, (bad, command) in enumerate(
         (
             (f"contact.email,{SECRET}", ("query",)),
@@ -97,7 +97,7 @@ def test_strict_sends_nothing_when_a_line_is_bad(federation: Federation, tmp_pat
         assert "nothing was sent (--strict)" in err
         assert f":{BAD_LINE + 1}" in err
         assert SECRET not in err
-    assert [charged(each) for each in federation.homes] == before
+    assert [charged(home) for home in federation.homes] == before
 
 
 def test_ctrl_c_in_the_middle_of_a_query_loses_nothing_paid_for(battered: Federation, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_ctrl_c_in_the_middle_of_a_query_loses_nothing_paid_for(battered: Federa
     vault = tmp_path / "vault.db"
     file = _file(tmp_path, "contact.email,line-0@example.com")
     # With two evaluators stopped no quorum answers: the command is surely in the middle.
-    stopped = [process(battered, each) for each in battered.homes[:2]]
+    stopped = [process(battered, home) for home in battered.homes[:2]]
     for node in stopped:
         node.send_signal(signal.SIGSTOP)
     try:

@@ -68,7 +68,8 @@ def _in_force(home: Home, version: int | None = None) -> SignedCharter:
         home, "SELECT envelope FROM charter WHERE version = ? OR ? IS NULL ORDER BY 1 DESC", version, version
     )
     return max(
-        (parse_envelope(each) for (each,) in found), key=lambda each: parse_charter(each.document).version
+        (parse_envelope(envelope) for (envelope,) in found),
+        key=lambda envelope: parse_charter(envelope.document).version,
     )
 
 
@@ -117,7 +118,7 @@ def _command(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _refused_files(home: Home) -> list[str]:
-    return [each["problem"] for each in logged(home) if each["event"] == "file-refused"]
+    return [event["problem"] for event in logged(home) if event["event"] == "file-refused"]
 
 
 def _submit(wire: Wire, home: Home) -> None:
@@ -144,7 +145,7 @@ def test_an_expired_charter_stops_everything_until_it_is_succeeded(
             assert client.query([MAIL]).evaluated == 1
             assert now() < expires, "the machine is too slow for this test"
             until("the expiry", lambda: now() >= expires)
-            before = [charged(each) for each in federation.homes]
+            before = [charged(home) for home in federation.homes]
             with pytest.raises(CharterRefused, match="expired"):
                 client.query([MAIL])
             with refused(grpc.StatusCode.FAILED_PRECONDITION, "CHARTER_EXPIRED"):
@@ -157,7 +158,7 @@ def test_an_expired_charter_stops_everything_until_it_is_succeeded(
         assert told.returncode == 2, told.stderr
         assert "version 1 has expired" in told.stderr
         assert "expired@example.com" not in told.stderr
-        assert [charged(each) for each in federation.homes] == before
+        assert [charged(home) for home in federation.homes] == before
         until("the node's own word", lambda: [e for e in logged(home) if "charter 1 has expired" in str(e)])
 
         _bring_into_force(federation.homes, federation.homes, expires=expires + 86_400)
@@ -235,22 +236,22 @@ def test_a_wrong_pepper_is_refused_by_whom_it_was_sealed_to(chartered: Federatio
     *homes, _ = chartered.homes
     wronged, version = homes[2], _newest(homes[0]).version + 1
     before = _newest(wronged)
-    members = tuple(each for each in before.members if each.id in {home.id for home in homes})
+    members = tuple(member for member in before.members if member.id in {home.id for home in homes})
     pepper, number, began = Pepper(random_bytes(32)), before.last_period + 1, now()
 
     def sealed(version: int, wrong: bytes | None) -> dict[bytes, bytes]:
         return {
-            each.id: hpke.seal_to(
-                each.client_hpke,
-                hpke.pepper_info(before.federation, number, each.id),
-                Pepper(random_bytes(32)) if each.id == wrong else pepper,
+            member.id: hpke.seal_to(
+                member.client_hpke,
+                hpke.pepper_info(before.federation, number, member.id),
+                Pepper(random_bytes(32)) if member.id == wrong else pepper,
             )
-            for each in members
+            for member in members
         }
 
     period = Period(number, began, pepper_commitment(pepper), sealed(version, wronged.id))
     _bring_into_force(homes, homes, members=members, period=period, issued=began)
-    used = [charged(each) for each in homes]
+    used = [charged(home) for home in homes]
     submissions = rows(wronged, "SELECT idempotency_key FROM submission ORDER BY 1")
     with chartered.client(2) as client, pytest.raises(WrongPepper, match=f"version {version}"):
         client.submit([report_draft(MAIL, AbuseKind.RESALE)])
@@ -258,7 +259,7 @@ def test_a_wrong_pepper_is_refused_by_whom_it_was_sealed_to(chartered: Federatio
         told = _command(wronged, *command, "=".join(MAIL))
         assert told.returncode == 2, told.stderr
         assert f"the pepper of charter version {version} does not open" in told.stderr
-    assert [charged(each) for each in homes] == used
+    assert [charged(home) for home in homes] == used
     assert rows(wronged, "SELECT idempotency_key FROM submission ORDER BY 1") == submissions
     with chartered.client(0) as client:
         assert client.submit([report_draft(MAIL, AbuseKind.RESALE)]).accepted == 1

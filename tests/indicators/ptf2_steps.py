@@ -103,13 +103,15 @@ def of_text(text: str) -> dict[str, Any]:
         "text": text,
         "normal": normalise(text, CURRENT),
         "tokens": found,
-        "shingles": [f"{each:016x}" for each in sorted({shingle_hash(each) for each in shingles(found)})],
+        "shingles": [
+            f"{shingle:016x}" for shingle in sorted({shingle_hash(shingle) for shingle in shingles(found)})
+        ],
     }
 
 
 def of_account(prompts: tuple[str, ...]) -> dict[str, Any]:
     """Skeletons of an account by level, and what becomes of the first one."""
-    units = [frozenset(map(shingle_hash, shingles(tokens(each, CURRENT)))) for each in prompts]
+    units = [frozenset(map(shingle_hash, shingles(tokens(prompt, CURRENT)))) for prompt in prompts]
     common = shipped(CURRENT.common_prompts)
     found: list[dict[str, Any]] = []
     for block in find_blocks(units):
@@ -118,7 +120,7 @@ def of_account(prompts: tuple[str, ...]) -> dict[str, Any]:
         step: dict[str, Any] = {
             "units": list(block.units),
             "levels": {
-                str(percent): [f"{each:016x}" for each in sorted(level)]
+                str(percent): [f"{shingle:016x}" for shingle in sorted(level)]
                 for percent, level in zip(LEVELS, block.levels, strict=True)
             },
             "parts": [

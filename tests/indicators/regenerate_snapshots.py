@@ -88,7 +88,7 @@ def confusables(tables: str) -> bytes:
         target = source
         # Folding is done once, so nothing may be left that a second time would change.
         for _ in range(8):
-            target = "".join(targets.get(each, each) for each in target)
+            target = "".join(targets.get(character, character) for character in target)
         # Elsewhere prototypes merge letters of one script or turn them into marks; what hides an ASCII text is this.
         if target.isascii() and target.isalpha():
             found.setdefault(target, []).append(source)

@@ -27,7 +27,7 @@ def test_numbers_and_labels_of_classes() -> None:
 
 
 def test_classes_of_types() -> None:
-    assert {name: each.key_class.label for name, each in TYPES.items()} == {
+    assert {name: item.key_class.label for name, item in TYPES.items()} == {
         "payment.par": "payment",
         "payment.iban": "payment",
         "payment.wallet": "payment",
@@ -50,13 +50,13 @@ def test_classes_of_types() -> None:
 
 
 def test_what_may_stand_alone_has_a_large_space() -> None:
-    alone = {name for name, each in TYPES.items() if each.alone}
+    alone = {name for name, item in TYPES.items() if item.alone}
     assert alone == {"payment.par", "payment.wallet", "client.tools", "client.system", "prompt.template"}
 
 
 def test_retention_rounded_up_to_a_week_stays_within_sixty_days() -> None:
-    for each in TYPES.values():
-        assert 1 <= each.retention_days <= 60 - 6
+    for type in TYPES.values():
+        assert 1 <= type.retention_days <= 60 - 6
     assert TYPES["net.ipv4"].retention_days == 7
     assert TYPES["contact.phone"].retention_days < TYPES["contact.email"].retention_days
 

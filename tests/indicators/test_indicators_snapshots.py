@@ -27,9 +27,9 @@ GENERATOR = Path(__file__).parent / "regenerate_snapshots.py"
 
 def test_published_snapshots_are_unchanged() -> None:
     shipped = {
-        each.name: hashlib.sha256(each.read_bytes()).hexdigest()
-        for each in SNAPSHOTS.iterdir()
-        if each.name != "README.md"
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in SNAPSHOTS.iterdir()
+        if path.name != "README.md"
     }
     assert shipped == DIGESTS
     assert {re.sub(r"\.(json|dat\.gz|ptfc)$", "", name) for name in shipped} == set(SNAPSHOT_NAMES)

@@ -36,7 +36,7 @@ CONVERSATIONS = st.lists(
         st.frozensets(st.integers(0, 2**64 - 1), max_size=3),
     ),
     max_size=12,
-    unique_by=lambda each: each.place,
+    unique_by=lambda unit: unit.place,
 )
 
 
@@ -57,9 +57,9 @@ CONVERSATIONS = st.lists(
 @settings(deadline=1_000)
 def test_any_text_has_tokens_that_normalising_again_keeps(text: str) -> None:
     found = tokens(text, CURRENT)
-    assert all(each and " " not in each and each == each.casefold() for each in found)
-    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for each in found for c in each)
-    words = [each for each in found if not each.startswith("<")][:3_000]
+    assert all(word and " " not in word and word == word.casefold() for word in found)
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for word in found for c in word)
+    words = [word for word in found if not word.startswith("<")][:3_000]
     assert tokens(" ".join(words), CURRENT) == words
 
 
@@ -81,8 +81,10 @@ def test_skeletons_do_not_depend_on_order(units: list[frozenset[int]], shuffler:
     shuffler.shuffle(order)
     found = find_blocks(units)
     again = find_blocks([units[place] for place in order])
-    assert [each.levels for each in again] == [each.levels for each in found]
-    assert [sorted(order[place] for place in each.units) for each in again] == [list(e.units) for e in found]
+    assert [block.levels for block in again] == [word.levels for word in found]
+    assert [sorted(order[place] for place in block.units) for block in again] == [
+        list(e.units) for e in found
+    ]
 
 
 @given(SETS)
@@ -147,7 +149,7 @@ def test_a_template_whose_words_change_in_each_prompt_is_whole_at_the_lowest_lev
     # Ten units, each without three of ten shingles: each shingle is in six, seven or eight of them.
     template = list(range(20))
     units = [
-        frozenset(each for each in template if (3 * unit + each) % 10 >= 3) | {1_000 + unit}
+        frozenset(shingle for shingle in template if (3 * unit + shingle) % 10 >= 3) | {1_000 + unit}
         for unit in range(10)
     ]
     (block,) = find_blocks(units)
@@ -170,8 +172,8 @@ def test_the_template_wins_over_a_longer_passage_that_few_conversations_share() 
 
 @given(CONVERSATIONS, CONVERSATIONS, st.integers(1, 6))
 def test_samples_merge_like_sets(one: list[Conversation], two: list[Conversation], k: int) -> None:
-    known = {each.place for each in one}
-    two = [each for each in two if each.place not in known]
+    known = {unit.place for unit in one}
+    two = [block for block in two if block.place not in known]
     whole = Sample(k).with_more(one + two)
     assert Sample(k).with_more(one).merged(Sample(k).with_more(two)) == whole
     assert Sample(k).with_more(two).merged(Sample(k).with_more(one)) == whole
@@ -246,8 +248,8 @@ def test_a_skeleton_survives_being_written(shingles: frozenset[int]) -> None:
 
 
 def test_why_a_skeleton_is_refused() -> None:
-    listed = sorted({each for line in _phrases() for each in Shingler(CURRENT).hashes(line)})
-    fresh = [each << 40 for each in range(1, 40)]
+    listed = sorted({shingle for line in _phrases() for shingle in Shingler(CURRENT).hashes(line)})
+    fresh = [number << 40 for number in range(1, 40)]
     assert judge(frozenset(fresh[:7]), COMMON) is Refusal.SHORT
     assert judge(frozenset(fresh[:8]), COMMON) is None
     assert strength(fresh[:8], COMMON) == 40
@@ -257,10 +259,10 @@ def test_why_a_skeleton_is_refused() -> None:
 
 def test_skeletons_under_two_lists_never_compare() -> None:
     other = parse_common_list(build_common_list("mine-1", {1: 1}, 1))
-    shingles = [each << 40 for each in range(1, 40)]
-    one, two = (observable(TEMPLATE, write_skeleton(shingles, each)) for each in (COMMON, other))
+    shingles = [number << 40 for number in range(1, 40)]
+    one, two = (observable(TEMPLATE, write_skeleton(shingles, common)) for common in (COMMON, other))
     assert one.canonical != two.canonical
-    assert not {each.canonical for each in one.bands} & {each.canonical for each in two.bands}
+    assert not {band.canonical for band in one.bands} & {band.canonical for band in two.bands}
 
 
 def _phrases() -> list[str]:

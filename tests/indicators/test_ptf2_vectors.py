@@ -39,13 +39,13 @@ def test_a_dressed_up_prompt_has_the_tokens_of_the_plain_one(dressed: str) -> No
 
 
 def test_shingle_hashes_again_with_nothing_but_sha256() -> None:
-    for each in TEXTS.values():
-        words = each["tokens"]
+    for text in TEXTS.values():
+        words = text["tokens"]
         expected = {
             hashlib.sha256(b"ptf2\x1f" + " ".join(words[at : at + 3]).encode()).hexdigest()[:16]
             for at in range(len(words) - 2)
         }
-        assert set(each["shingles"]) == expected
+        assert set(text["shingles"]) == expected
 
 
 def test_the_skeleton_is_what_all_six_conversations_share() -> None:
@@ -58,7 +58,7 @@ def test_the_skeleton_is_what_all_six_conversations_share() -> None:
 
 
 def test_value_canonical_bytes_and_bands_again_with_nothing_but_sha256() -> None:
-    hashes = [int(each, 16) for each in TEMPLATE["levels"]["60"]]
+    hashes = [int(shingle, 16) for shingle in TEMPLATE["levels"]["60"]]
     packed = struct.pack(f">{len(hashes)}Q", *hashes)
     id = PUBLISHED["common_list"]["id"]
     text = f"ptf2:{id}:{base64.urlsafe_b64encode(packed).rstrip(b'=').decode()}"
@@ -120,4 +120,4 @@ def test_a_passage_of_seven_of_ten_conversations_is_in_no_level() -> None:
 
 def test_everyday_phrases_are_refused_as_common() -> None:
     found = PUBLISHED["accounts"]["common"]["skeletons"]
-    assert [each["refused"] for each in found] == ["template.common"]
+    assert [skeleton["refused"] for skeleton in found] == ["template.common"]

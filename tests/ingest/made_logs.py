@@ -72,5 +72,5 @@ def lines(accounts: int = 6, each: int = 40, template: str = TEMPLATE) -> list[s
 
 
 def write(path: Path, made: list[str]) -> Path:
-    path.write_text("".join(f"{each}\n" for each in made))
+    path.write_text("".join(f"{line}\n" for line in made))
     return path

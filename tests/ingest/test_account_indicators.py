@@ -36,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 def built(tmp_path: Path, name: str, made: list[str], state: Path | None = None, **more: int) -> list[Row]:
     logs, out = made_logs.write(tmp_path / f"{name}.jsonl", made), tmp_path / f"{name}.parquet"
     ingest([str(logs)], out, Options(COMMON, state=state, workers=1, **more))  # type: ignore[arg-type]  # any option by its name
-    return [Row(*each) for each in duckdb.execute("SELECT * FROM read_parquet(?)", [str(out)]).fetchall()]
+    return [Row(*row) for row in duckdb.execute("SELECT * FROM read_parquet(?)", [str(out)]).fetchall()]
 
 
 def templates(rows: list[Row]) -> list[tuple[str, frozenset[int], int]]:
@@ -92,7 +92,7 @@ def layered(parts: list[Collection[int]]) -> tuple[list[str], dict[int, frozense
 def test_the_levels_of_40_and_60_percent_have_bands_and_no_others(tmp_path: Path) -> None:
     made, shared = layered([*CORE, *EIGHT, *SIX, *FIVE, *FOUR])
     assert len(set(shared.values())) == 5
-    assert sorted(templates(built(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
+    assert sorted(templates(built(tmp_path, "a", made)), key=lambda template: -len(template[1])) == [
         ("ptf2", shared[4], 10),
         ("ptf2-exact", shared[5], 10),
         ("ptf2", shared[6], 10),
@@ -104,7 +104,7 @@ def test_the_levels_of_40_and_60_percent_have_bands_and_no_others(tmp_path: Path
 def test_a_level_that_is_equal_to_one_with_bands_is_written_once_with_bands(tmp_path: Path) -> None:
     made, shared = layered([*CORE, *EIGHT, *SIX, *FOUR])
     assert shared[5] == shared[6]
-    assert sorted(templates(built(tmp_path, "a", made)), key=lambda each: -len(each[1])) == [
+    assert sorted(templates(built(tmp_path, "a", made)), key=lambda template: -len(template[1])) == [
         ("ptf2", shared[4], 10),
         ("ptf2", shared[6], 10),
         ("ptf2-exact", shared[8], 10),
@@ -118,7 +118,7 @@ def test_each_template_of_an_account_has_a_row_with_its_own_conversations(tmp_pa
     prompts.append("Why does my bicycle squeak when it rains?")
     made = [made_logs.line("anna", f"c{number}", prompt) for number, prompt in enumerate(prompts)]
     rows = built(tmp_path, "a", made)
-    assert sorted(templates(rows), key=lambda each: -each[2]) == [
+    assert sorted(templates(rows), key=lambda template: -template[2]) == [
         ("ptf2", SHINGLER.hashes(prompts[0]), 9),
         ("ptf2", SHINGLER.hashes(prompts[9]), 5),
     ]
@@ -143,16 +143,19 @@ def test_a_window_begins_on_a_multiple_of_its_length(tmp_path: Path, days: int, 
 def test_the_key_alone_chooses_which_conversations_are_looked_at(tmp_path: Path) -> None:
     conversations = [f"c{number}" for number in range(40)]
     keys = [bytes([number]) * 32 for number in (1, 2)]
-    chosen = [sorted(conversations, key=lambda each, key=key: place_of(key, each))[:4] for key in keys]  # type: ignore[misc]  # bound here
+    chosen = [
+        sorted(conversations, key=lambda conversation, key=key: place_of(key, conversation))[:4]
+        for key in keys
+    ]  # type: ignore[misc]  # bound here
     assert set(chosen[0]) != set(chosen[1])
     logs = [
         [
             made_logs.line(
                 "anna",
-                each,
-                made_logs.TEMPLATE.format(1, "rivers") if each in four else sentence(number, 40),
+                conversation,
+                made_logs.TEMPLATE.format(1, "rivers") if conversation in four else sentence(number, 40),
             )
-            for number, each in enumerate(conversations)
+            for number, conversation in enumerate(conversations)
         ]
         for four in chosen
     ]

@@ -42,7 +42,7 @@ def entries(start: int, end: int, pad: int = 0) -> bytes:
 def run(*logs: Path, **more: object) -> Summary:
     folder = logs[0].parent
     options = Options(shipped(CURRENT.common_prompts), state=folder / "state", **({"workers": 1} | more))  # type: ignore[arg-type]  # any option by its name
-    return ingest([str(each) for each in logs], folder / f"{len(list(folder.iterdir()))}.out", options)
+    return ingest([str(log) for log in logs], folder / f"{len(list(folder.iterdir()))}.out", options)
 
 
 def told(summary: Summary) -> tuple[int, int, int]:
@@ -50,7 +50,7 @@ def told(summary: Summary) -> tuple[int, int, int]:
 
 
 def exchanges(folder: Path) -> int:
-    out = max(folder.glob("*.out"), key=lambda each: each.stat().st_mtime_ns)
+    out = max(folder.glob("*.out"), key=lambda path: path.stat().st_mtime_ns)
     ((found,),) = duckdb.execute("SELECT max(exchanges) FROM read_parquet(?)", [str(out)]).fetchall()
     return int(found)
 
@@ -96,7 +96,7 @@ def read(path: Path, state: State) -> int:
 
 def test_wherever_a_log_was_cut_off_each_line_counts_once(tmp_path: Path) -> None:
     path, whole = tmp_path / "a.jsonl", b"\xef\xbb\xbf" + entries(0, 3)
-    newlines = [at for at, each in enumerate(whole) if each == 0x0A]
+    newlines = [at for at, byte in enumerate(whole) if byte == 0x0A]
     for cut in {*range(0, len(whole), 17), *(at + more for at in newlines for more in (-1, 0, 1))}:
         state = State(tmp_path / str(cut), bytes(32), 28, made_logs.TIME)
         for folder in (state.samples, state.fresh):
@@ -240,7 +240,7 @@ def test_what_is_remembered_says_nothing_without_the_key(tmp_path: Path) -> None
         run(folder / "secret-name.jsonl")
     stored = [(folder / "state" / "samples" / "already-read").read_bytes() for folder in (one, other)]
     assert b"secret-name" not in stored[0]
-    first, second = (orjson.loads(each)["files"][0][:2] for each in stored)
+    first, second = (orjson.loads(line)["files"][0][:2] for line in stored)
     assert not {*first} & {*second}
 
 
@@ -397,7 +397,7 @@ def test_a_log_that_goes_away_before_it_is_compared_does_not_stop_the_others(
 
     monkeypatch.setattr(AlreadyRead, "rest_of", late)
     summary = run(stays, goes)
-    assert (told(summary), [each.file for each in summary.bad]) == ((2, 0, 0), [str(goes)])
+    assert (told(summary), [problem.file for problem in summary.bad]) == ((2, 0, 0), [str(goes)])
 
 
 def test_a_file_that_was_allocated_in_advance_is_read_as_it_is_filled(tmp_path: Path) -> None:

@@ -89,17 +89,17 @@ def test_only_the_first_two_skeletons_of_a_side_have_bands() -> None:
         return [f"{template} {topic}" for topic in TOPICS[:size]]
 
     side = side_of(made("a", 8) + made("b", 7) + made("c", 6))
-    assert [each.kept for each in verdicts(side, COMMON)] == [LEVELS] * 3
-    assert [each.banded for each in verdicts(side, COMMON)] == [LEVELS, LEVELS, ()]
+    assert [verdict.kept for verdict in verdicts(side, COMMON)] == [LEVELS] * 3
+    assert [verdict.banded for verdict in verdicts(side, COMMON)] == [LEVELS, LEVELS, ()]
     for name, agree in (("b", True), ("c", False)):
-        other = side_of([each.replace(f"amber{name}x", "another") for each in made(name, 8)])
+        other = side_of([prompt.replace(f"amber{name}x", "another") for prompt in made(name, 8)])
         (pair,) = compare_skeletons(side, other, COMMON)
         assert (pair.equal, pair.bands.reached, pair.reached) == (False, agree, agree)
         assert pair.refused == (None, None)
 
 
 def test_a_skeleton_of_fewer_than_12_shingles_is_kept_without_bands() -> None:
-    (found,) = verdicts(side_of([each[:75] for each in prompts()]), COMMON)
+    (found,) = verdicts(side_of([prompt[:75] for prompt in prompts()]), COMMON)
     assert MIN_SHINGLES <= found.shingles < SHORT.least
     assert (found.kept, found.banded, found.refused) == (LEVELS, (), None)
 

@@ -42,9 +42,9 @@ def test_the_third_block_has_no_bands() -> None:
         for n in range(size)
     ]
     found = explained(exchange(n, turn) for n, turn in enumerate(turns))
-    assert [each.support for each in found] == [8, 7, 6]
-    assert [any(level.banded for level in each.levels) for each in found] == [True, True, False]
-    assert all(level.refused is None for each in found for level in each.levels)
+    assert [skeleton.support for skeleton in found] == [8, 7, 6]
+    assert [any(level.banded for level in skeleton.levels) for skeleton in found] == [True, True, False]
+    assert all(level.refused is None for skeleton in found for level in skeleton.levels)
 
 
 def quarters() -> list[str]:
@@ -67,7 +67,7 @@ def quarters() -> list[str]:
 def test_a_block_that_is_short_keeps_no_level() -> None:
     (found,) = explained(exchange(n, turn) for n, turn in enumerate(quarters()))
     units = [Shingler(CURRENT).hashes(turn) for turn in quarters()]
-    assert [each.refusal for each in judged(find_blocks(units), COMMON)] == ["template.short"]
+    assert [skeleton.refusal for skeleton in judged(find_blocks(units), COMMON)] == ["template.short"]
     assert found.levels[0].shingles >= 8
     assert judge(find_blocks(units)[0].levels[0], COMMON) is None
     assert {level.refused for level in found.levels} == {"template.short"}
@@ -79,14 +79,14 @@ def test_levels_that_are_one_value_and_bands_are_told_as_they_are_written() -> N
     turns = [f"{template('a')} {template(chr(100 + n)) if n else ''}" for n in range(8)]
     exchanges = [exchange(n, turn, system=turn) for n, turn in enumerate(turns)]
     found = explained(exchanges)
-    assert [each.type for each in found] == ["prompt.template", "client.system"]
+    assert [skeleton.type for skeleton in found] == ["prompt.template", "client.system"]
     units = [Shingler(CURRENT).hashes(turn) for turn in turns]
     shared = list(judged(find_blocks(units), COMMON))
     distinct = [level for level in found[0].levels if level.same_as is None]
-    assert [level.shingles for level in distinct] == [len(each.shingles) for each in shared]
+    assert [level.shingles for level in distinct] == [len(skeleton.shingles) for skeleton in shared]
     assert [level.banded for level in distinct] == [
-        bool(band_values(TEMPLATE, write_skeleton(each.shingles, COMMON, banded=each.banded))[1])
-        for each in shared
+        bool(band_values(TEMPLATE, write_skeleton(skeleton.shingles, COMMON, banded=skeleton.banded))[1])
+        for skeleton in shared
     ]
     assert distinct[0].shingles >= SHORT.least
     assert found[1].levels[0].banded

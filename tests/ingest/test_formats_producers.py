@@ -56,7 +56,7 @@ def test_a_langfuse_session_is_the_conversation_of_its_traces() -> None:
     # The download of the web interface has neither session ids nor inputs in the traces.
     for trace in session["traces"]:
         del trace["sessionId"], trace["input"]
-    assert [(each.conversation, each.has_content) for each in FORMATS["langfuse"](session)] == [
+    assert [(exchange.conversation, exchange.has_content) for exchange in FORMATS["langfuse"](session)] == [
         ("conv-7", False)
     ] * 2
     assert detect_format(session) == "langfuse"
@@ -100,7 +100,7 @@ def test_spans_of_litellm() -> None:
 
 
 def test_spans_of_litellms_second_integration() -> None:
-    names = [each["name"] for each in spans(documents("otlp_litellm_v2.jsonl")[0])]
+    names = [span["name"] for span in spans(documents("otlp_litellm_v2.jsonl")[0])]
     assert names == ["redis", "chat gpt-4o-mini"]
     # The first names model and account as well, for LiteLLM puts them on every span of a request.
     (exchange,) = exchanges("otlp", "otlp_litellm_v2.jsonl")
@@ -117,7 +117,7 @@ def test_spans_of_openllmetry() -> None:
 
 
 def test_spans_of_langfuses_own_sdk() -> None:
-    assert [each["name"] for each in spans(documents("otlp_langfuse.jsonl")[0])] == ["chat", "request"]
+    assert [span["name"] for span in spans(documents("otlp_langfuse.jsonl")[0])] == ["chat", "request"]
     (exchange,) = exchanges("otlp", "otlp_langfuse.jsonl")
     assert (exchange.account, exchange.conversation) == ("acct-42", "conv-7")
     assert (exchange.system, exchange.first_user_turn) == (SYSTEM, TURN)
@@ -157,7 +157,7 @@ def test_the_master_key_and_the_hash_of_a_key_are_no_account() -> None:
     )
     assert "have the gateway set user.id on the span" in refusal("otlp", document).rule
     span["attributes"] += named(**{"metadata.user_api_key_end_user_id": "end-9"})
-    assert [each.account for each in FORMATS["otlp"](document)] == ["end-9"]
+    assert [exchange.account for exchange in FORMATS["otlp"](document)] == ["end-9"]
 
 
 def test_a_log_record_whose_span_is_on_another_line_is_refused_with_what_is_missing() -> None:

@@ -67,7 +67,7 @@ def test_bedrocks_accounts(tmp_path: Path) -> None:
         bedrock({"inputText": TURN}, modelId="amazon.titan-embed-text-v2:0"),
         INVOCATION | {"input": {"inputBodyS3Path": "s3://bucket/1.json.gz"}},
     )
-    assert [(each.account, each.conversation, each.unread) for each in found] == [
+    assert [(exchange.account, exchange.conversation, exchange.unread) for exchange in found] == [
         ("acct-2", "s", None),
         ("arn:aws:sts::1:assumed-role/gateway", "", None),
         ("arn:aws:sts::1:assumed-role/gateway/acct-1", "", "input.inputBodyS3Path"),
@@ -84,7 +84,7 @@ def test_cloudwatch_in_all_its_envelopes(tmp_path: Path) -> None:
     found = of(
         tmp_path, subscription, {"messageType": "CONTROL_MESSAGE"}, {"events": [{"message": text}]}, insights
     )
-    assert [each.first_user_turn for each in found] == [TURN] * 4
+    assert [exchange.first_user_turn for exchange in found] == [TURN] * 4
     packed = tmp_path / "b.gz"
     packed.write_bytes(gzip.compress(f"{AT} {text}\n".encode() + json.dumps(subscription).encode() * 2))
     assert len(read(packed)[0]) == 5
@@ -189,7 +189,7 @@ def test_a_field_map_with_an_envelope_alternatives_and_values(tmp_path: Path) ->
         {"who": {"mail": "joan@orchards.org"}, "at": "1789898400", "req": {"prompt": TURN}},
     ]
     found = of(tmp_path, {"page": {"items": items}}, format=read_field_map(where))
-    assert [(each.account, each.first_user_turn, each.time) for each in found] == [
+    assert [(exchange.account, exchange.first_user_turn, exchange.time) for exchange in found] == [
         ("acct-1", TURN, 1_789_898_400),
         ("joan@orchards.org", TURN, 1_789_898_400),
     ]

@@ -21,7 +21,7 @@ def test_a_level_with_bands_here_and_without_there_is_one_value_with_bands(tmp_p
         Row("bert", "prompt.template", texts[1], 9, 4, 400, 500, 1),
     ]
     part = tmp_path / "part.jsonl"
-    part.write_text("".join(json.dumps(each) + "\n" for each in as_objects(rows)))
+    part.write_text("".join(json.dumps(row) + "\n" for row in as_objects(rows)))
     write_indicators([part], tmp_path / "out.parquet")
     (found,) = read_indicators(tmp_path / "out.parquet")
     assert (found.value, found.accounts) == (texts[0], ("anna", "bert"))

@@ -26,4 +26,4 @@ def test_a_line_of_a_gateway_log_that_is_no_exchange_is_refused(tmp_path: Path, 
     bad = log_reader.BadLines()
     (piece,) = log_reader.cut(input_files.find([str(log)]).sources, 1)
     assert len(list(log_reader.read(piece, "litellm", bad, log_reader.Counts()))) == 1
-    assert [each.place for each in bad.kept] == ["line 3"]
+    assert [line.place for line in bad.kept] == ["line 3"]

@@ -33,7 +33,7 @@ def options(state: Path | None = None, **more: object) -> Options:
 
 def rows(path: Path) -> Rows:
     found = duckdb.execute("SELECT * FROM read_parquet(?) ORDER BY ALL", [str(path)]).fetchall()
-    return [tuple(each) for each in found]
+    return [tuple(row) for row in found]
 
 
 def keyed(state: Path, k: int = 256) -> Path:
@@ -96,7 +96,7 @@ def test_two_runs_with_a_state_are_one_run(tmp_path: Path) -> None:
     run(tmp_path, "first", made[: len(made) // 3], options(state, k=32))
     found, _ = run(tmp_path, "second", made[len(made) // 3 :], options(state, k=32))
     assert found == expected
-    texts = b"".join(each.read_bytes() for each in state.rglob("*") if each.is_file())
+    texts = b"".join(path.read_bytes() for path in state.rglob("*") if path.is_file())
     assert b"acct-" not in texts
     assert b"grading" not in texts
     assert (state / "key").stat().st_mode & 0o077 == 0
@@ -231,9 +231,9 @@ def test_values_are_read_once_for_all_accounts_and_windows(tmp_path: Path) -> No
         for n in range(5)
     ]
     run(tmp_path, "a", [*made_logs.lines(2), *late], options())
-    found = {(each.type, each.value): each for each in read_indicators(tmp_path / "a.parquet")}
-    ja4 = next(each for (type, _), each in found.items() if type == "net.ja4")
+    found = {(row.type, row.value): row for row in read_indicators(tmp_path / "a.parquet")}
+    ja4 = next(item for (type, _), item in found.items() if type == "net.ja4")
     assert (ja4.accounts, ja4.exchanges) == (("acct-0", "acct-1"), 46 + 46 + 5)
     assert (ja4.first_seen, ja4.last_seen) == (made_logs.TIME, made_logs.TIME + 40 * 86_400)
     only = read_indicators(tmp_path / "a.parquet", ["acct-1"])
-    assert {each.accounts for each in only} == {("acct-1",)}
+    assert {row.accounts for row in only} == {("acct-1",)}

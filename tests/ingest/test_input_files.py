@@ -11,7 +11,7 @@ from tocsin.ingest.input_files import Unreadable, find
 
 
 def paths(*inputs: Path | str) -> list[str]:
-    return [each.path for each in find([str(name) for name in inputs]).sources]
+    return [source.path for source in find([str(name) for name in inputs]).sources]
 
 
 def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
     for name in ("a.jsonl", "b.log", "in/c.log", "in/d.txt", "in/README"):
         (tmp_path / name).write_text("{}\n")
     found = find([str(tmp_path)])
-    assert [each.path for each in found.sources] == [str(tmp_path / "a.jsonl")]
+    assert [source.path for source in found.sources] == [str(tmp_path / "a.jsonl")]
     assert found.passed_over == {".log": 2, ".txt": 1, "": 1}
     # Named twice, they are still the same files; named one by one, they are read.
     assert find([str(tmp_path), str(tmp_path / "in" / ".."), str(tmp_path / "b.log")]).passed_over == {

@@ -216,7 +216,7 @@ def test_a_chunk_is_never_more_than_a_mebibyte(tmp_path: Path) -> None:
 def test_an_account_id_that_is_too_long_is_a_bad_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     ids = ("x" * 1_024, "x" * 1_025, "ü" * 512, "ü" * 513)
-    path.write_bytes(b"".join(line(1, metadata={"user_api_key_user_id": each}) for each in ids) + line(2))
+    path.write_bytes(b"".join(line(1, metadata={"user_api_key_user_id": id}) for id in ids) + line(2))
     found, bad, counts = everything(path)
     assert accounts(found) == [ids[0], ids[2], "a2"]
     assert [(item.place, item.rule) for item in bad] == [

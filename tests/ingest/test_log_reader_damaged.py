@@ -31,14 +31,14 @@ def lines(count: int) -> bytes:
         }
         for number in range(count)
     )
-    return b"".join(json.dumps(each).encode() + b"\n" for each in made)
+    return b"".join(json.dumps(record).encode() + b"\n" for record in made)
 
 
 def found(path: Path, content: bytes) -> tuple[int, list[str], Counts]:
     path.write_bytes(content)
     counts, bad = Counts(), BadLines()
     (piece,) = log_reader.cut(find([str(path)]).sources, 1)
-    return len(list(read(piece, "litellm", bad, counts))), [str(each) for each in bad.kept], counts
+    return len(list(read(piece, "litellm", bad, counts))), [str(problem) for problem in bad.kept], counts
 
 
 def unpacked(content: bytes) -> bytes:
@@ -117,7 +117,7 @@ def test_a_document_that_is_cut_off(tmp_path: Path, packer: Any) -> None:
     path, document = tmp_path / "a", b"[\n" + b",\n".join(lines(40).splitlines()) + b"\n]"
     packed = packer(document)
     exchanges, bad, _ = found(path, packed[: len(packed) // 2])
-    assert (exchanges, [each.rpartition(" ")[2] for each in bad]) == (0, ["off"])
+    assert (exchanges, [problem.rpartition(" ")[2] for problem in bad]) == (0, ["off"])
     assert "stream is cut off" in bad[0]
     # Whole, but for what is behind it.
     exchanges, bad, _ = found(path, packed + packed[:9])
@@ -129,7 +129,7 @@ def test_lines_behind_one_that_begins_like_a_document(tmp_path: Path) -> None:
     content = b"[broken\n" + lines(40)
     exchanges, bad, _ = found(tmp_path / "a", gzip.compress(content)[:-9])
     assert exchanges >= 39
-    assert [each.split(": ")[1] for each in bad] == ["the file", "line 1"]
+    assert [problem.split(": ")[1] for problem in bad] == ["the file", "line 1"]
 
 
 def test_a_file_that_is_cut_or_replaced_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +148,6 @@ def test_a_file_that_is_cut_or_replaced_is_told_once(tmp_path: Path, monkeypatch
         told: list[BadLine] = []
         for piece, counts in zip(pieces, itertools.cycle(workers), strict=False):
             list(read(piece, "litellm", told.append, counts))
-        assert [each.rule for each in told] == [rule, rule]
+        assert [line.rule for line in told] == [rule, rule]
         workers[0].merge(workers[1])
         assert workers[0].bad == 1

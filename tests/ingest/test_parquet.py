@@ -60,7 +60,7 @@ def test_a_row_that_is_too_long_is_a_bad_line_and_the_others_go_on(tmp_path: Pat
     (piece,) = log_reader.cut(find([str(path)]).sources, 1)
     found = [exchange.account for exchange in log_reader.read(piece, "litellm", bad, counts)]
     assert found == [f"a{number}" for number in range(5_000) if number != 2_500]
-    assert [str(each) for each in bad.kept] == [f"{path}: row 2501: the row has more than 8 MiB"]
+    assert [str(line) for line in bad.kept] == [f"{path}: row 2501: the row has more than 8 MiB"]
     assert (counts.lines, counts.exchanges, counts.bad) == (5_000, 4_999, 1)
 
 

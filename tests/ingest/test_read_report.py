@@ -18,7 +18,7 @@ def lines(file: str, rule: str, count: int, unit: str = "line") -> list[BadLine]
 
 def test_what_concerns_a_file_is_kept_behind_any_number_of_lines_and_told_first() -> None:
     found = kept(*lines("a", "x", 5_000), BadLine("b", WHOLE, "is cut off"))
-    assert [str(each) for each in to_tell([found], {"a": 0, "b": 1}, 20, 3)] == [
+    assert [str(problem) for problem in to_tell([found], {"a": 0, "b": 1}, 20, 3)] == [
         "b: the file: is cut off",
         "a: line 1: x",
         "a: line 2: x",
@@ -31,9 +31,11 @@ def test_no_file_and_rule_is_told_twice_before_all_others_are_told_once() -> Non
     order = {name: place for place, name in enumerate("abcd")}
     told = to_tell([found], order, 10, 3)
     assert len(told) == 10
-    assert {(each.file, each.rule) for each in told} == {(file, rule) for file in "abcd" for rule in "xy"}
-    assert [order[each.file] for each in told] == sorted(order[each.file] for each in told)
-    assert sum(each.count + each.more for each in told) == 8 * 7
+    assert {(problem.file, problem.rule) for problem in told} == {
+        (file, rule) for file in "abcd" for rule in "xy"
+    }
+    assert [order[problem.file] for problem in told] == sorted(order[problem.file] for problem in told)
+    assert sum(problem.count + problem.more for problem in told) == 8 * 7
 
 
 def test_what_several_processes_kept_is_told_as_if_one_had() -> None:
@@ -41,7 +43,7 @@ def test_what_several_processes_kept_is_told_as_if_one_had() -> None:
         kept(*lines("b", "x", 9, "byte"), BadLine("b", WHOLE, "was cut")),
         kept(*lines("b", "x", 4), *lines("a", "x", 1), BadLine("b", WHOLE, "was cut")),
     ]
-    assert [str(each) for each in to_tell(parts, {"a": 0, "b": 1}, 20, 3)] == [
+    assert [str(problem) for problem in to_tell(parts, {"a": 0, "b": 1}, 20, 3)] == [
         "b: the file: was cut",
         "a: line 1: x",
         "b: line 1: x",

@@ -24,7 +24,7 @@ def span(number: int, attributes: dict[str, Any], parent: int | None = None, kin
 
 
 def of(*spans: Span) -> list[tuple[str, str | None, str | None]]:
-    return [(each.account, each.system, each.first_user_turn) for each in exchanges_of(spans)]
+    return [(exchange.account, exchange.system, exchange.first_user_turn) for exchange in exchanges_of(spans)]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_pydantic_ai_counts_each_call_once() -> None:
 
 def test_the_console_exporters_objects_behind_each_other() -> None:
     found = read("console_spans.txt")
-    assert [(each.account, each.conversation, each.system) for each in found] == [
+    assert [(exchange.account, exchange.conversation, exchange.system) for exchange in found] == [
         ("acct-42", "conv-0", "Be kind."),
         ("acct-42", "conv-1", "Be kind."),
     ]

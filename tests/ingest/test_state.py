@@ -127,7 +127,7 @@ def test_samples_that_are_damaged_are_named(tmp_path: Path) -> None:
 def test_a_sample_that_is_no_sample_is_the_states_fault(tmp_path: Path) -> None:
     ingested(tmp_path, "a", made_logs.lines(1))
     with opened(tmp_path / "state", 256, 28) as state:
-        number = next(each for each in range(PARTITIONS) if list(state.samples.glob(f"{each:02}-*")))
+        number = next(number for number in range(PARTITIONS) if list(state.samples.glob(f"{number:02}-*")))
         (facts,) = spilled_rows(state.samples, number, state.sealing_key)
         spill = Spill(state.samples, 9, state.sealing_key)
         spill.add(number, [*facts[:8], "AAAA", []])
@@ -145,7 +145,7 @@ def test_samples_that_are_no_folder(tmp_path: Path) -> None:
 
 def test_folder_and_key_that_others_may_read_are_refused(tmp_path: Path) -> None:
     folder = made(tmp_path)
-    assert [each.stat().st_mode & 0o077 for each in (folder, *folder.rglob("*"))] == [0] * 6
+    assert [path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))] == [0] * 6
     for path, mode, mend in ((folder / "key", 0o640, 0o600), (folder, 0o750, 0o700)):
         path.chmod(mode)
         said = f"{path} may be read by others (mode {mode:04o}); run: chmod {mend:o} {path}"
@@ -177,8 +177,8 @@ def test_key_and_settings_are_whole_or_not_there(tmp_path: Path, monkeypatch: py
             ("settings.json", len(json.dumps({"k": 256, "window_days": 28})) + 1),
         ):
             assert not (folder / name).exists() or (folder / name).stat().st_size == size
-        for each in folder.iterdir():
-            each.unlink()
+        for path in folder.iterdir():
+            path.unlink()
     left = 5
     with opened(folder, 256, 28):
         assert left == 1

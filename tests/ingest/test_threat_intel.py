@@ -14,7 +14,9 @@ from tocsin.ingest.threat_intel import Reading, read_misp_attribute, read_shared
 def of(name: str) -> tuple[list[tuple[str, str, dict[str, str]]], dict[str, int]]:
     reading = read_shared(json.loads((SAMPLES / name).read_text()))
     assert reading is not None
-    return [(each.type, each.value, dict(each.columns)) for each in reading.values], dict(reading.left_out)
+    return [(value.type, value.value, dict(value.columns)) for value in reading.values], dict(
+        reading.left_out
+    )
 
 
 def test_a_misp_event() -> None:
@@ -55,5 +57,5 @@ def test_networks_and_deleted_attributes_of_misp() -> None:
     reading = Reading()
     for value, deleted in (("198.51.100.0/24", False), ("198.51.0.0/16", False), ("9.9.9.9", True)):
         read_misp_attribute({"type": "ip-src", "value": value, "deleted": deleted}, (), reading)
-    assert [(each.type, each.value) for each in reading.values] == [("net.ipv4-24", "198.51.100.0/24")]
+    assert [(value.type, value.value) for value in reading.values] == [("net.ipv4-24", "198.51.100.0/24")]
     assert dict(reading.left_out) == {"ip-src": 1}

@@ -94,7 +94,7 @@ def test_every_reference_to_a_rule_or_section_exists() -> None:
     defined = set(re.findall(r"\*\*(M-\d+\.\d+)\*\*", SPEC))
     sections = set(re.findall(r"^##+ (\d+(?:\.\d+)?)\.? ", SPEC, re.MULTILINE))
     referring = [SPEC, THREATS, *(path.read_text() for path in (ROOT / "docs" / "decisions").glob("*.md"))]
-    assert {each for text in referring for each in re.findall(r"\bM-\d+\.\d+", text)} <= defined
+    assert {cited for text in referring for cited in re.findall(r"\bM-\d+\.\d+", text)} <= defined
     assert set(re.findall(r"§(\d+(?:\.\d+)?)", re.sub(r"RFC \d+ §[\d.]+", "", SPEC))) <= sections
     comments = "".join(path.read_text() for path in (ROOT / "protos" / "tocsin" / "v1").glob("*.proto"))
     named = set(re.findall(r"SPEC\.md §(\d+(?:\.\d+)?)", comments))
@@ -161,8 +161,8 @@ def test_the_example_agrees_with_an_unshared_key() -> None:
 def test_reasons_and_their_statuses() -> None:
     listed = {reason: status for reason, status, _ in rows(SPEC, "reason")}
     assert listed == {reason: code.name for reason, code in status.CODES.items()}
-    classes = [each for each in vars(service_errors).values() if isinstance(each, type)]
-    reasons = {each.__dict__["reason"] for each in classes if "reason" in each.__dict__}
+    classes = [error for error in vars(service_errors).values() if isinstance(error, type)]
+    reasons = {kind.__dict__["reason"] for kind in classes if "reason" in kind.__dict__}
     assert reasons
     assert reasons <= listed.keys()
 

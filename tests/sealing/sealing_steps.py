@@ -146,10 +146,10 @@ def record_steps(pepper: Pepper, bands: int, threshold: int) -> dict[str, object
     return {
         "bands": bands,
         "threshold": threshold,
-        "coefficients": [bytes(each).hex() for each in coefficients],
+        "coefficients": [bytes(coefficient).hex() for coefficient in coefficients],
         "record_key": bytes(record.key).hex(),
         "ref": record.ref.hex(),
-        "shares": [bytes(each).hex() for each in record.shares],
+        "shares": [bytes(share).hex() for share in record.shares],
         "secret_Z": bytes(secret).hex(),
         "class": info.key_class,
         "epoch": info.epoch,

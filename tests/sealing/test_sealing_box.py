@@ -73,7 +73,7 @@ def test_content_that_does_not_fit_is_refused(size: int) -> None:
         sealed(bytes(size))
 
 
-@pytest.mark.parametrize("purpose", [each for each in Purpose if each is not Purpose.REPORT])
+@pytest.mark.parametrize("purpose", [purpose for purpose in Purpose if purpose is not Purpose.REPORT])
 def test_another_purpose_does_not_open(purpose: Purpose) -> None:
     with pytest.raises(WrongTag):
         open_body(SECRET, purpose, INFO, **PLACE, body=sealed())

@@ -187,7 +187,7 @@ def test_shares_of_wrong_or_mixed_refs_combine_to_nothing() -> None:
         combine([*slots(record, 1, 2), other.slot(3)], 3)
     with pytest.raises(BadRecord, match="one ref"):
         combine([], 3)
-    renamed = [replace(each, ref=other.ref) for each in slots(record, 1, 2, 3, 4)]
+    renamed = [replace(slot, ref=other.ref) for slot in slots(record, 1, 2, 3, 4)]
     with pytest.raises(BadRecord, match="no key"):
         combine(renamed, 3)
     with pytest.raises(BadRecord, match="opened by 3"):
@@ -211,7 +211,7 @@ def test_tries_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_refs_that_share_a_bound_use_it_up_together_and_right_shares_use_none() -> None:
     record, other = made(), made(name="other")
     one_wrong = [replace(record.slot(1), share=other.shares[0]), *slots(record, 2, 3, 4)]
-    renamed = [replace(each, ref=other.ref) for each in slots(record, 1, 2, 3, 4)]
+    renamed = [replace(slot, ref=other.ref) for slot in slots(record, 1, 2, 3, 4)]
     tries = Tries()
     for _ in range(300):
         assert combine(slots(record, *range(1, 11)), 3, tries) == record.key

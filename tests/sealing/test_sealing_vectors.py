@@ -61,13 +61,15 @@ def test_a_reading_of_the_specification_gives_the_published_records(vector: dict
         return HKDFExpand(SHA256(), 32, info).derive(secret)
 
     order = 2**252 + 27742317777372353535851937790883648493
-    coefficients = [int.from_bytes(bytes.fromhex(each), "little") for each in vector["coefficients"]]
+    coefficients = [
+        int.from_bytes(bytes.fromhex(coefficient), "little") for coefficient in vector["coefficients"]
+    ]
     assert len(coefficients) == vector["threshold"]
     shares = [
-        sum(each * x**degree for degree, each in enumerate(coefficients)) % order
+        sum(coefficient * x**degree for degree, coefficient in enumerate(coefficients)) % order
         for x in range(1, vector["bands"] + 1)
     ]
-    assert [each.to_bytes(32, "little").hex() for each in shares] == vector["shares"]
+    assert [share.to_bytes(32, "little").hex() for share in shares] == vector["shares"]
     key = coefficients[0].to_bytes(32, "little")
     assert key.hex() == vector["record_key"]
     assert expand(key, b"tocsin/1 ref")[:16].hex() == vector["ref"]

@@ -141,14 +141,14 @@ class Sampler:
 
     def flush(self) -> None:
         """Spill the facts of all accounts and forget them (rule 6)."""
-        for (name, window), each in self._held.items():
-            each.facts.trim(self._key)
-            facts = [each.facts.rows(), f"{each.facts.hours:x}"]
+        for (name, window), item in self._held.items():
+            item.facts.trim(self._key)
+            facts = [item.facts.rows(), f"{item.facts.hours:x}"]
             self._spill.add(
-                each.partition, [FACTS, name, window, each.exchanges, int(each.first), int(each.last), *facts]
+                item.partition, [FACTS, name, window, item.exchanges, int(item.first), int(item.last), *facts]
             )
-            if each.limit != _NO_PLACE:
-                self._limits[name, window] = each.limit
+            if item.limit != _NO_PLACE:
+                self._limits[name, window] = item.limit
         self._held.clear()
         self._places = 0
         if len(self._limits) > _MAX_LIMITS:

@@ -110,7 +110,7 @@ def test_a_retraction_erases_at_the_follower(federation: Federation) -> None:
 def test_following_in_many_steps_gives_the_same_tree(federation: Federation) -> None:
     origin = federation[1]
     for number in range(6):
-        publish(federation, origin, number, *(bytes([number, each]) * 8 for each in range(number + 1)))
+        publish(federation, origin, number, *(bytes([number, place]) * 8 for place in range(number + 1)))
         follow(federation[2], 1)
     follow(federation[3], 1)
     tips = [
@@ -367,7 +367,7 @@ def test_charters_entries_are_followed(federation: Federation) -> None:
     asyncio.run(federation.tick_all())
     asyncio.run(federation.follow_all())
     stored = federation[2].gateway.read_now(lambda snapshot: snapshot.entries(member_id(1), 0, 5))
-    assert [each.entry.header.kind for each in stored] == [Kind.CHARTER]
+    assert [leaf.entry.header.kind for leaf in stored] == [Kind.CHARTER]
     assert stored[0].entry.header != charter_header(bytes(31) + b"\1")
 
 

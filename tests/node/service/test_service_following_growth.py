@@ -20,7 +20,7 @@ def federation() -> Iterator[Federation]:
 
 def publish(federation: Federation, number: int, count: int) -> None:
     node = federation[1]
-    entries = [federation.entry(bytes([number, each]) * 8) for each in range(count)]
+    entries = [federation.entry(bytes([number, place]) * 8) for place in range(count)]
     federation.clock.advance(60)
     asyncio.run(node.publishing.submit(number.to_bytes(16, "big"), entries))
     asyncio.run(node.publishing.tick())

@@ -105,10 +105,10 @@ def test_proofs_lead_to_the_checkpoint_they_come_with(federation: Federation) ->
     node, origin = federation[2], member_id(1)
     asked = [(origin, 5), (origin, 0), (origin, 5), (origin, 11)]
     proven = asyncio.run(node.looking_up.proven_entries(asked))
-    assert [(each.writer, each.stored.index) for each in proven.entries] == asked
+    assert [(entry.writer, entry.stored.index) for entry in proven.entries] == asked
     head = open_note(federation.charter, origin, proven.checkpoints[origin]).checkpoint
-    for each in proven.entries:
-        verify_inclusion(each.stored.index, head.size, each.stored.leaf_hash(), each.hashes, head.root)
+    for entry in proven.entries:
+        verify_inclusion(entry.stored.index, head.size, entry.stored.leaf_hash(), entry.hashes, head.root)
     old = node.gateway.read_now(lambda snapshot: snapshot.tip(origin)).size
     assert old == head.size == 12
     hashes = asyncio.run(node.log_reader.consistency(origin, 12, 12))

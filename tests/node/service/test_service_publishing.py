@@ -155,7 +155,7 @@ def test_small_submissions_are_appended_in_one_order_by_several_transactions(fed
         await node.publishing.submit(key(7), [federation.entry(T[1])])
         await node.publishing.retract(key(9), [T[2]])
         rest = [await node.publishing.tick() for _ in range(3)]
-        return [(each.appended, each.full) for each in (first, *rest)]
+        return [(answer.appended, answer.full) for answer in (first, *rest)]
 
     done = asyncio.run(scenario())
     assert sum(appended for appended, _ in done) == 5 + 1 + 1 + 1 + 2
@@ -222,12 +222,12 @@ def test_expired_bodies_go_everywhere_and_proofs_stay(federation: Federation) ->
         await federation.tick_all()
 
     asyncio.run(scenario())
-    for each in (node, follower):
-        assert hits(each, node.id, T[1]) == []
-        assert len(hits(each, node.id, T[2])) == 1
-        stored = each.gateway.read_now(lambda snapshot: snapshot.entries_at(node.id, [0]))[0]
+    for holder in (node, follower):
+        assert hits(holder, node.id, T[1]) == []
+        assert len(hits(holder, node.id, T[2])) == 1
+        stored = holder.gateway.read_now(lambda snapshot: snapshot.entries_at(node.id, [0]))[0]
         assert stored.entry.body is None
-        proven = asyncio.run(each.looking_up.proven_entries([(node.id, 0)]))
+        proven = asyncio.run(holder.looking_up.proven_entries([(node.id, 0)]))
         assert proven.entries[0].stored.leaf_hash() == stored.leaf_hash()
 
 

@@ -61,8 +61,8 @@ class Sample:
 
     def with_more(self, conversations: Iterable[Conversation]) -> Sample:
         """Return the sample of these conversations and more; of one place the first counts."""
-        by_place = {each.place: each for each in conversations}
-        by_place |= {each.place: each for each in self.conversations}
+        by_place = {conversation.place: conversation for conversation in conversations}
+        by_place |= {conversation.place: conversation for conversation in self.conversations}
         return Sample(self.k, tuple(by_place[place] for place in sorted(by_place)[: self.k]))
 
     def merged(self, other: Sample) -> Sample:
