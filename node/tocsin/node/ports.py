@@ -117,8 +117,7 @@ class Shares(Protocol):
 class PeerError(AtFault):
     """Another member's node did not do what it was asked.
 
-    `reason` is the machine-readable reason it gave (SPEC.md, for example BUDGET_EXHAUSTED or STALE_CHARTER), or
-    UNREACHABLE, DEADLINE, MALFORMED, CIRCUIT_OPEN.
+    `reason` is the `Reason` it gave, or this node's `Conclusion`.
     """
 
     def __init__(self, member: MemberId, reason: str, message: str = "") -> None:

@@ -61,9 +61,12 @@ class Reason(StrEnum):
 
 
 class Conclusion(StrEnum):
-    """What a caller concludes from a status that came without a reason of ours."""
+    """What a caller concludes by itself: from a status without a reason of ours, an answer, or silence."""
 
     UNREACHABLE = "UNREACHABLE"
     DEADLINE = "DEADLINE"
     NOT_ALLOWED = "NOT_ALLOWED"
     MALFORMED = "MALFORMED"
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
+    INVALID_PARTIAL = "INVALID_PARTIAL"
+    BAD_PROOF = "BAD_PROOF"

@@ -165,7 +165,9 @@ class GrpcPeers:
         try:
             member = charter.member(member_id)
         except NotAMember:
-            raise PeerError(member_id, "UNREACHABLE", "it is no member of the current charter") from None
+            raise PeerError(
+                member_id, Conclusion.UNREACHABLE, "it is no member of the current charter"
+            ) from None
         identity = self._identity()
         link = self._links.get(member_id)
         if link is not None:
@@ -183,7 +185,7 @@ class GrpcPeers:
         circuit = self._circuits.setdefault(member, Circuit(self._monotonic))
         if not circuit.admits():
             raise PeerError(
-                member, "CIRCUIT_OPEN", "it did not answer lately; it is asked again after a pause"
+                member, Conclusion.CIRCUIT_OPEN, "it did not answer lately; it is asked again after a pause"
             )
         try:
             answer = await method(request, timeout=seconds)

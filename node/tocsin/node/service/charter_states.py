@@ -85,6 +85,11 @@ class StoreCharter:
     signed: SignedCharter
     logged: bool
 
+    @property
+    def version(self) -> int:
+        """The charter's version."""
+        return self.charter.version
+
 
 @dataclass(frozen=True)
 class StoreSignatures:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from tocsin.charter.document import (
     Charter,
@@ -38,7 +40,6 @@ from tocsin.node.service.charter_states import (
     Step,
     StoreCharter,
     StoreConflict,
-    StoreSignatures,
     Terms,
     step,
 )
@@ -52,13 +53,14 @@ from tocsin.node.service.errors import (
 )
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.proofs.two_charters import TwoCharters as TwoCharterProof
-from tocsin.proofs.two_charters import encode_two_charters
+from tocsin.proofs.two_charters import encode_two_charters, parse_two_charters, verify_two_charters
 from tocsin.tlog.entry import Entry, charter_header
 from tocsin.wire.limits import MAX_CHARTERS, MAX_CHARTERS_BYTES
 from tocsin.wire.values import MemberId
 
-RECENT_EVENTS = 1_000
-"""Of the audit trail, in which a pair of charters that was recorded before is looked for."""
+TWO_CHARTERS = "two-charters"
+MAX_PROOFS = 1_000
+"""Pairs of charters that are read back at a start: one is kept for each version and culprit."""
 
 
 class Membership:
@@ -94,6 +96,9 @@ class Membership:
         now = self._clock.now()
         for envelope in self._gateway.read_now(_stored_charters):
             self._act(step(self._terms, self._state, Received(parse_envelope(envelope), None, now)))
+        if isinstance(self._state, InForce):
+            convicted = self._gateway.read_now(partial(_convicted, chain=self._state.chain))
+            self._state = replace(self._state, convicted=convicted)
         if file is not None:
             taken = self._step(parse_envelope(file), now)
             if taken.store is not None:
@@ -238,29 +243,30 @@ class Membership:
 
 
 def _store(transaction: Transaction, taken: Step, now: int) -> None:
-    if isinstance(taken.store, StoreCharter):
-        charter, signed = taken.store.charter, taken.store.signed
-        transaction.save_charter(charter.version, signed.encode(), now)
-        if taken.store.logged:
-            _log_own_signature(transaction, signed, now)
-        transaction.forget_epochs((key.key_class, key.epoch) for key in charter.classes)
-    elif isinstance(taken.store, StoreSignatures):
+    if isinstance(taken.store, StoreConflict):
+        proof = encode_two_charters(TwoCharterProof(taken.store.first, taken.store.second))
+        transaction.record(TWO_CHARTERS, str(taken.store.error), proof, now)
+    elif taken.store is not None:
         transaction.save_charter(taken.store.version, taken.store.signed.encode(), now)
         if taken.store.logged:
             _log_own_signature(transaction, taken.store.signed, now)
-    elif isinstance(taken.store, StoreConflict):
-        kind, detail = "two-charters", str(taken.store.error)
-        # What this process has not convicted, an earlier one may have.
-        if any(event[1:3] == (kind, detail) for event in transaction.audit(RECENT_EVENTS)):
-            return
-        proof = encode_two_charters(TwoCharterProof(taken.store.first, taken.store.second))
-        transaction.record(kind, detail, proof, now)
+        if isinstance(taken.store, StoreCharter):
+            transaction.forget_epochs((key.key_class, key.epoch) for key in taken.store.charter.classes)
 
 
 def _log_own_signature(transaction: Transaction, signed: SignedCharter, now: int) -> None:
     hashed = charter_hash(signed.document)
     # The hash is its own idempotency key: one document is logged once, however often it arrives.
     transaction.submit(hashed[:16], hashed, [Entry(charter_header(hashed))], now)
+
+
+def _convicted(snapshot: Snapshot, chain: tuple[Charter, ...]) -> frozenset[tuple[int, bytes]]:
+    """Return the (version, member) pairs that the stored proofs convict."""
+    pairs: set[tuple[int, bytes]] = set()
+    for proof in snapshot.proofs(TWO_CHARTERS, MAX_PROOFS):
+        document, members = verify_two_charters(parse_two_charters(proof), chain)
+        pairs.update((document.version, member) for member in members)
+    return frozenset(pairs)
 
 
 def _stored_charters(snapshot: Snapshot) -> list[bytes]:

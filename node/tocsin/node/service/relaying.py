@@ -45,6 +45,7 @@ from tocsin.proofs.bad_partial import (
     verify_evaluator_signature,
 )
 from tocsin.proofs.errors import NotProven
+from tocsin.wire.reasons import Conclusion
 from tocsin.wire.values import BudgetLeft, Budgets, MemberId, PartialRequest, SignedPartial
 
 DEADLINE_S = 28.0
@@ -133,7 +134,7 @@ class Relaying:
             await self._hear(charter, key, blinded, complaint)
         batch = _Batch(charter, key, blinded)
         for seat in (await self._convicted()).get((key_class, epoch, committee_hash), ()):
-            batch.out[seat] = "BAD_PROOF"
+            batch.out[seat] = Conclusion.BAD_PROOF
         try:
             async with asyncio.timeout(DEADLINE_S):
                 while True:
@@ -235,7 +236,9 @@ class Relaying:
                 self._check_answer(batch, quorum, seat, signed)
         except TimeoutError:
             health.failed(self._clock.monotonic())
-            raise PeerError(member, "DEADLINE", f"no answer within {self._seat_deadline_s:g} s") from None
+            raise PeerError(
+                member, Conclusion.DEADLINE, f"no answer within {self._seat_deadline_s:g} s"
+            ) from None
         except PeerError as error:
             # Who refuses in good order is healthy; only the batch goes elsewhere.
             if error.reason not in (EvaluationsUsedUp.reason, StaleCharter.reason):
@@ -257,10 +260,10 @@ class Relaying:
         # M-4.16: seat, evaluator, quorum, number of elements and signature, before it is relayed unchanged.
         if (signed.seat, signed.evaluator, signed.quorum) != (seat, member, quorum):
             raise PeerError(
-                member, "INVALID_PARTIAL", "it answered for another seat or quorum than was asked"
+                member, Conclusion.INVALID_PARTIAL, "it answered for another seat or quorum than was asked"
             )
         if len(signed.partial.evaluated) != len(batch.blinded):
-            raise PeerError(member, "INVALID_PARTIAL", "it answered with another number of elements")
+            raise PeerError(member, Conclusion.INVALID_PARTIAL, "it answered with another number of elements")
         try:
             verify_evaluator_signature(
                 batch.charter.member(member).node,
@@ -270,7 +273,7 @@ class Relaying:
             )
         except BadSignature as error:
             raise PeerError(
-                member, "INVALID_PARTIAL", "its signature does not cover what was asked"
+                member, Conclusion.INVALID_PARTIAL, "its signature does not cover what was asked"
             ) from error
 
     async def _hear(

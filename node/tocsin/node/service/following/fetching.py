@@ -45,6 +45,7 @@ from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import Frontier, consistency_proof, plan_consistency, plan_frontier
 from tocsin.tlog.note import Note, Verifier
 from tocsin.wire.limits import MAX_ENTRIES
+from tocsin.wire.reasons import Reason
 from tocsin.wire.values import MemberId
 
 MOST_PER_STEP = 250_000
@@ -114,7 +115,7 @@ class Fetching:
         try:
             envelopes = await self._peers.charters(peer, first)
         except PeerError as error:
-            if error.reason != "UNKNOWN_VERSION":
+            if error.reason != Reason.UNKNOWN_VERSION:
                 raise
             return
         for envelope in envelopes:
