@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -12,7 +11,6 @@ from cryptography.hazmat.primitives import serialization
 from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # ships no stubs
 from grpc_status import rpc_status
 
-import tocsin.client.transport  # noqa: F401 - chooses the cipher suites before grpc starts
 from tocsin.charter.document import Charter
 from tocsin.founding.members import open_part
 from tocsin.localnet.federation import Home
@@ -20,6 +18,8 @@ from tocsin.oprf.dleq import Proof
 from tocsin.oprf.group import Element, decode_elements
 from tocsin.oprf.threshold import PartialEvaluation
 from tocsin.v1 import entry_pb2, evaluation_pb2, evaluation_pb2_grpc, log_pb2, log_pb2_grpc
+from tocsin.wire.limits import PEER_ANSWER_BYTES
+from tocsin.wire.tls import TlsIdentity, channel_credentials, channel_options
 from tocsin.wire.values import SignedPartial
 
 
@@ -43,21 +43,19 @@ class NodeLine:
 
     def __init__(self, charter: Charter, caller: Home, target: Home) -> None:
         key = serialization.load_der_private_key(open_part(caller.folder, "node")["tls"], password=None)
-        credentials = grpc.ssl_channel_credentials(
-            ssl.DER_cert_to_PEM_cert(charter.member(target.id).ca).encode(),
+        identity = TlsIdentity(
+            (caller.folder / "node" / "node.crt").read_bytes(),
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
-            (caller.folder / "node" / "node.crt").read_bytes(),
         )
         self._charter = charter
         self._channel = grpc.secure_channel(
             f"127.0.0.1:{target.port}",
-            credentials,
+            channel_credentials(charter.member(target.id).ca, identity),
             options=[
-                ("grpc.ssl_target_name_override", f"{target.id.hex()}.node.{charter.federation}"),
+                *channel_options(charter.federation, target.id, answer_bytes=PEER_ANSWER_BYTES),
                 ("grpc.use_local_subchannel_pool", 1),  # else two lines to one node are one connection
-                ("grpc.max_receive_message_length", 4 * 1024 * 1024),
             ],
         )
 

@@ -34,8 +34,7 @@ def run(*, config: Annotated[Path, Parameter(name="--config")]) -> int:
         from tocsin.node.config import ConfigError, load_config
         from tocsin.node.process import run_node
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"tocsin node: {error.name} is not installed; {how_to_install('node')}\n")
-        return 2
+        return _not_installed(error)
     try:
         settings = load_config(config)
     except ConfigError as error:
@@ -69,8 +68,7 @@ def evidence(
         from tocsin.node.errors import NodeError
         from tocsin.node.storage.inspection import read_evidence
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"tocsin node: {error.name} is not installed; {how_to_install('node')}\n")
-        return 2
+        return _not_installed(error)
     from tocsin.client import system
     from tocsin.client.evidence import finding_dict, verify_kept, write_files
     from tocsin.client.timestamps import iso_time
@@ -110,3 +108,8 @@ def evidence(
     for path in paths:
         say(f"written: {path}; verify it with: tocsin evidence verify {path} --pin ...")
     return 0
+
+
+def _not_installed(error: ModuleNotFoundError) -> int:
+    sys.stderr.write(f"tocsin node: {error.name} is not installed; {how_to_install('node')}\n")
+    return 2

@@ -71,7 +71,7 @@ def dispute(session: Session, drafts: Iterable[DisputeDraft], now: int) -> Recei
         add_value(readable, key, observable, position, draft.observable)
         labels.append((position, key, label))
     spending = Spending()
-    outputs = all_outputs(session, readable, spending, now, Epochs.LIVE)
+    outputs = all_outputs(session, readable, spending, now, Epochs.READABLE)
     active = outputs.active
     live = _live_reports(session.node, active, outputs.values, now)
     newest: dict[bytes, Subject] = {}

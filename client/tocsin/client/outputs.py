@@ -41,7 +41,7 @@ from tocsin.wire.reasons import Reason
 class Epochs(Enum):
     """The key epochs of its class under which a value counts (rule 1)."""
 
-    LIVE = auto()
+    READABLE = auto()  # all whose entries may live
     NEWEST = auto()
 
 
@@ -83,7 +83,7 @@ def stored_outputs(session: Session, active: ActiveCharter, values: Values, now:
     """Return F of the values that the vault has, under every epoch under which entries may live."""
     return [
         _subject(values, class_key, key, output)
-        for class_key, keys in _by_class(active, values, now, Epochs.LIVE)
+        for class_key, keys in _by_class(active, values, now, Epochs.READABLE)
         for key, output in session.vault.outputs(class_key.epoch, keys).items()
     ]
 

@@ -97,7 +97,7 @@ class _Query:
         values, refused = read_values(chunk, mode, session.vault.key_of)
         self._refused += refused
         rest = self._advance_by_batches(values, len(chunk))
-        outputs = available_outputs(session, values, self._spending, now, Epochs.LIVE)
+        outputs = available_outputs(session, values, self._spending, now, Epochs.READABLE)
         self._outputs += len(outputs.values) + len(outputs.bands)
         active = outputs.active
         writers = [member.id for member in active.others]

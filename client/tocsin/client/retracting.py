@@ -49,7 +49,7 @@ def retract(session: Session, values: Iterable[Value], now: int) -> Receipt:
     spending = Spending()
     try:
         keys += records.clear(active, readable, now)
-        outputs = all_outputs(session, readable, spending, now, Epochs.LIVE)
+        outputs = all_outputs(session, readable, spending, now, Epochs.READABLE)
     except TocsinError:
         outbox.flush(session.node, now)
         raise

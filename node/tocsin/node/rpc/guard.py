@@ -116,8 +116,9 @@ class Guard(grpc.aio.ServerInterceptor):
                 caller = self._admit(method, context)
                 _count(self._calls, caller, self._call_limit, context)
                 remaining = context.time_remaining()
-                async with _deadline(
-                    self._deadline_s if remaining is None else min(self._deadline_s, remaining)
+                async with _at_most(
+                    self._deadline_s if remaining is None else min(self._deadline_s, remaining),
+                    errors.DeadlinePassed("the call took longer than its deadline allows"),
                 ):
                     request = await self._receive(context, handler.request_deserializer)
                     if method not in LARGE_ANSWERS:
@@ -288,7 +289,8 @@ def _count(counter: Counter[Caller], caller: Caller, limits: Mapping[Role, int],
 
 
 @asynccontextmanager
-async def _deadline(seconds: float) -> AsyncIterator[None]:
+async def _at_most(seconds: float, late: Exception | None = None) -> AsyncIterator[None]:
+    """End what runs inside after so long, and raise `late` then if it is given."""
     scope = asyncio.timeout(seconds)
     try:
         async with scope:
@@ -296,19 +298,8 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
     except TimeoutError:
         if not scope.expired():
             raise
-        raise errors.DeadlinePassed("the call took longer than its deadline allows") from None
-
-
-@asynccontextmanager
-async def _at_most(seconds: float) -> AsyncIterator[None]:
-    """End what runs inside after so long, without an error."""
-    scope = asyncio.timeout(seconds)
-    try:
-        async with scope:
-            yield
-    except TimeoutError:
-        if not scope.expired():
-            raise
+        if late is not None:
+            raise late from None
 
 
 async def _abort(context: _Raw, status: Status) -> NoReturn:

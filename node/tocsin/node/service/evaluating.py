@@ -159,19 +159,14 @@ class Evaluating:
         self._membership.caller(caller)
         used = await self._gateway.read(lambda snapshot: snapshot.budget_used(caller))
         charter, now = self._membership.charter, self._clock.now()
-        return [
-            BudgetLeft(
-                key.key_class,
-                key.epoch,
-                seat,
-                self._member,
-                self._membership.budget(key, seat),
-                max(0, self._membership.budget(key, seat) - used.get((key.key_class, key.epoch, seat), 0)),
-            )
-            for number in sorted({key.key_class for key in charter.classes})
-            for key in charter.live_classes(number, now)
-            for seat in key.seats_of(self._member)
-        ]
+        left = []
+        for number in sorted({key.key_class for key in charter.classes}):
+            for key in charter.live_classes(number, now):
+                for seat in key.seats_of(self._member):
+                    limit = self._membership.budget(key, seat)
+                    unused = max(0, limit - used.get((key.key_class, key.epoch, seat), 0))
+                    left.append(BudgetLeft(key.key_class, key.epoch, seat, self._member, limit, unused))
+        return left
 
     def _share(self, key: ClassKey, request: PartialRequest) -> Scalar:
         try:
