@@ -32,7 +32,7 @@ def test_submit_then_query(terminal: Session, tmp_path: Path) -> None:
     file.write_text("type,value\ncontact.email,bob@example.com\ncontact.email,Mallory@example.com\n")
     code, out, err = terminal(0, "query", str(file))
     assert code == 0
-    assert "1 value matched: leads for a human review" in out
+    assert "1 value to review: a match is a lead, not a verdict" in out
     assert f"{file}:3" in out
     assert terminal.world.homes[1].name in out
     assert "mallory" not in out.lower() + err.lower()

@@ -38,7 +38,7 @@ def test_your_own_columns_account_first_are_beside_each_match(terminal: Session,
     assert f"{file}:2" in out
     assert "plan: pro" in out
     assert "country: DE" in out
-    assert "1 value matched in 1 account: leads for a human review" in out
+    assert "1 account to review: a match is a lead, not a verdict" in out
     assert "acct-8" not in out
     (match,) = json.loads(terminal(0, "query", file, "--json")[1])["matches"]
     assert (match["accounts"], match["columns"]) == (["acct-7"], [{"plan": "pro", "country": "DE"}])

@@ -47,9 +47,9 @@ def test_the_marks_of_misp_limit_a_report(terminal: Session, misp_csv: Path) -> 
     code, out, err = terminal(1, "submit", str(misp_csv), "--dry-run", "--json", *RESALE)
     assert (code, json.loads(out)["would_report"]) == (0, 2)
     assert "2 left out, of types that do not exist here: 1 url, 1 sha256" in err
-    assert [line.partition("TLP ")[2] for line in json.loads(out)["summary"][1:]] == [
-        "red: 1 payment.iban",
-        "amber: 1 net.ipv4",
+    assert [(label["tlp"], label["values"]) for label in json.loads(out)["labels"]] == [
+        ("red", {"payment.iban": 1}),
+        ("amber", {"net.ipv4": 1}),
     ]
     code, out, err = terminal(0, "query", str(misp_csv))
     assert (code, out.startswith("2 values screened"), "2 left out" in err) == (1, True, True)
@@ -74,7 +74,7 @@ def test_marks_and_times_as_other_systems_write_them(
     said = ("--abuse", "resale", "--confidence", "80")
     code, out, err = terminal(1, "submit", str(path), "--dry-run", "--json", *said)
     assert (code, err) == (0, "")
-    assert f"TLP {word}:" in json.loads(out)["summary"][1]
+    assert json.loads(out)["labels"][0]["tlp"] == word
 
 
 @pytest.mark.parametrize("key", ["tlp", "TLP", " Tlp"])
@@ -87,5 +87,5 @@ def test_a_json_arrays_keys_are_columns_in_any_case_and_unknown_ones_are_named(
     )
     code, out, err = terminal(1, "submit", str(path), "--dry-run", "--json", *RESALE)
     assert code == 0
-    assert "TLP red" in out
+    assert json.loads(out)["labels"][0]["tlp"] == "red"
     assert "1 column says nothing in a report: mood" in err

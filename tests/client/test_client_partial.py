@@ -134,7 +134,7 @@ def test_the_command_prints_what_was_found_and_fails_as_the_error_says(terminal:
     asked = ("contact.email=bob@example.com", "contact.email=mallory@example.com")
     code, out, err = terminal(0, "query", *asked)
     assert code == 4
-    assert "leads for a human review" in out
+    assert "a match is a lead, not a verdict" in out
     assert out.startswith("1 value screened, 1 match; it was checked before; no budget used")
     assert "BUDGET_EXHAUSTED" in err
     code, out, err = terminal(0, "query", *asked, "--json")

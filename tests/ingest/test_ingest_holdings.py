@@ -71,3 +71,12 @@ def test_the_strongest_group_comes_first() -> None:
     sure = match(2, type="net.ipv4", key=b"2", positions=(1,), label=label(90))
     surer = match(3, type="net.ipv4", key=b"2", positions=(1,), label=label(90, accounts=4))
     assert indices(grouped(unsure, sure, surer)) == [[3, 2], [1]]
+
+
+def test_the_groups_of_an_account_stay_together() -> None:
+    strong = match(1, type="net.ipv4", key=b"1", positions=(0,), label=label(90))
+    middle = match(2, type="net.ipv4", key=b"2", positions=(1,), label=label(60))
+    weak = match(3, type="net.ipv4", key=b"3", positions=(2,), label=label(20))
+    groups = grouped(weak, middle, strong, accounts=(("a",), ("b",), ("a",)))
+    assert [(group.account, group.positions) for group in groups] == [("a", (0,)), ("a", (2,)), ("b", (1,))]
+    assert indices(grouped(weak, middle, strong)) == [[1], [2], [3]]

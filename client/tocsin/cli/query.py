@@ -135,9 +135,11 @@ def _say_retractions(result: QueryResult, rows: list[Row]) -> None:
 
 def _print_groups(groups: list[HeldMatches], rows: list[Row], *, show_values: bool) -> None:
     accounts = {group.account for group in groups if group.account is not None}
-    of_accounts = f" in {counted(len(accounts), 'account')}" if accounts else ""
+    unnamed = sum(group.account is None for group in groups)
+    leads = [counted(len(accounts), "account")] * bool(accounts)
+    leads += [counted(unnamed, "value") + " without an account" * bool(accounts)] * bool(unnamed)
     print_groups(
-        f"{counted(len(groups), 'value')} matched{of_accounts}: leads for a human review",
+        f"{' and '.join(leads)} to review: a match is a lead, not a verdict",
         MATCH_COLUMNS,
         [
             (_heading(group, rows, show_values=show_values), [match_row(match) for match in group.matches])

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,6 +20,7 @@ from cyclopts import Parameter
 from tocsin.cli.inputs import ACCOUNT, BadInput, Row
 from tocsin.cli.options import DEFAULT_CONFIG, Config, Indicators, Inputs, SomeAccounts, Strict
 from tocsin.cli.output import Json, counted, note, print_json, progress, say, warn
+from tocsin.cli.report_summary import ReportSummary, summarize
 
 if TYPE_CHECKING:
     from tocsin.cli.rows import Rows
@@ -143,7 +143,7 @@ def submit(
         without_form = {refusal.position for refusal in refused}
         kept = [position for position in range(len(labelled)) if position not in without_form]
         rows.good, labelled = [rows.good[at] for at in kept], [labelled[at] for at in kept]
-        summary = _summary(rows.good, [label for _, label in labelled])
+        summary = summarize(rows.good, [label for _, label in labelled])
         if dry_run:
             _show_dry_run(summary, rows, json=json)
             return EXIT_INPUT if rows.bad else 0
@@ -270,42 +270,21 @@ def _drafts(
     return drafts, refused
 
 
-def _summary(rows: Sequence[Row], labels: Sequence[Report]) -> list[str]:
-    """Say what would be reported: one line for each thing that is said, with the values by type."""
-    from tocsin.client.results import word
-
-    lines: dict[str, Counter[str]] = {}
-    for row, label in zip(rows, labels, strict=True):
-        said = (
-            f"{word(label.abuse)}, value belongs to the {word(label.role)}, {label.confidence} % sure, "
-            f"TLP {word(label.tlp)}"
-        )
-        lines.setdefault(said, Counter())[row.type] += 1
-    accounts = len({account for row in rows for account in row.accounts})
-    of = f" of {counted(accounts, 'account')}" if accounts else ""
-    return [f"{counted(len(labels), 'value')}{of}"] + [
-        f"  {said}: {', '.join(f'{count:,} {type}' for type, count in sorted(types.items()))}"
-        for said, types in lines.items()
-    ]
-
-
-def _show_dry_run(summary: list[str], rows: Rows, *, json: bool) -> None:
+def _show_dry_run(summary: ReportSummary, rows: Rows, *, json: bool) -> None:
     if json:
-        print_json(
-            {"would_report": len(rows.good), "summary": [line.strip() for line in summary]} | rows.json()
-        )
+        print_json(summary.to_dict() | rows.json())
     else:
-        say(f"would report {summary[0]} (--dry-run: nothing was sent)")
-        for line in summary[1:]:
+        say(f"would report {summary.much} (--dry-run: nothing was sent)")
+        for line in summary.lines():
             say(line)
     rows.warn_bad()
 
 
-def _confirmed(summary: list[str], federation: str, rows: Rows) -> bool:
+def _confirmed(summary: ReportSummary, federation: str, rows: Rows) -> bool:
     """Show on standard error what would be reported, and ask."""
     rows.warn_bad()
-    note(f"about to report {summary[0]} to the members of {federation}")
-    for line in summary[1:]:
+    note(f"about to report {summary.much} to the members of {federation}")
+    for line in summary.lines():
         note(line)
     sys.stderr.write("Report them? [y/N] ")
     sys.stderr.flush()

@@ -5,7 +5,8 @@ Rules
 2. Matches are grouped by account and value. Without an account the value stands for itself.
 3. A template is reported at several levels, each by itself and by bands: for a reader they are one value. Of the
    matches in which a writer says the same of it the closest counts: an equal one, else the one with most bands.
-4. Strongest first, by `Match.strength`. A group is as strong as its strongest match.
+4. Strongest first, by `Match.strength`. A group is as strong as its strongest match, an account as its strongest
+   group; an account's groups stay together.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class HeldMatches:
 
 
 def by_account(accounts: Sequence[Sequence[str]], matches: Iterable[Match]) -> list[HeldMatches]:
-    """Group matches by account and value, strongest group first (rules 2 to 4).
+    """Group matches by account and value, strongest account and group first (rules 2 to 4).
 
     `accounts` holds, for each position of the call, the accounts that hold its value.
     """
@@ -50,7 +51,15 @@ def by_account(accounts: Sequence[Sequence[str]], matches: Iterable[Match]) -> l
         HeldMatches(account, type, tuple(sorted(positions)), tuple(sorted(_closest(held), key=_weakness)))
         for (account, type, _), (positions, held) in groups.items()
     ]
-    return sorted(made, key=lambda group: (_weakness(group.matches[0]), group.account or "", group.positions))
+    made.sort(key=lambda group: (_weakness(group.matches[0]), group.account or "", group.positions))
+    rank: dict[object, int] = {}
+    for number, group in enumerate(made):
+        rank.setdefault(_holder(group), number)
+    return sorted(made, key=lambda group: rank[_holder(group)])
+
+
+def _holder(group: HeldMatches) -> str | tuple[int, ...]:
+    return group.positions if group.account is None else group.account
 
 
 def _closest(matches: Iterable[Match]) -> list[Match]:
