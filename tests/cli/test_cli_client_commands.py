@@ -161,7 +161,7 @@ def test_evidence_is_exported_and_verifies_offline(terminal: Session, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--writer", "nobody", "--index", "0"], "0 members fit"),
+        (["--writer", "nobody", "--index", "0"], "no member fits what was given"),
         (["--index", "0"], "name the entry"),
         (["--match", "abc"], "name the entry"),
         (["--match", "Borealis:600"], "Borealis's log has no entry 600"),

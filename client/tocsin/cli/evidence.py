@@ -87,11 +87,15 @@ def _accusation(match: Match, places: list[str]) -> list[tuple[str, str | tuple[
     if not isinstance(label, Report):
         return [("disputed", word(label.reason)), *read]
     low, high = bucket_range(label.bad_accounts_bucket)
+    first, last = day(label.first_week), day(label.last_week)
     return [
         ("accused of", word(label.abuse)),
         ("value belongs to", word(label.role)),
         *read,
-        ("seen", f"from the week of {day(label.first_week)} to the week of {day(label.last_week)}"),
+        (
+            "seen",
+            f"from the week of {first} to the week of {last}" if first != last else f"in the week of {first}",
+        ),
         ("bad accounts", str(low) if low == high else f"{low} to {high}"),
         ("evidence", word(label.evidence)),
         ("confidence", f"{label.confidence} %"),

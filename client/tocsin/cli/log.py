@@ -131,5 +131,6 @@ def find_member(charter: Charter, text: str) -> Member:
     ]
     if len(fitting) != 1:
         names = ", ".join(f"{member.name} ({member.id.hex()[:8]})" for member in charter.members)
-        raise NoSuchMember(f"{len(fitting)} members fit what was given; members are {names}")
+        found = "several members fit" if fitting else "no member fits"
+        raise NoSuchMember(f"{found} what was given; members are {names}")
     return fitting[0]
