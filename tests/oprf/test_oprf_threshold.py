@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tocsin.oprf import dleq, group, rfc9497, shares, threshold
 from tocsin.oprf.dleq import BadBatch
-from tocsin.oprf.group import BadElement, BatchMismatch, Element
+from tocsin.oprf.group import BadElement, BatchMismatch, Element, Scalar
 from tocsin.oprf.rfc9497 import InputTooLong
 from tocsin.oprf.shares import BadQuorum, BadShare, Dealt
 from tocsin.oprf.threshold import (
@@ -345,3 +345,33 @@ def test_the_signed_statement_covers_everything(dealt: Dealt, blinded: list[Elem
     for budget_left, time in ((-1, 0), (2**64, 0), (0, -1), (0, 2**64)):
         with pytest.raises(BadContext):
             threshold.signed_statement(context, blinded, partial, budget_left, time)
+
+
+def key_from_two_proofs(first: dleq.Proof, second: dleq.Proof) -> Scalar:
+    """Return the key of two proofs as if they had one nonce: s1 + c1·k = s2 + c2·k."""
+    (c1, s1), (c2, s2) = [(Scalar(proof[:32]), Scalar(proof[32:])) for proof in (first, second)]
+    return group.scalar_mul(group.scalar_sub(s2, s1), group.scalar_invert(group.scalar_sub(c1, c2)))
+
+
+def test_random_bytes_that_repeat_give_no_share_away(dealt: Dealt, blinded: list[Element]) -> None:
+    # M-4.27: a snapshot that is started twice draws the same bytes twice.
+    def repeated(size: int) -> bytes:
+        return bytes([7]) * size
+
+    context = context_of(dealt, (1, 2), 1)
+    statements = [(context, blinded), (context, blinded[:2]), (context_of(dealt, (1, 3), 1), blinded)]
+    proofs = [
+        threshold.evaluate(dealt.shares[0], dealt.commitments, about, elements, repeated).proof
+        for about, elements in [*statements, statements[0]]
+    ]
+    assert len(set(proofs)) == len(statements)
+    scaled = group.scalar_mul(shares.lagrange((1, 2), 1), dealt.shares[0])
+    assert key_from_two_proofs(proofs[0], proofs[1]) != scaled
+    # The nonce as RFC 9497 draws it loses the game.
+    public = group.base_multiply(scaled)
+    evaluated = group.multiply(scaled, blinded)
+    bare = [
+        dleq.generate_proof(scaled, public, blinded, evaluated, repeated, transcript_ending=ending)
+        for ending in (b"one", b"two")
+    ]
+    assert key_from_two_proofs(*bare) == scaled

@@ -205,13 +205,9 @@ def evaluate(
     if not hmac.compare_digest(held, public):
         raise BadShare(context.seat)
     evaluated = group.multiply(scaled, blinded)
+    ending = _transcript_ending(context, blinded, evaluated)
     proof = dleq.generate_proof(
-        scaled,
-        public,
-        blinded,
-        evaluated,
-        random,
-        transcript_ending=_transcript_ending(context, blinded, evaluated),
+        scaled, public, blinded, evaluated, _hedged(random, scaled, ending), transcript_ending=ending
     )
     return PartialEvaluation(tuple(evaluated), proof)
 
@@ -311,6 +307,21 @@ def _scaled_public_share(commitments: tuple[Element, ...], quorum: tuple[int, ..
 def _transcript_ending(context: Context, blinded: Sequence[Element], evaluated: Sequence[Element]) -> bytes:
     # M-4.13: the weights depend on everything that the proof is bound to.
     return hashlib.sha512(context.encode() + b"".join(blinded) + b"".join(evaluated)).digest()
+
+
+def _hedged(random: Random, secret: Scalar, statement: bytes) -> Random:
+    """Return a source for one nonce: random bytes, the secret and what is proven, hashed together.
+
+    A source that repeats itself, as that of a machine whose snapshot runs twice, then gives one nonce to one statement
+    only: two proofs of different statements with one nonce would give the secret away.
+    """
+
+    def draw(size: int) -> bytes:
+        # M-4.27
+        seed = b"".join(map(length_prefixed, (b"tocsin/1 proof nonce", secret, statement, random(size))))
+        return hashlib.shake_256(seed).digest(size)
+
+    return draw
 
 
 def _check_class_epoch(key_class: int, epoch: int) -> None:
