@@ -30,7 +30,7 @@ Node = tuple[int, int]
 """Coordinates of a complete node: `(level, index)`."""
 
 HASH_BYTES = 32
-MAX_SIZE = 2**63 - 1
+MAX_SIZE = 2**63 - 1  # M-1.9
 """The largest tree: what a signed 64-bit column holds."""
 
 EMPTY_ROOT = Hash(sha256(b"").digest())
