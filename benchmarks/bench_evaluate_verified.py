@@ -128,7 +128,7 @@ class Asking:
         self._standing: ActiveCharter = standing
         self._key: ClassKey = standing.live_classes(int(KeyClass.CONTACT), now())[0]
         self._node = GrpcNode(config, secrets["tls"], keeper.certificate_authority())
-        self._evaluator = Evaluator(self._node, os.urandom, batch_size, config.in_flight)
+        self._evaluator = Evaluator(self._node, self._vault.pending, os.urandom, batch_size, config.in_flight)
 
     def values(self, count: int) -> int:
         """Evaluate fresh values; returns how many outputs came back."""

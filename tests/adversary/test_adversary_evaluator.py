@@ -107,7 +107,9 @@ def play(
     with scene.client(DUNE) as client:
         if random is not None:
             client._session.evaluator.close()
-            client._session.evaluator = Evaluator(client._session.node, random, 1000, 1)
+            client._session.evaluator = Evaluator(
+                client._session.node, client._session.vault.pending, random, 1000, 1
+            )
         assert client.query(queried).evaluated == TRIALS
     dune = scene.homes[DUNE].id
     for home in scene.homes[:3]:

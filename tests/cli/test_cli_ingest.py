@@ -232,7 +232,7 @@ def test_submit_and_query_what_was_ingested(
     some.write_text("other-1\n")
     code, out, _ = terminal(0, "query", "--from", str(theirs), "--accounts", str(some))
     assert code == 0
-    assert "in 1 account" in out
+    assert "1 account to review" in out
     assert "other-1" in out
     assert "other-0" not in out
 

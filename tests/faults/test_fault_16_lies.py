@@ -252,7 +252,7 @@ def test_the_forged_batch_convicts_its_sender(tmp_path: Path, monkeypatch: pytes
             standing = client._session.charter(now())
             key = standing.charter.class_key(3, 1)
             value = parse_value(VALUES[0], Mode(standing.charter.mode))
-            evaluator = Evaluator(client._session.node, os.urandom, count, 1)
+            evaluator = Evaluator(client._session.node, client._session.vault.pending, os.urandom, count, 1)
             evaluator.evaluate(standing, key, [Wanted(bytes(16), value)] * count, keep)
             evaluator.close()
         assert audited(asking, "bad-partial") == [f"class=3 epoch=1 seat=1 evaluator={liar.id.hex()}"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.parties import fresh_client, kill, outputs, start, until
+from tests.faults.parties import audited, fresh_client, kill, outputs, start, until
 from tests.federation import Federation
 from tocsin.client.errors import TocsinError, Unavailable
 from tocsin.oprf.rfc9497 import Output
@@ -43,5 +43,16 @@ def test_lost_evaluators(battered: Federation, tmp_path: Path) -> None:
     kill(battered, second)
     with pytest.raises(Unavailable, match="QUORUM_UNAVAILABLE"):
         evaluated()
+    # Who retries through the outage with one vault is charged once, however often (M-4.22).
+    fresh = [("contact.email", f"again-{number}@example.com") for number in range(7)]
+    with fresh_client(fourth, tmp_path / "kept.db") as client:
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="QUORUM_UNAVAILABLE"):
+                client.query(fresh)
     start(battered, first)
     assert until("an evaluation after one came back", eventually, 40) == whole, "without the second"
+    with fresh_client(fourth, tmp_path / "kept.db") as client:
+        assert client.query(fresh).queried == len(fresh)
+    for home in battered.homes:
+        charged = [row for row in audited(home, "evaluated") if row.endswith(f" count={len(fresh)}")]
+        assert len(charged) <= 1, home.name

@@ -88,7 +88,9 @@ class Session:
         self._refreshed: float | None = None
         self._active = keeper.load(system.now())
         self.node = connect(keeper.certificate_authority())
-        self.evaluator = Evaluator(self.node, system.random_bytes, config.batch_size, config.in_flight)
+        self.evaluator = Evaluator(
+            self.node, vault.pending, system.random_bytes, config.batch_size, config.in_flight
+        )
         self.outbox = Outbox(vault, system.random_bytes)
         self.vault_lock = VaultLock(config.vault)
         logger.info("opened the client of member %s in %s", config.member.hex(), config.federation)

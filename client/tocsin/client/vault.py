@@ -36,6 +36,7 @@ from nacl.exceptions import CryptoError
 from tocsin.client.errors import BadVault
 from tocsin.client.templates.vault_tables import TemplateTables
 from tocsin.client.vault_matches import MatchTable
+from tocsin.client.vault_pending import PendingTable
 from tocsin.client.vault_rooms import RoomTables
 from tocsin.client.vault_tables import bind
 from tocsin.indicators.registry import Observable
@@ -125,6 +126,7 @@ class Vault:
         )
         self.matches = MatchTable(self._lock, self._snapshot, self._writing)
         self.rooms = RoomTables(self._lock, self._snapshot, self._writing, self._seal, self._open)
+        self.pending = PendingTable(self._lock, self._snapshot, self._unhurried, self._seal, self._open)
 
     def __repr__(self) -> str:
         return f"Vault({str(self._path)!r})"
@@ -449,6 +451,17 @@ class Vault:
                     yield db
             finally:
                 self._connection.execute("PRAGMA secure_delete = OFF")
+
+    @contextmanager
+    def _unhurried(self) -> Iterator[sqlite3.Connection]:
+        """Write what a crash of the machine, not of the program, may lose: it does not wait for the disk."""
+        with self._reading():
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self._writing() as db:
+                    yield db
+            finally:
+                self._connection.execute("PRAGMA synchronous = FULL")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tocsin.client.errors import BadVault, ForeignVault
 
-SCHEMA = 5
+SCHEMA = 6
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -28,6 +28,9 @@ CREATE INDEX reported_value ON value (reported) WHERE reported;
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, idempotency BLOB NOT NULL UNIQUE,
     sealed BLOB NOT NULL, created INTEGER NOT NULL
+);
+CREATE TABLE pending (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, class INTEGER NOT NULL, epoch INTEGER NOT NULL, sealed BLOB NOT NULL
 );
 CREATE TABLE charter (version INTEGER PRIMARY KEY, envelope BLOB NOT NULL, adopted INTEGER NOT NULL);
 CREATE TABLE pepper (number INTEGER PRIMARY KEY, start INTEGER NOT NULL, sealed BLOB NOT NULL);
