@@ -53,7 +53,7 @@ class AuditTrail:
         if held_back:
             text += f" (and {held_back} refusals before it were not recorded)"
         now = self._now()
-        self._log.warning("caller-refused", reason=reason, held_back=held_back)
+        self._log.warning("caller-refused", reason=reason, problem=detail, held_back=held_back)
         try:
             self._submit(lambda transaction: transaction.record("refused", text, b"", now)).add_done_callback(
                 self._done

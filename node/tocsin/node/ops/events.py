@@ -6,6 +6,9 @@
 | warning | something was refused or failed; the node tries again or goes on without |
 | info | something changed as intended |
 | debug | only with `log_level = "debug"` |
+
+A warning or error that says the same again within ten minutes is counted, not written; the next one that is written has
+the count as `repeated`.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ EVENTS: Mapping[str, str] = {
     # health and audit
     "readiness-changed": "warning: `ready`, the check that failed: `problem`, and what it found: `reason`",
     "check-failed": "debug: a readiness `check` failed",
-    "caller-refused": "warning: a caller was refused for `reason`; `held_back` earlier refusals were only counted",
+    "caller-refused": "warning: a caller was refused for `reason`; `problem` names it; `held_back` were only counted",
     "audit-failed": "warning: a refusal could not be written to the audit trail",
     "internal-error": "error: a fault of this node's own in `method`; the caller was given `incident`",
     "library-warning": "warning: `logger`, another library, warned",

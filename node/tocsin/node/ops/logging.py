@@ -6,13 +6,19 @@
    a plain number, text, word of an enumeration or container of these as the name of its type.
 3. An exception is logged by its type. Its text and traceback, which may quote what a peer sent, appear only at level
    debug.
+4. A warning or error that says the same again within ten minutes is counted, not written; the next one that is written
+   carries the count as `repeated`. At level debug everything is written.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from enum import StrEnum
 from typing import Any, TextIO
 
@@ -20,6 +26,8 @@ import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 ID_FIELDS = frozenset({"member", "writer", "evaluator", "caller", "origin", "peer"})
+REPEAT_S = 600.0
+MOST_REMEMBERED = 256
 _TEXT_LIMIT = 500
 
 
@@ -58,6 +66,34 @@ def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapp
     return masked
 
 
+class Repeats:
+    """structlog processor of rule 4. It remembers at most `MOST_REMEMBERED` different events."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._written: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """Return the event, with what was held back of it. Raises `structlog.DropEvent` for a repeated one."""
+        if event.get("level") not in ("warning", "error"):
+            return event
+        said = json.dumps(event, sort_keys=True, default=str)
+        now = self._monotonic()
+        with self._lock:
+            at, held_back = self._written.get(said, (-REPEAT_S, 0))
+            if now - at < REPEAT_S:
+                self._written[said] = at, held_back + 1
+                raise structlog.DropEvent
+            self._written[said] = now, 0
+            self._written.move_to_end(said)
+            while len(self._written) > MOST_REMEMBERED:
+                self._written.popitem(last=False)
+        return {**event, "repeated": held_back} if held_back else event
+
+
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Send this process's log to `stream` (standard error if None) as JSON lines, from `level` up."""
     threshold = LEVELS[level]
@@ -69,9 +105,10 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             mark,
             mask,
+            *([] if debug else [Repeats(time.monotonic)]),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

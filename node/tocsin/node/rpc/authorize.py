@@ -213,10 +213,14 @@ class Gate:
             )
         caller = verified.caller
         if caller.role not in allowed:
-            raise WrongRole(f"a {caller.role} may not call {method}")
+            raise WrongRole(
+                f"a {caller.role} may not call {method}, and this is member {caller.member.hex()}'s {caller.role}"
+            )
         # M-8.7: a client is accepted by its own member's node alone.
         if caller.role is Role.CLIENT and caller.member != self._own_member:
-            raise WrongRole("a client may only call its own member's node")
+            raise WrongRole(
+                f"a client may only call its own member's node, and this is member {caller.member.hex()}'s client"
+            )
         return caller
 
     def _verify(self, pem: bytes) -> _Verified:
