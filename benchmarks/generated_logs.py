@@ -5,8 +5,9 @@
    the conversations has several exchanges, which repeat the first user turn.
 2. `chats`: 18 exchanges an account, each with a system prompt of 12 KB, one of 200, and with the history of its chat,
    which grows by a turn with each exchange: six chats of three.
-3. `documents`: 18 exchanges an account; each prompt holds a document of 4 KB among a template's words.
-4. `few`: 4 exchanges an account, without a system prompt.
+3. `documents`: 18 exchanges an account, each a conversation of its own; each prompt holds a document of 4 KB among a
+   template's words.
+4. `few`: 4 exchanges an account, each a conversation of its own, without a system prompt.
 5. Exchanges of all accounts are mixed, as they are in a gateway's log. The same seed makes the same log.
 """
 
@@ -26,6 +27,7 @@ SPAN_SECONDS = 20 * 86_400
 _ACTIVE = 512
 """How many accounts are at work at the same time."""
 _HISTORY_EACH = 18
+_CHAT = 3
 _FEW_EACH = 4
 _SYSTEM_PROMPTS = 200
 _SYSTEM_BYTES = 12_000
@@ -98,15 +100,16 @@ def _of_account(
     else:
         requests = []
         system = _turn("system", systems[account % len(systems)])
-        for _ in range(_HISTORY_EACH // 3):
+        for _ in range(_HISTORY_EACH // _CHAT):
             history = [system]
-            for prompt in chosen.choices(prompts, k=3):
+            for prompt in chosen.choices(prompts, k=_CHAT):
                 history.append(_turn("user", prompt))
                 requests.append(list(history))
                 history.append(_turn("assistant", _text(chosen, words, 600)))
     for number, messages in enumerate(requests):
         record = {
-            "id": f"chatcmpl-{account:x}-{number:x}", "session_id": f"s-{account:x}-{number // 3:x}",
+            "id": f"chatcmpl-{account:x}-{number:x}",
+            "session_id": f"s-{account:x}-{number // _CHAT if shape == 'chats' else number:x}",
             "call_type": "acompletion", "startTime": FIRST_SECOND + number * 3_600.0 + account % 3_600,
             "metadata": {
                 "user_api_key_user_id": f"user-{account}",

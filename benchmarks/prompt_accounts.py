@@ -153,7 +153,7 @@ def fingerprints(accounts: Mapping[str, Account], k: int = DEFAULT_K, key: int =
         sampler.take(_exchanges(accounts))
         sampler.flush()
         spill.close()
-        builder = IndicatorBuilder(Settings(secret, k, DEFAULT_WINDOW_DAYS, COMMON), SHINGLER)
+        builder = IndicatorBuilder(Settings(secret, k, DEFAULT_WINDOW_DAYS, COMMON))
         for partition in range(PARTITIONS):
             for row in builder.partition(partition, (Path(scratch), secret), Tally()):
                 found[row.account].append((row.type, row.value))

@@ -24,21 +24,19 @@ from typing import Any
 
 from tocsin.indicators.ptf2.account import Conversation, Sample, parse_sample, place_of
 from tocsin.indicators.ptf2.common_list import CommonList
-from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.skeleton import find_blocks
 from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, Judged, judged, write_skeleton
 from tocsin.indicators.refusal import Mode, Refused
 from tocsin.indicators.registry import observable
-from tocsin.ingest.choosing import Marks, chosen
 from tocsin.ingest.facts import ADDRESS, MAX_FACTS, Facts, Holding
 from tocsin.ingest.facts import TOOLS as TOOL_SET
 from tocsin.ingest.local_filter import ShingleCounts
 from tocsin.ingest.sampling import DAY, FACTS, NO_TURN, TEXT, TOOLS
 from tocsin.ingest.sampling import SYSTEM as SYSTEM_TEXT
 from tocsin.ingest.spilling import Spill, spilled_bytes, spilled_rows
+from tocsin.ingest.unit_hashes import Texts, UnitHasher
 
 _SLICE_BYTES = 96 << 20
-_MAX_SYSTEMS = 512
 _LAST = (1, 0.0)
 
 
@@ -144,12 +142,11 @@ class Settings:
 class IndicatorBuilder:
     """Settles one partition after the other."""
 
-    def __init__(self, settings: Settings, shingler: Shingler) -> None:
-        self._settings, self._shingler = settings, shingler
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.shingles = ShingleCounts()
         """Of the skeletons of all accounts so far, for the local filter."""
-        self._marks = Marks(settings.key)
-        self._systems: dict[str, frozenset[int]] = {}
+        self._hasher = UnitHasher(settings.key)
         self._written: dict[tuple[str, str], str | Refused] = {}
 
     def partition(
@@ -172,7 +169,7 @@ class IndicatorBuilder:
                 for _, window in windows:
                     each = gathered.pop((account, window))
                     each.trim(self._settings.key)
-                    sample = self._sample(each)
+                    sample = self._sample(each, state is not None)
                     tally.conversations += len(sample.conversations)
                     if state is not None:
                         _keep(state, number, account, window, each, sample)
@@ -208,38 +205,26 @@ class IndicatorBuilder:
                     each.tool(*rest)
         return found
 
-    def _sample(self, each: _Gathered) -> Sample:
+    def _sample(self, each: _Gathered, keeps: bool) -> Sample:
+        """Return the sample of a window. Every hash is in it where it `keeps` for later runs (see `unit_hashes`)."""
         k, texts, parents = self._settings.k, each.texts, each.parents
         earlier = Sample(k).merged(each.sample) if each.sample is not None else Sample(k)
-        fresh = []
-        known: dict[tuple[str, str], frozenset[int]] = {}
         wanted = sorted((each.ranks.keys() | texts.keys()) - parents)[:k]
-        repeating = chosen(
-            {place: f"{texts[place][2]} {texts[place][3]}" for place in wanted if place in texts}, self._marks
-        )
-        for place in wanted:
-            if place not in repeating or each.ranks.get(place, _LAST) <= texts[place][0]:
-                continue
-            each.ranks[place], system, turn, later = texts[place]
-            hashes = known.get((turn, later))
-            if hashes is None:
-                hashes = self._shingler.hashes(turn)
-                if later:
-                    hashes |= self._shingler.hashes(later)
-                known[turn, later] = hashes
-            fresh.append(Conversation(place, self._system(each.systems.get(system, "")), hashes))
+        candidates = {
+            place: Texts(each.systems.get(texts[place][1], ""), *texts[place][2:])
+            for place in wanted
+            if place in texts
+        }
+        if keeps:
+            new = {place for place in candidates if each.ranks.get(place, _LAST) > texts[place][0]}
+            hashed = self._hasher.all_hashes(candidates, new)
+        else:
+            hashed = self._hasher.repeated_hashes(candidates)
+        each.ranks.update((place, texts[place][0]) for place in hashed)
+        fresh = [Conversation(place, *units) for place, units in hashed.items()]
         texts.clear()
         each.systems.clear()
         return Sample(k).with_more(fresh).merged(earlier).without(parents)
-
-    def _system(self, text: str) -> frozenset[int]:
-        """Return the hashes of a system prompt: most come again and again, and they are long."""
-        hashes = self._systems.get(text)
-        if hashes is None:
-            if len(self._systems) >= _MAX_SYSTEMS:
-                self._systems.clear()
-            hashes = self._systems[text] = self._shingler.hashes(text)
-        return hashes
 
     def _rows(
         self, account: str, window: int, each: _Gathered, sample: Sample, tally: Tally, held: set[int]

@@ -5,68 +5,51 @@
 2. Of the others those are chosen that repeat: they have a phrase that 4 different candidates or more have, and that
    fewer than 12 of those chosen so far have. So a template in one of forty conversations is found, and one in every
    conversation does not cost more than the random draw.
-3. A phrase is three words in a row, the first of which is marked: one word in eight is, by a keyed checksum, so nobody
-   outside knows which. Words are the parts between spaces of the normalised text; in a script that is written
-   without spaces, tokens. A phrase never leaves this module, and nothing that is shared depends on it.
+3. A phrase is a shingle, and one in eight is compared: those whose keys are small (see `shingle_keys`), so nobody
+   outside knows which. A phrase never leaves the process, and nothing that is shared depends on it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from itertools import chain, compress
-from zlib import crc32
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import chain
+from typing import TypeVar
 
-from tocsin.indicators.ptf2.normalising import normalise, tokens
+import numpy as np
+
 from tocsin.indicators.ptf2.skeleton import MIN_SUPPORT
-from tocsin.indicators.snapshot_files import CURRENT
+from tocsin.ingest.shingle_keys import Keyed
 
 ALWAYS = 32
 """Candidates that are chosen whatever they contain."""
 ENOUGH = 12
 """No more than this many conversations are chosen for one phrase."""
 
-_MARKED = 8
-_LONG_WORD = 16
-_MAX_KNOWN = 1 << 17
+_Said = TypeVar("_Said", bound=Hashable)
+
+_SMALL = np.uint64(1 << 61)  # one key in eight is smaller
 
 
-class Marks(dict[str, bool]):
-    """Whether a word is marked, computed once for each word (rule 3)."""
-
-    def __init__(self, key: bytes) -> None:
-        super().__init__()
-        self._seed = crc32(key)
-
-    def __missing__(self, word: str) -> bool:
-        if len(self) >= _MAX_KNOWN:
-            self.clear()
-        marked = self[word] = crc32(word.encode("utf-8", "surrogatepass"), self._seed) % _MARKED == 0
-        return marked
+def phrases(texts: Iterable[Keyed]) -> frozenset[int]:
+    """Return the phrases of a conversation's texts that are compared (rule 3)."""
+    return frozenset(chain.from_iterable(text.keys[text.keys < _SMALL].tolist() for text in texts))
 
 
-def phrases(text: str, marks: Marks) -> set[str]:
-    """Return the phrases of a text that are compared (rule 3)."""
-    words = normalise(text, CURRENT).split()
-    if not text.isascii() and len(text) > _LONG_WORD * len(words):
-        words = tokens(text, CURRENT)
-    at = compress(range(len(words) - 2), map(marks.__getitem__, words))
-    return {" ".join(words[place : place + 3]) for place in at}
+def chosen(candidates: Mapping[int, _Said], keyed: Mapping[_Said, Iterable[Keyed]]) -> frozenset[int]:
+    """Return the places of the candidates that are chosen (rules 1 and 2).
 
-
-def chosen(texts: Mapping[int, str], marks: Marks) -> frozenset[int]:
-    """Return the places of the candidates that are chosen; `texts` are by place, the smallest first (rules 1 and 2)."""
-    places = list(texts)
-    if len(places) <= ALWAYS:
-        return frozenset(places)
-    by_text = {text: phrases(text, marks) for text in set(texts.values())}
-    by_place = {place: by_text[text] for place, text in texts.items()}
+    `candidates` says by place, the smallest first, what a conversation says; `keyed` has the keys of that.
+    """
+    if len(candidates) <= ALWAYS:
+        return frozenset(candidates)
+    by_text = {said: phrases(keyed[said]) for said in set(candidates.values())}
     counts = Counter(chain.from_iterable(by_text.values()))
     repeated = {phrase for phrase, count in counts.items() if count >= MIN_SUPPORT}
-    taken: Counter[str] = Counter()
+    taken: Counter[int] = Counter()
     kept = []
-    for number, place in enumerate(places):
-        mine = by_place[place] & repeated
+    for number, (place, said) in enumerate(candidates.items()):
+        mine = by_text[said] & repeated
         if number < ALWAYS or any(taken[phrase] < ENOUGH for phrase in mine):
             kept.append(place)
             taken.update(mine)

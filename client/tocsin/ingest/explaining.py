@@ -20,11 +20,11 @@ from tocsin.indicators.ptf2.shingles import WORDS, Shingler, shingle_hash, shing
 from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, Block, find_blocks
 from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE, Judged, judge, strength
 from tocsin.indicators.snapshot_files import CURRENT
-from tocsin.ingest.choosing import Marks, chosen
 from tocsin.ingest.comparing import WHY, by_block, shared_levels
 from tocsin.ingest.exchange import Exchange
 from tocsin.ingest.sampling import DAY, DEFAULT_K, DEFAULT_WINDOW_DAYS, NO_TURN, places_of
 from tocsin.ingest.state import BadState, settings_of
+from tocsin.ingest.unit_hashes import Texts, UnitHasher
 
 _Text = tuple[tuple[int, float], str, str, str]
 """What decides between exchanges of one conversation; its system prompt, first user turn and later one."""
@@ -115,15 +115,12 @@ class Explainer:
 
     def explain(self, common: CommonList) -> Explanation:
         """Say what becomes of the account's conversations."""
-        made, shingler = Explanation(), Shingler(CURRENT)
+        made, shingler, hasher = Explanation(), Shingler(CURRENT), UnitHasher(self._key)
         for window, texts in sorted(self._texts.items()):
             start = window * self._seconds
             parents = self._parents.get(window, ())
             candidates = {place: texts[place] for place in sorted(texts) if place not in parents}
-            kept = chosen(
-                {place: f"{turn} {later}" for place, (_, _, turn, later) in candidates.items()},
-                Marks(self._key),
-            )
+            kept = hasher.chosen({place: Texts(*text[1:]) for place, text in candidates.items()})
             ordered = [candidates[place] for place in candidates if place in kept]
             for type, prompts in (
                 (TEMPLATE, [(turn, later) for _, _, turn, later in ordered]),

@@ -32,10 +32,8 @@ import orjson
 from tocsin.client.system import random_bytes
 from tocsin.indicators.ptf2.account import MAX_SAMPLE, BadSample
 from tocsin.indicators.ptf2.common_list import CommonList
-from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.template import SYSTEM, TEMPLATE
 from tocsin.indicators.refusal import Mode
-from tocsin.indicators.snapshot_files import CURRENT
 from tocsin.ingest import input_files, log_reader
 from tocsin.ingest import state as states
 from tocsin.ingest.account_indicators import IndicatorBuilder, Settings, Tally, as_objects
@@ -310,7 +308,7 @@ class _Built:
 def _build(run: _Run, partitions: Sequence[int], worker: int) -> _Built:
     """Phase 2, one worker's share."""
     tally = Tally()
-    builder = IndicatorBuilder(run.settings, Shingler(CURRENT))
+    builder = IndicatorBuilder(run.settings)
     state = run.state
     kept = None if state is None else states.Keeper(state, worker)
     earlier = None if state is None else (state.samples, state.sealing_key)

@@ -131,7 +131,8 @@ def _confusables(name: str) -> _Table:
     )
 
 
-def _clip(text: str) -> str:
+def clip(text: str) -> str:
+    """Return `text` cut as rule 1 says; lone surrogates may be left where nothing is cut."""
     if len(text) * 4 <= MAX_BYTES or (text.isascii() and len(text) <= MAX_BYTES):
         return text
     if text.isascii():
@@ -141,7 +142,7 @@ def _clip(text: str) -> str:
 
 def normalise(text: str, snapshots: Snapshots) -> str:
     """Return `text` as rules 1 to 3 leave it."""
-    text = _clip(text)
+    text = clip(text)
     if text.isascii():
         # Here rule 3 only drops controls; where there are none but line ends, tokens come out the same without it.
         return (text if text.isprintable() else text.translate(_drops(snapshots))).lower()

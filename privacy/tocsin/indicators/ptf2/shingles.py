@@ -30,16 +30,16 @@ class Shingler:
 
     def hashes(self, text: str) -> frozenset[int]:
         """Return the hashes of a prompt's shingles (rule 3)."""
-        known = self._known
-        if len(known) > _MAX_KNOWN:
-            known.clear()
-        found = set()
-        for shingle in set(shingles(tokens(text, self._snapshots))):
-            hashed = known.get(shingle)
-            if hashed is None:
-                known[shingle] = hashed = shingle_hash(shingle)
-            found.add(hashed)
-        return frozenset(found)
+        return frozenset(map(self.hash_of, set(shingles(tokens(text, self._snapshots)))))
+
+    def hash_of(self, shingle: str) -> int:
+        """Return the hash of a shingle (rule 2)."""
+        hashed = self._known.get(shingle)
+        if hashed is None:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            hashed = self._known[shingle] = shingle_hash(shingle)
+        return hashed
 
 
 def shingles(words: Sequence[str]) -> Iterator[str]:

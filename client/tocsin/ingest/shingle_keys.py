@@ -1,0 +1,262 @@
+"""Which shingles of an account come in several of its texts, found without hashing all of them.
+
+1. Only shingles of 4 conversations or more can be in a skeleton (P-4.1), and most come in fewer. So shingles are
+   compared by keys of 64 bits, computed for many texts at once, and only those that come often are hashed (P-3.2).
+2. No rule of PTF2.md §2 looks beyond white space: the tokens of a text are those of its parts between spaces, in order.
+   In a part of ASCII letters and punctuation they are the runs of letters; any other part goes through `tokens`.
+3. Equal shingles have equal keys. Two that differ have one key with a chance of 2^-64, under constants that nobody
+   outside knows: an account of a million shingles, a thousand of them frequent, would meet that once in 10^10.
+4. Keys never leave the process. Texts are worked on 4 MiB at a time, and what is remembered of parts is bounded.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.indicators.ptf2.normalising import MAX_TOKENS, clip, tokens
+from tocsin.indicators.ptf2.shingles import WORDS
+from tocsin.indicators.ptf2.skeleton import MIN_SUPPORT
+from tocsin.indicators.snapshot_files import Snapshots
+
+Keys: TypeAlias = NDArray[np.uint64]
+_Places: TypeAlias = NDArray[np.int64]
+_Number = TypeVar("_Number", bound=np.integer[Any])
+
+_BATCH_BYTES = 4 << 20
+_MAX_PARTS = 1 << 16
+_LONGEST_PART = 64
+_WORD = 8
+
+_APART, _LETTER, _SPACE, _OTHER = range(4)
+_SPACES = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
+
+
+def _kind(byte: int) -> int:
+    if byte in _SPACES:
+        return _SPACE
+    character = chr(byte)
+    if byte >= 0x80 or not character.isprintable() or character.isdigit() or character == "@":
+        return _OTHER
+    return _LETTER if character.isalpha() else _APART
+
+
+_KINDS = bytes(map(_kind, range(256)))
+"""Of each byte of UTF-8; a part with an `_OTHER` in it is left to `tokens` (rule 2)."""
+_MASK = (1 << 64) - 1
+_UPPER = 12
+_SHIFT = np.uint64(64 - _UPPER)
+_LOW_BYTES = np.array([(1 << 8 * count) - 1 for count in range(_WORD + 1)], np.uint64)
+
+
+class _Batch(NamedTuple):
+    """The tokens of several texts: `data[start:end]` in lower case, or `others[~end]` where the end is negative."""
+
+    data: bytes
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    others: list[str]
+
+    def tokens(self, at: int, count: int) -> list[str]:
+        places = zip(self.starts[at : at + count].tolist(), self.ends[at : at + count].tolist(), strict=True)
+        return [
+            self.others[~end] if end < 0 else self.data[start:end].decode().lower() for start, end in places
+        ]
+
+
+class Keyed(NamedTuple):
+    """The keys of a text's shingles, in their order; and where its tokens are."""
+
+    keys: Keys
+    batch: _Batch
+    first: int
+
+    def shingle(self, at: int) -> str:
+        """Return a shingle by its place among the keys."""
+        return " ".join(self.batch.tokens(self.first + at, WORDS))
+
+
+class Keyer:
+    """Computes the keys of texts. Keys of one sampling key are the same in each process."""
+
+    def __init__(self, key: bytes, snapshots: Snapshots) -> None:
+        secret = blake2b(b"tocsin shingle keys", key=key, digest_size=8 * (2 + WORDS)).digest()
+        numbers = [int.from_bytes(secret[at : at + 8], "big") | 1 for at in range(0, len(secret), 8)]
+        self._first = np.uint64(numbers[0])
+        self._factor, *self._by_word = map(np.uint64, numbers[1:])
+        self._snapshots = snapshots
+        self._parts: dict[bytes, tuple[list[str], list[int]]] = {}
+
+    def keyed(self, texts: Sequence[str]) -> list[Keyed]:
+        """Return the keys of each text (rules 1 to 4)."""
+        found: list[Keyed] = []
+        batch: list[bytes] = []
+        size = 0
+        for text in texts:
+            data = clip(text).encode("utf-8", "surrogatepass")
+            if batch and size + len(data) > _BATCH_BYTES:
+                found += self._batch(batch)
+                batch, size = [], 0
+            batch.append(data)
+            size += len(data)
+        return found + self._batch(batch)
+
+    def _batch(self, texts: list[bytes]) -> list[Keyed]:
+        # A line end keeps texts apart; those behind the last text may be read past its end.
+        data = b"\n".join(texts) + bytes(_WORD)
+        kinds, at, others, keys = self._others(data)
+        starts, ends = _runs(kinds)
+        hashed = self._hashed(data.lower(), starts, ends - starts)
+        if others:
+            places = np.searchsorted(starts, at)
+            starts = np.insert(starts, places, at)
+            ends = np.insert(ends, places, ~np.arange(len(others)))
+            hashed = np.insert(hashed, places, np.array(keys, np.uint64))
+        limits = np.searchsorted(starts, np.cumsum([len(text) + 1 for text in texts])).tolist()
+        batch = _Batch(data, starts.astype(np.int32), ends.astype(np.int32), others)
+        by_shingle = self._by_shingle(hashed)
+        return [
+            Keyed(by_shingle[first : max(first, min(last, first + MAX_TOKENS) - WORDS + 1)], batch, first)
+            for first, last in zip([0, *limits], limits, strict=False)
+        ]
+
+    def _others(self, data: bytes) -> tuple[NDArray[np.uint8], list[int], list[str], list[int]]:
+        """Return the kinds of bytes, `_APART` in parts of other characters; and where such parts begin and end."""
+        marked = bytearray(data.translate(_KINDS))
+        marked[-_WORD:] = bytes(_WORD)
+        kinds = np.frombuffer(marked, np.uint8)
+        other = np.flatnonzero(kinds == _OTHER)
+        at: list[int] = []
+        found: list[str] = []
+        keys: list[int] = []
+        if not len(other):
+            return kinds, at, found, keys
+        spaces = np.flatnonzero(kinds == _SPACE)
+        parts = _distinct(np.searchsorted(spaces, other))
+        begins = np.concatenate(([0], spaces + 1))[parts].tolist()
+        ends = np.append(spaces, len(data) - _WORD)[parts].tolist()
+        known = self._parts
+        for begin, end in zip(begins, ends, strict=True):
+            part = data[begin:end]
+            words, hashed = known.get(part) or self._part(part)
+            at += [begin] * len(words)
+            found += words
+            keys += hashed
+            marked[begin:end] = bytes(end - begin)
+        return kinds, at, found, keys
+
+    def _part(self, part: bytes) -> tuple[list[str], list[int]]:
+        words = tokens(part.decode("utf-8", "surrogatepass"), self._snapshots)
+        found = words, [self._hash(word.encode()) for word in words]
+        if len(part) <= _LONGEST_PART:
+            if len(self._parts) >= _MAX_PARTS:
+                self._parts.clear()
+            self._parts[part] = found
+        return found
+
+    def _hash(self, token: bytes) -> int:
+        """The same as `_hashed`, of one token."""
+        factor, hashed = int(self._factor), int(self._first)
+        for at in range(0, len(token), _WORD):
+            hashed = (hashed + int.from_bytes(token[at : at + _WORD], "little")) & _MASK
+            hashed = ((hashed ^ hashed >> 32) * factor) & _MASK
+            hashed ^= hashed >> 29
+        return hashed
+
+    def _hashed(self, data: bytes, starts: _Places, sizes: _Places) -> Keys:
+        """Hash tokens eight bytes at a time."""
+        words = np.ndarray((len(data) - _WORD + 1,), np.dtype("<u8"), data, 0, (1,))
+        hashed = self._mixed(self._first + (words[starts] & _LOW_BYTES[np.minimum(sizes, _WORD)]))
+        longer = np.flatnonzero(sizes > _WORD)
+        done = _WORD
+        while len(longer):
+            rest = np.minimum(sizes[longer] - done, _WORD)
+            word = words[starts[longer] + done] & _LOW_BYTES[rest]
+            hashed[longer] = self._mixed(hashed[longer] + word)
+            done += _WORD
+            longer = longer[sizes[longer] > done]
+        return hashed
+
+    def _mixed(self, values: Keys) -> Keys:
+        values ^= values >> np.uint64(32)
+        values *= self._factor
+        values ^= values >> np.uint64(29)
+        return values
+
+    def _by_shingle(self, hashed: Keys) -> Keys:
+        count = max(0, len(hashed) - WORDS + 1)
+        keys = np.zeros(count, np.uint64)
+        for word, factor in enumerate(self._by_word):
+            keys += hashed[word : word + count] * factor
+        return keys
+
+
+def _runs(kinds: NDArray[np.uint8]) -> tuple[_Places, _Places]:
+    """Return where each run of letters begins and ends. The last byte is no letter."""
+    letters = kinds == _LETTER
+    edges = np.flatnonzero(letters[1:] != letters[:-1]) + 1
+    if len(letters) and letters[0]:
+        edges = np.concatenate(([0], edges))
+    return edges[::2], edges[1::2]
+
+
+class Unit(NamedTuple):
+    """What counts as one: a conversation's texts of one type, and how many conversations have exactly these."""
+
+    texts: tuple[Keyed, ...]
+    times: int
+
+
+def repeated(units: Sequence[Unit], hash_of: Callable[[str], int]) -> list[frozenset[int]]:
+    """Return of each unit the hashes of those of its shingles that 4 units or more have (P-4.1)."""
+    counted: list[Keys] = []
+    for unit in units:
+        keys = _distinct(np.concatenate([text.keys for text in unit.texts]))
+        counted += [keys] * min(unit.times, MIN_SUPPORT)
+    ordered = np.sort(np.concatenate(counted))
+    others = MIN_SUPPORT - 1
+    often = _distinct(ordered[others:][ordered[others:] == ordered[: len(ordered) - others]])
+    if not len(often):
+        return [frozenset()] * len(units)
+    texts = [text for unit in units for text in unit.texts]
+    begins = list(itertools.accumulate((len(text.keys) for text in texts), initial=0))
+    at, which = _among(often, np.concatenate([text.keys for text in texts]))
+    first = np.zeros(len(often), np.int64)
+    first[which[::-1]] = at[::-1]
+    hashes = []
+    for place in first.tolist():
+        text = bisect_right(begins, place) - 1
+        hashes.append(hash_of(texts[text].shingle(place - begins[text])))
+    found = []
+    begun = 0
+    number = 0
+    for unit in units:
+        number += len(unit.texts)
+        end = int(np.searchsorted(at, begins[number]))
+        found.append(frozenset(map(hashes.__getitem__, which[begun:end].tolist())))
+        begun = end
+    return found
+
+
+def _distinct(keys: NDArray[_Number]) -> NDArray[_Number]:
+    ordered = np.sort(keys)
+    new = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return ordered[new]
+
+
+def _among(wanted: Keys, keys: Keys) -> tuple[_Places, _Places]:
+    """Return where among `keys` those that are wanted stand, and the place of each in `wanted`, which is ascending."""
+    # Most are not wanted, and most of those are told by their upper bits alone.
+    present = np.zeros(1 << _UPPER, np.bool_)
+    present[wanted >> _SHIFT] = True
+    likely = np.flatnonzero(present[keys >> _SHIFT])
+    which = np.minimum(np.searchsorted(wanted, keys[likely]), len(wanted) - 1)
+    exact = wanted[which] == keys[likely]
+    return likely[exact], which[exact]
