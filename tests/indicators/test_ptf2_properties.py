@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tocsin.indicators.ptf2.account import BadSample, Conversation, Sample, parse_sample, place_of
 from tocsin.indicators.ptf2.common_list import BadCommonList, build_common_list, parse_common_list, shipped
-from tocsin.indicators.ptf2.normalising import MAX_BYTES, normalise, tokens
+from tocsin.indicators.ptf2.normalising import MAX_BYTES, Tokeniser, normalise, tokens
 from tocsin.indicators.ptf2.shingles import Shingler
 from tocsin.indicators.ptf2.skeleton import LEVELS, MIN_SHINGLES, MIN_SUPPORT, find_blocks
 from tocsin.indicators.ptf2.template import (
@@ -63,6 +63,39 @@ def test_any_text_has_tokens_that_normalising_again_keeps(text: str) -> None:
     assert tokens(" ".join(words), CURRENT) == words
 
 
+PARTS = st.one_of(
+    st.text(alphabet=st.characters(), max_size=12),
+    st.sampled_from(
+        [
+            "Say,",
+            "12",
+            "0xff",
+            "jane@example.com",
+            "e\u0301",
+            "nul\0l",
+            "北京市。",
+            "\ud800",
+            "a" * 70,
+            "\u0345",
+        ]
+    ),
+)
+SPACES = st.sampled_from(
+    [" ", "\n", "\x1c", "\x85", "\u00a0", "\u1680", "\u3000", "\u2028", "\u200b", "\0", ", "]
+)
+
+
+@given(st.lists(st.lists(st.tuples(PARTS, SPACES), max_size=20), min_size=1, max_size=4))
+@example([[("word", " ")] * 17_000])
+@example([[("wörd", " ")] * 14_000])
+@example([[("a" + "\u05b0" * 40, "\0"), ("\u05b1" * 40, " ")]])
+@settings(deadline=1_000)
+def test_words_that_are_remembered_give_the_same_tokens(texts: list[list[tuple[str, str]]]) -> None:
+    tokeniser = Tokeniser(CURRENT)
+    for text in ["".join(map("".join, parts)) for parts in texts] * 2:
+        assert tokeniser.tokens(text) == tokens(text, CURRENT)
+
+
 def test_the_rest_of_a_long_prompt_does_not_count() -> None:
     for filler in ("word ", "wörd "):
         long = filler * MAX_BYTES
@@ -73,6 +106,24 @@ def test_the_rest_of_a_long_prompt_does_not_count() -> None:
 def test_ascii_takes_no_other_way_than_the_rest() -> None:
     text = "Write 12 lines to jane@example.com, see www.example.com/x. ~~~ a b ~~~ then 0xff, it's fine\x07."
     assert tokens(text + " й", CURRENT)[:-1] == tokens(text, CURRENT)
+
+
+@pytest.mark.parametrize(("shared", "joins"), [(10, True), (9, False)])
+def test_a_unit_joins_by_a_third_of_the_shingles(shared: int, joins: bool) -> None:
+    # P-4.4: a block of 30 shingles, of which ten units have most in common; an eleventh has some that only seven have.
+    core, some = range(30 - shared), range(100, 100 + shared)
+    units = [frozenset(core) | (frozenset(some) if place < 7 else frozenset()) for place in range(10)]
+    (block, *_) = find_blocks([*units, frozenset(some)])
+    assert block.units == tuple(range(11 if joins else 10))
+
+
+def test_equal_units_are_one_skeleton_of_the_smallest_hashes() -> None:
+    units = [frozenset(range(5_000))] * 4
+    (block,) = find_blocks(units)
+    assert set(block.levels) == {frozenset(range(4_096))}
+    # As it is found among units that are not all equal.
+    (other,) = find_blocks([*units, frozenset({6_000})])
+    assert (other.levels, other.units, other.parts) == (block.levels, block.units, block.parts)
 
 
 @given(SETS, st.randoms(use_true_random=False))

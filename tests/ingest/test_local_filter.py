@@ -53,7 +53,7 @@ def test_what_is_left_is_judged_and_keeps_its_bands_only_where_it_is_worth_them(
 def test_counts_in_bounded_memory_are_never_too_high_and_seldom_too_low() -> None:
     counts = ShingleCounts(most=50)
     for account in range(100):
-        counts.add({1, 2, *range(1_000 + 10 * account, 1_010 + 10 * account)})
+        counts.add(frozenset({1, 2, *range(1_000 + 10 * account, 1_010 + 10 * account)}))
     frequent = counts.frequent()
     assert set(frequent) == {1, 2}
     assert 70 <= frequent[1] <= 100

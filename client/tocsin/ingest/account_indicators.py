@@ -17,6 +17,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address
 from operator import itemgetter
 from pathlib import Path
@@ -38,6 +39,7 @@ from tocsin.ingest.unit_hashes import Texts, UnitHasher
 
 _SLICE_BYTES = 96 << 20
 _LAST = (1, 0.0)
+_MAX_TEXTS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ class IndicatorBuilder:
         self.shingles = ShingleCounts()
         """Of the skeletons of all accounts so far, for the local filter."""
         self._hasher = UnitHasher(settings.key)
+        # Tools give the same system prompt to many accounts.
+        self._text = lru_cache(_MAX_TEXTS)(partial(write_skeleton, common=settings.common))
         self._written: dict[tuple[str, str], str | Refused] = {}
 
     def partition(
@@ -165,7 +169,7 @@ class IndicatorBuilder:
             gathered = self._gather(number, sources, part, slices)
             tally.accounts += len({account for account, _ in gathered})
             for account, windows in itertools.groupby(sorted(gathered), key=itemgetter(0)):
-                held: set[int] = set()
+                held: list[frozenset[int]] = []
                 for _, window in windows:
                     each = gathered.pop((account, window))
                     each.trim(self._settings.key)
@@ -174,7 +178,7 @@ class IndicatorBuilder:
                     if state is not None:
                         _keep(state, number, account, window, each, sample)
                     yield from self._rows(account, window, each, sample, tally, held)
-                self.shingles.add(held)
+                self.shingles.add(_union(held))
 
     def _gather(
         self, number: int, sources: list[tuple[Path, bytes]], part: int, slices: int
@@ -227,7 +231,13 @@ class IndicatorBuilder:
         return Sample(k).with_more(fresh).merged(earlier).without(parents)
 
     def _rows(
-        self, account: str, window: int, each: _Gathered, sample: Sample, tally: Tally, held: set[int]
+        self,
+        account: str,
+        window: int,
+        each: _Gathered,
+        sample: Sample,
+        tally: Tally,
+        held: list[frozenset[int]],
     ) -> Iterator[Row]:
         activity = f"{each.values.hours:x}"
         sampled = max(1, len(sample.conversations))
@@ -243,8 +253,8 @@ class IndicatorBuilder:
             (SYSTEM, [(one.place, one.system) for one in sample.conversations if one.system]),
         ):
             for level in skeletons([unit for _, unit in units], self._settings.common, tally):
-                held |= level.shingles
-                value = write_skeleton(level.shingles, self._settings.common, banded=level.banded)
+                held.append(level.shingles)
+                value = self._text(level.shingles, banded=level.banded)
                 times = [each.ranks[units[at][0]][1] % NO_TURN for at in level.units]
                 exchanges = max(level.support, each.exchanges * level.support // sampled)
                 yield row(type, value, Holding(min(times), max(times), exchanges, ()), level.support)
@@ -306,6 +316,13 @@ def _keep(state: Spill, number: int, account: str, window: int, each: _Gathered,
     state.add(number, [FACTS, account, window, *facts, encoded, ranks, sorted(each.parents)])
     for place, tools in each.tools.items():
         state.add(number, [TOOLS, account, window, place, tools])
+
+
+def _union(levels: list[frozenset[int]]) -> frozenset[int]:
+    # Mostly the first level holds the others; a set as it is has been hashed before.
+    if levels and all(level <= levels[0] for level in levels):
+        return levels[0]
+    return frozenset().union(*levels)
 
 
 def _lowest(found: dict[int, Any], count: int) -> dict[int, Any]:

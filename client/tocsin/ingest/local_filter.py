@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from tocsin.indicators.ptf2.common_list import CommonList
 from tocsin.indicators.ptf2.template import (
@@ -34,6 +34,7 @@ LOCAL_ACCOUNTS = 20
 _REFUSED_PERCENT = 80
 _DROPPED_PERCENT = 20
 _MAX_COUNTED = 1 << 20
+_MAX_WAITING = 1 << 19
 _WORTH_SENDING = 3
 
 
@@ -43,17 +44,34 @@ class ShingleCounts:
     def __init__(self, most: int = _MAX_COUNTED) -> None:
         self._most = most
         self._counts: Counter[int] = Counter()
+        self._alike: Counter[frozenset[int]] = Counter()
+        self._waiting = 0
 
-    def add(self, shingles: Collection[int]) -> None:
+    def add(self, shingles: frozenset[int]) -> None:
         """Count the shingles of one account's skeletons."""
-        self._counts.update(shingles)
-        while len(self._counts) > self._most:
-            self._counts = Counter(
-                {shingle: count - 1 for shingle, count in self._counts.items() if count > 1}
-            )
+        if shingles not in self._alike:
+            self._waiting += len(shingles)
+        self._alike[shingles] += 1
+        if self._waiting > _MAX_WAITING:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Count what is waiting: accounts that have exactly the same, such as a tool's system prompt, all at once."""
+        for shingles, times in self._alike.items():
+            if times == 1:
+                self._counts.update(shingles)
+            else:
+                self._counts.update(dict.fromkeys(shingles, times))
+            while len(self._counts) > self._most:
+                self._counts = Counter(
+                    {shingle: count - 1 for shingle, count in self._counts.items() if count > 1}
+                )
+        self._alike.clear()
+        self._waiting = 0
 
     def frequent(self) -> dict[int, int]:
         """Return the counts that can matter, to be sent from one process to another."""
+        self._settle()
         return {shingle: count for shingle, count in self._counts.items() if count >= _WORTH_SENDING}
 
 

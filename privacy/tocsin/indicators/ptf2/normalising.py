@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -23,6 +24,9 @@ from tocsin.indicators.text import is_assigned
 
 MAX_BYTES = 65_536
 MAX_TOKENS = 16_384
+
+_MAX_KNOWN = 1 << 16
+_LONGEST_KNOWN = 64
 
 # Scripts written without spaces, by block: Thai to Lao, Tibetan, Myanmar, Khmer, kana, bopomofo, Han.
 _ALONE = (
@@ -172,6 +176,29 @@ def tokens(text: str, snapshots: Snapshots) -> list[str]:
         masked, count = _ascii_numbers().subn(_mark, normal)
     found: list[str] = (_ASCII_TOKEN if plain else _token()).findall(masked)[:MAX_TOKENS]
     return [_MASK_NAMES.get(each, each) for each in found] if count else found
+
+
+class Tokeniser(dict[str, tuple[str, ...]]):
+    """Tokens as `tokens` finds them, faster: it remembers those of the parts between spaces.
+
+    No rule looks beyond white space, so the tokens of a text are those of its parts, one after the other.
+    """
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        super().__init__()
+        self._snapshots = snapshots
+
+    def __missing__(self, part: str) -> tuple[str, ...]:
+        found = tuple(tokens(part, self._snapshots))
+        if len(part) <= _LONGEST_KNOWN:
+            self[part] = found
+        return found
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of a prompt, in order (rules 1 to 5)."""
+        if len(self) >= _MAX_KNOWN:
+            self.clear()
+        return list(itertools.chain.from_iterable(map(self.__getitem__, clip(text).split())))[:MAX_TOKENS]
 
 
 _MARKS = {name: f" {chr(number)} " for number, (name, _) in enumerate(_MASKS, 1)}

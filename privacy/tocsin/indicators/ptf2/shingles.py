@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from tocsin.indicators.ptf2.normalising import tokens
+from tocsin.indicators.ptf2.normalising import Tokeniser
 from tocsin.indicators.snapshot_files import Snapshots
 
 WORDS = 3
@@ -22,15 +22,15 @@ _MAX_KNOWN = 1 << 18
 
 
 class Shingler:
-    """Turns prompts into sets of shingle hashes, and remembers the hashes it has met."""
+    """Turns prompts into sets of shingle hashes, and remembers the words and the hashes it has met."""
 
     def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
+        self._tokeniser = Tokeniser(snapshots)
         self._known: dict[str, int] = {}
 
     def hashes(self, text: str) -> frozenset[int]:
         """Return the hashes of a prompt's shingles (rule 3)."""
-        return frozenset(map(self.hash_of, set(shingles(tokens(text, self._snapshots)))))
+        return frozenset(map(self.hash_of, set(shingles(self._tokeniser.tokens(text)))))
 
     def hash_of(self, shingle: str) -> int:
         """Return the hash of a shingle (rule 2)."""

@@ -7,8 +7,9 @@
 3. Seeds are ordered by units × shingles that occur in exactly these units; the first 256 count. Of them, seeds whose
    block has 8 shingles or more are tried, 16 at most: those with the most units first, then those with the most
    shingles, then those whose smallest hash is smallest.
-4. A seed that is tried is settled: units that have at least half of its block's shingles join it. The first that then
-   has 8 shingles in its level of 60 % wins. Its units are taken out and the search begins again, 40 times at most.
+4. A seed that is tried is settled: units that have a third of its block's shingles or more join it, then those that
+   have a third of what 40 % of the units now have. The first that then has 8 shingles in its level of 60 %, or 16 in
+   that of 40 %, wins. Its units are taken out and the search begins again, 40 times at most.
 5. Of more than 4,096 different sets of units that shingles occur in, those with the most units count, then those of
    the most shingles.
 6. A block has five levels. The first is the shingles that 40 % of its units have, 4 units at least; each further one
@@ -27,8 +28,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MIN_SUPPORT = 4
@@ -79,6 +79,9 @@ def find_blocks(units: Sequence[frozenset[int]]) -> list[Block]:
     """
     if len(units) < MIN_SUPPORT:
         return []
+    if units.count(units[0]) == len(units):
+        whole = Block((_smallest(units[0]),) * len(LEVELS), tuple(range(len(units))))
+        return [whole] if units[0] else []
     search = _Search(units)
     found: list[Block] = []
     alive = (1 << len(units)) - 1
@@ -97,17 +100,12 @@ class _Search:
     """The groups of one account, and what is already known of its seeds."""
 
     def __init__(self, units: Sequence[frozenset[int]]) -> None:
-        counts = Counter(itertools.chain.from_iterable(units))
-        frequent = {shingle for shingle, count in counts.items() if count >= MIN_SUPPORT}
-        self._units = [unit & frequent for unit in units]
-        holders = dict.fromkeys(frequent, 0)
-        for place, unit in enumerate(self._units):
-            bit = 1 << place
-            for shingle in unit:
-                holders[shingle] |= bit
-        groups: Groups = {}
-        for shingle, held in holders.items():
-            groups.setdefault(held, []).append(shingle)
+        places: dict[frozenset[int], int] = {}
+        for place, unit in enumerate(units):
+            places[unit] = places.get(unit, 0) | 1 << place
+        self._places = places
+        """Where each different unit stands, a bit for each place."""
+        groups = _groups(places)
         ordered = sorted(groups, key=lambda held: (-held.bit_count(), -len(groups[held]), min(groups[held])))
         # With the most units first: what has fewer than a seed needs is not looked at.
         self._groups = [(held.bit_count(), held, groups[held]) for held in ordered[:_MAX_GROUPS]]
@@ -174,9 +172,9 @@ class _Search:
         wanted = frozenset(shingles)
         if not wanted:
             return members
-        for place, unit in enumerate(self._units):
-            if alive >> place & 1 and _JOINS * len(wanted & unit) >= len(wanted):
-                members |= 1 << place
+        for unit, held in self._places.items():
+            if held & alive and _JOINS * len(wanted & unit) >= len(wanted):
+                members |= held & alive
         return members
 
     def _shared(self, members: int, percent: int) -> list[int]:
@@ -216,20 +214,44 @@ class _Search:
             part = held & members
             if part.bit_count() >= least:
                 parts.setdefault(part, []).extend(shingles)
-        levels = []
+        levels: list[frozenset[int]] = []
+        last = -1
         for percent in LEVELS:
             enough = max(MIN_SUPPORT, _needed(size, percent))
             parts = {part: shingles for part, shingles in parts.items() if part.bit_count() >= enough}
             parts = _without_passages(parts, size)
-            level = itertools.chain.from_iterable(parts.values())
-            levels.append(frozenset(heapq.nsmallest(MAX_SHINGLES, level)))
+            # Each level is one of the groups before: of as many groups it is the same.
+            levels.append(levels[-1] if len(parts) == last else _level(parts))
+            last = len(parts)
         return Block(
             tuple(levels), tuple(place for place in range(members.bit_length()) if members >> place & 1)
         )
 
 
+def _groups(places: Mapping[frozenset[int], int]) -> Groups:
+    """Return the shingles by the units that have them, 4 at least."""
+    groups: Groups = {}
+    holders: dict[int, int] = {}
+    of = holders.get
+    for unit, held in places.items():
+        for shingle in unit:
+            holders[shingle] = of(shingle, 0) | held
+    for shingle, held in holders.items():
+        if held.bit_count() >= MIN_SUPPORT:
+            groups.setdefault(held, []).append(shingle)
+    return groups
+
+
 def _needed(support: int, percent: int) -> int:
     return -(-percent * support // 100)
+
+
+def _level(parts: Groups) -> frozenset[int]:
+    return _smallest(frozenset(itertools.chain.from_iterable(parts.values())))
+
+
+def _smallest(level: frozenset[int]) -> frozenset[int]:
+    return level if len(level) <= MAX_SHINGLES else frozenset(sorted(level)[:MAX_SHINGLES])
 
 
 def _without_passages(parts: Groups, size: int) -> Groups:

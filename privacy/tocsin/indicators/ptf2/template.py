@@ -61,21 +61,39 @@ _MEND = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What decides whether a skeleton is shared (rule 1): its shingles, those of them on the list, and its bits."""
+
+    shingles: int
+    listed: int
+    bits: int
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why the skeleton is not shared, or None where it is."""
+        if self.shingles < MIN_SHINGLES:
+            return Refusal.SHORT
+        if 100 * self.listed >= COMMON_PERCENT * self.shingles:
+            return Refusal.COMMON
+        return Refusal.WEAK if self.bits < MIN_BITS else None
+
+
+def weigh(shingles: frozenset[int], common: CommonList) -> Weight:
+    """Return what a skeleton weighs under a list of common shingles."""
+    listed = common.listed(shingles)
+    bits = sum(listed) + common.absent_bits * (len(shingles) - len(listed))
+    return Weight(len(shingles), len(listed), bits // 3)
+
+
 def strength(shingles: Iterable[int], common: CommonList) -> int:
     """Return the bits that a skeleton carries (rule 1)."""
-    every = frozenset(shingles)
-    listed = common.listed(every)
-    return (sum(listed) + common.absent_bits * (len(every) - len(listed))) // 3
+    return weigh(frozenset(shingles), common).bits
 
 
 def judge(shingles: frozenset[int], common: CommonList) -> Refusal | None:
     """Say why a skeleton is not shared, or None where it is (rule 1)."""
-    if len(shingles) < MIN_SHINGLES:
-        return Refusal.SHORT
-    listed = len(common.listed(shingles))
-    if 100 * listed >= COMMON_PERCENT * len(shingles):
-        return Refusal.COMMON
-    return Refusal.WEAK if strength(shingles, common) < MIN_BITS else None
+    return weigh(shingles, common).refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +123,30 @@ def banding_of(type: str, size: int) -> Banding | None:
 
 def judged(blocks: Iterable[Block], common: CommonList) -> Iterator[Judged]:
     """Return the levels of an account's blocks that are shared, and one refusal for each other block (rule 5)."""
+    weights: dict[frozenset[int], Weight] = {}
+
+    def weight(level: frozenset[int]) -> Weight:
+        known = weights.get(level)
+        if known is None:
+            known = weights[level] = weigh(level, common)
+        return known
+
     for number, block in enumerate(blocks):
         with_bands = {
             level
             for percent, level in zip(LEVELS, block.levels, strict=True)
-            if percent in BANDED_LEVELS
-            and number < _BANDED_BLOCKS
-            and strength(level, common) >= MIN_BANDED_BITS
+            if percent in BANDED_LEVELS and number < _BANDED_BLOCKS and weight(level).bits >= MIN_BANDED_BITS
         }
         wide = len(block.levels[0]) >= MIN_WIDE
-        refusal = judge(block.levels[0] if wide else block.shingles, common)
+        refusal = weight(block.levels[0] if wide else block.shingles).refusal
         levels = () if refusal is Refusal.SHORT else dict.fromkeys(block.levels)
-        shared = [level for level in levels if judge(level, common) is None]
+        shared = [level for level in levels if weight(level).refusal is None]
         for level in shared:
             yield Judged(level, block.units, level in with_bands, None)
         known = set(shared)
         for part in block.parts:
             for level in dict.fromkeys(part.levels):
-                if level not in known and judge(level, common) is None:
+                if level not in known and weight(level).refusal is None:
                     known.add(level)
                     yield Judged(level, part.units, False, None)
         if not shared:
