@@ -9,7 +9,14 @@ from tocsin.indicators.ptf2.common_list import shipped
 from tocsin.indicators.ptf2.normalising import normalise, tokens
 from tocsin.indicators.ptf2.shingles import shingle_hash, shingles
 from tocsin.indicators.ptf2.skeleton import LEVELS, find_blocks
-from tocsin.indicators.ptf2.template import band_values, banding_of, judge, strength, write_skeleton
+from tocsin.indicators.ptf2.template import (
+    band_values,
+    banding_of,
+    judge,
+    judged,
+    strength,
+    write_skeleton,
+)
 from tocsin.indicators.registry import CURRENT, observable
 
 TEXTS = {
@@ -90,6 +97,17 @@ SEVERAL = tuple(
     )
     for topic in _TOPICS
 )
+FEW = tuple(
+    f"Translate {topic} for sailors and mark every rope, knot and sail with an asterisk."
+    for topic in _TOPICS[:4]
+)
+REPLACED = tuple(
+    " ".join(
+        word if (7 * place + 11 * nth + place * nth) % 10 >= 3 else f"word{place}of{nth}"
+        for place, word in enumerate(f"{_FIRST} {_PASSAGE}".split())
+    )
+    for nth in range(10)
+)
 COMMON_ONLY = tuple(
     f"I want you to act as an expert in the field of {topic}. Please answer the following question."
     for topic in _TOPICS
@@ -144,7 +162,12 @@ def of_account(prompts: tuple[str, ...]) -> dict[str, Any]:
                         "bands": [band.hex() for band in values],
                     }
         found.append(step)
-    return {"prompts": list(prompts), "skeletons": found}
+    shared = [
+        write_skeleton(level.shingles, common, banded=level.banded)
+        for level in judged(find_blocks(units), common)
+        if level.refusal is None
+    ]
+    return {"prompts": list(prompts), "skeletons": found, "shared": shared}
 
 
 def vectors() -> dict[str, Any]:
@@ -170,6 +193,8 @@ def vectors() -> dict[str, Any]:
             "template": of_account(ACCOUNT),
             "changed": of_account(CHANGED),
             "passage": of_account(WITH_PASSAGE),
+            "few": of_account(FEW),
+            "replaced": of_account(REPLACED),
             "common": of_account(COMMON_ONLY),
         },
     }

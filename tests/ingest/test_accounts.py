@@ -47,6 +47,18 @@ DEVICE = "7f3c" * 16
         "anônimo",
         "False",
         "litellm-proxy-budget",
+        "litellm-proxy",
+        "nobody",
+        "#N/A",
+        "\\N",
+        "???",
+        "undefined@undefined",
+        "0000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "x" * 12,
+        "гость",
+        "ゲスト",
+        "Invité",
     ],
 )
 def test_a_placeholder_names_nobody(name: str) -> None:
@@ -57,7 +69,20 @@ def test_a_placeholder_names_nobody(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["anon-4711", "nobody@harbour.org", "user-8", "00", "nullable", "guest-42", "set", "id", 7]
+    "name",
+    [
+        "anon-4711",
+        "nobody@harbour.org",
+        "user-8",
+        "00",
+        "nullable",
+        "guest-42",
+        "set",
+        "id",
+        7,
+        "0x00ff",
+        "user@harbour.org",
+    ],
 )
 def test_what_only_looks_like_one_is_an_account(name: str | int) -> None:
     assert named_account(name) == Named(str(name))
@@ -70,6 +95,19 @@ def test_claude_codes_user_id_is_an_account_a_device_and_a_session(account: str)
         given = {"device_id": DEVICE, "account_uuid": account, "session_id": session}
         assert named_account(json.dumps(given)) == named_account(given) == want
         assert named_account(f"user_{DEVICE}_account_{account}_session_{session}") == want
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"deviceId": DEVICE, "accountUuid": "acct-9", "sessionId": "s"},
+        {"device_id": DEVICE, "user_id": "acct-9", "session_id": "s", "account_uuid": None},
+    ],
+)
+def test_the_same_json_with_other_names_or_wrapped_once_more(given: dict[str, str]) -> None:
+    text = json.dumps(given)
+    for written in (given, text, f" {text}", json.dumps(text)):
+        assert named_account(written) == Named("acct-9", "s", f"claude-code:{DEVICE}")
 
 
 def test_without_account_and_device_it_names_nobody() -> None:

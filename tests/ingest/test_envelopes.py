@@ -34,6 +34,16 @@ TEXT = json.dumps(INVOCATION)
         {"time": 1, "host": "h", "sourcetype": "_json", "event": INVOCATION},
         {"preview": False, "result": {"_raw": TEXT, "_time": "x"}},
         {"version": "0", "detail-type": "x", "source": "aws.bedrock", "detail": INVOCATION},
+        {"@timestamp": "2026-09-20 10:00:00.000", "@message": TEXT},  # a row of the CSV of Logs Insights
+        {
+            "tables": [
+                {
+                    "name": "PrimaryResult",
+                    "columns": [{"name": n} for n in INVOCATION],
+                    "rows": [[*INVOCATION.values()]],
+                }
+            ]
+        },
         INVOCATION,
     ],
 )

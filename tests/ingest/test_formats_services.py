@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,73 @@ def test_csv_of_langfuse_and_helicone(tmp_path: Path) -> None:
         f'request_id,request_created_at,request_user_id,request_body\nr,{AT},acct-1,"{{""messages"": {body}}}"\n'
     )
     assert read(path)[0][0].system == SYSTEM
+
+
+def test_csv_of_portals(tmp_path: Path) -> None:
+    # Names as Log Analytics (Azure's portal) and Logs Insights (CloudWatch) write them.
+    body, path = json.dumps(CHAT).replace('"', '""'), tmp_path / "a.csv"
+    path.write_text(
+        "TenantId,TimeGenerated [UTC],CorrelationId,RequestMessages,SequenceNumber,UserId,Type\n"
+        f't,"9/20/2026, 10:00:00.000 AM",c,"{body}",0,acct-1,ApiManagementGatewayLlmLog\n'
+    )
+    (exchange,), _ = read(path)
+    assert (exchange.account, exchange.time, exchange.system) == ("acct-1", 1_789_898_400, SYSTEM)
+    invocation = json.dumps(bedrock({"prompt": TURN})).replace('"', '""')
+    path.write_text(f'@timestamp,@message\n2026-09-20 10:00:00.000,"{invocation}"\n')
+    assert read(path)[0][0].first_user_turn == TURN
+
+
+def test_spans_of_application_insights(tmp_path: Path) -> None:
+    properties = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "m",
+        "gen_ai.input.messages": json.dumps(CHAT),
+    }
+    workspace = {
+        "records": [
+            {
+                "time": AT, "Type": "AppDependencies", "OperationId": "t", "Id": "s", "UserAuthenticatedId": "acct-1",
+                "SessionId": "c", "Properties": json.dumps(properties),
+            }
+        ]
+    }  # fmt: skip
+    resource = {
+        "timestamp": AT, "itemType": "dependency", "operation_Id": "t", "id": "s", "user_Id": "acct-1",
+        "session_Id": "c", "customDimensions": properties,
+    }  # fmt: skip
+    for document in (workspace, resource):
+        (exchange,) = of(tmp_path, document)
+        assert (exchange.account, exchange.conversation, exchange.system) == ("acct-1", "c", SYSTEM)
+    assert of(tmp_path, resource | {"customDimensions": {"http.method": "GET"}}) == []
+
+
+def test_pages_of_litellms_spend_logs(tmp_path: Path) -> None:
+    row = {
+        "request_id": "r", "call_type": "acompletion", "startTime": AT, "user": "acct-1", "session_id": "c",
+        "metadata": {}, "messages": CHAT,
+    }  # fmt: skip
+    page = {"data": [row, row | {"call_type": "aembedding"}, row], "total": 3, "page": 1, "total_pages": 1}
+    assert [exchange.account for exchange in of(tmp_path, page)] == ["acct-1", "acct-1"]
+
+
+def test_counting_tokens_is_no_exchange(tmp_path: Path) -> None:
+    row = {"logging_time": AT, "full_request": {"contents": TURN, "labels": {"user_id": "a"}}}
+    assert len(of(tmp_path, row | {"api_method": "generateContent"})) == 1
+    assert of(tmp_path, row | {"api_method": "countTokens"}) == []
+
+
+def test_how_else_a_file_may_be_packed(tmp_path: Path) -> None:
+    line, path = json.dumps(bedrock({"prompt": TURN})).encode() + b"\n", tmp_path / "a.zst"
+    path.write_bytes(b"\x50\x2a\x4d\x18\x04\0\0\0size" + zstandard.compress(line))  # pzstd
+    assert len(read(path)[0]) == 1
+    for packed, name in ((bz2.compress(line), "bzip2"), (lzma.compress(line), "xz")):
+        path.write_bytes(packed)
+        bad = log_reader.BadLines()
+        (piece,) = log_reader.cut(input_files.find([str(path)]).sources, 1)
+        assert list(log_reader.read(piece, "auto", bad, log_reader.Counts())) == []
+        assert [problem.rule for problem in bad.kept] == [
+            f"is packed with {name}; unpack it, or pack it with gzip or zstd"
+        ]
 
 
 def test_frames_of_the_collectors_file_exporter(tmp_path: Path) -> None:

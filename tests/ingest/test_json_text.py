@@ -26,7 +26,34 @@ def test_documents_behind_each_other_and_behind_a_time() -> None:
     assert parse_documents(b'2026-09-20T10:00:00.123Z {"a": NaN}') == [{"a": None}]
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"a":1} x', b"x {}", b"\xff", b"[" * 100_000])
+def test_documents_with_commas_or_record_separators_between() -> None:
+    assert parse_documents(b'{"a":1},') == [{"a": 1}]
+    assert parse_documents(b'\x1e{"a":1}\n\x1e{"b":2}') == [{"a": 1}, {"b": 2}]
+    assert parse_documents(b'{"a":1}\xef\xbb\xbf{"b":2}') == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "2026-09-20T10:00:00.000Z\t6f1c7f0e-1111-4222-8333-abcdefabcdef\tINFO\t",  # Lambda
+        "2026-09-20T10:00:00.123456789Z stdout F ",  # containerd
+        "2026-09-20 10:00:00,123 INFO gateway: ",
+        "[2026-09-20T10:00:00Z] ",
+        "2026/09/20 10:00:00 ",
+        "Sep 20 10:00:00 edge gateway[12]: ",
+        "<134>1 2026-09-20T10:00:00Z edge gateway - - - ",
+        '9.9.9.9 - - [20/Sep/2026:10:00:00 +0000] "POST /v1 HTTP/1.1" 200 ',
+        "1790000000123 ",
+        "gateway-1  | ",  # docker compose
+    ],
+)
+def test_whatever_a_log_writes_around_a_time_before_a_document_is_skipped(before: str) -> None:
+    assert parse_documents(f'{before}{{"a": NaN}}'.encode()) == [{"a": None}]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b'{"a":1} x', b"x {}", b'INFO:root:{"a":1}', b"\xff", b"[" * 100_000]
+)
 def test_what_is_no_json(text: bytes) -> None:
     with pytest.raises(
         ValueError, match=r"JSON|Expecting|codec|deep|Extra|unterminated|Unterminated|enclosed"

@@ -30,6 +30,8 @@ LC = ("langchain_core", "messages")
         {"body": {"messages": CHAT}},
         {"contents": [{"parts": [{"text": TURN}]}], "systemInstruction": {"parts": [{"text": SYSTEM}]}},
         {"contents": TURN, "config": {"system_instruction": SYSTEM}},
+        {"parts": [{"text": TURN}], "system_instruction": SYSTEM},
+        {"inputPrompt": TURN, "system": SYSTEM},
         {
             "system": [{"text": SYSTEM}, {"cachePoint": {"type": "default"}}],
             "messages": [{"role": "user", "content": [{"text": TURN}]}],
@@ -119,6 +121,8 @@ def test_plain_text_is_the_users(text: str) -> None:
     [
         "default-message-value", "redacted-by-litellm", "<truncated due to size exceeding limit>", "[REDACTED]",
         "*** MASKED ***", "__REDACTED__", "****", "[Scrubbed due to 'password']", " ",
+        "None", "null", "undefined", "N/A", "<nil>", "[content omitted]", "[PII REDACTED]", "Prompt redacted.",
+        "content not captured", "(empty)", "[no content]", "<image>", "...", "\u200b", "__hidden__",
     ],
 )  # fmt: skip
 def test_what_stands_for_hidden_text_is_none(text: str) -> None:
@@ -128,6 +132,8 @@ def test_what_stands_for_hidden_text_is_none(text: str) -> None:
 def test_a_question_about_hiding_is_a_text() -> None:
     assert text_of("Hidden figures: summarise the film") is not None
     assert text_of("redacted documents of the harbour office") is not None
+    assert text_of("None of these ferries") is not None
+    assert text_of("[no content in this list]\nsort it") is not None
 
 
 def test_parts_as_json_text_are_parts_and_json_of_the_users_own_is_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -38,6 +39,22 @@ CHAT = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TURN}
         f"Система: {SYSTEM}\nПользователь: {TURN}",
         f"系统：{SYSTEM}\n用户：{TURN}",
         f"システム: {SYSTEM}\nユーザー: {TURN}",
+        f"システムプロンプト：{SYSTEM}\nユーザーメッセージ：{TURN}",
+        f"Системне повідомлення: {SYSTEM}\nКористувач: {TURN}",
+        f"Järjestelmä: {SYSTEM}\nKäyttäjä: {TURN}",
+        f"Σύστημα: {SYSTEM}\nΧρήστης: {TURN}",  # a final sigma
+        f"מערכת: {SYSTEM}\nמשתמש: {TURN}",
+        f"سیستم: {SYSTEM}\nکاربر: {TURN}",
+        f"ระบบ: {SYSTEM}\nผู้ใช้: {TURN}",
+        f"Mensaje del sistema: {SYSTEM}\nMensaje del usuario: {TURN}",
+        f"【系统】{SYSTEM}\n【用户】{TURN}",
+        f"(system) {SYSTEM}\n(user) {TURN}",
+        f"system> {SYSTEM}\nuser> {TURN}",
+        f"system\t{SYSTEM}\nuser\t{TURN}",
+        f"SYSTEM\n{SYSTEM}\nUSER\n{TURN}",
+        f"!!system\n{SYSTEM}\n!!user\n{TURN}",
+        f"- System:\n{SYSTEM}\n- User:\n{TURN}",
+        f"🧭 System: {SYSTEM}\n👤 User: {TURN}",
     ],
 )
 def test_labels_in_each_style_are_split(text: str) -> None:
@@ -86,6 +103,14 @@ def test_a_chat_template_of_a_model_that_is_not_known_holds_no_turn() -> None:
         "# Title\n\nSummarise this note.",
         "Which role has the user: guest or owner?",
         "List (in order) the ports that ferries call at.",
+        "- System\n- Battery\n- Screen\nWhich of them fails first?",
+        "Model: T-34\nYear: 1942\nWrite a page about it.",
+        "> User\nquote this",
+        "model | speed\n--- | ---\na | b",
+        "user\tage\nbob\t3",
+        "Human\nrights in one page, please",
+        '"User" has many meanings; list them.',
+        "@user tell me more",
         f"My dialogue has two lines.\nHuman: {TURN}\nAssistant: None.\nIs that polite?",
     ],
 )
@@ -115,6 +140,10 @@ def test_a_text_that_merely_mentions_roles_is_the_users(text: str) -> None:
         "%5B%7B%22role%22%3A%22system%22%7D%5D",
         f"```json\n{json.dumps(CHAT)}\n```",
         f"role: system\ncontent: {SYSTEM}\nrole: user\ncontent: {TURN}",
+        f'messages {{ role: ROLE_SYSTEM content: "{SYSTEM}" }}',
+        "model=m&messages=%5B%7B%22role%22%3A%22system%22",
+        "Microsoft.SemanticKernel.ChatCompletion.ChatHistory",
+        base64.b64encode(json.dumps(CHAT).encode()).decode(),
     ],
 )
 def test_what_a_language_prints_of_its_messages_is_no_turn(text: str) -> None:

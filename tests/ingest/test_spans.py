@@ -52,6 +52,7 @@ def of(*spans: Span) -> list[tuple[str, str | None, str | None]]:
         {"request_data": json.dumps({"messages": json.loads(MESSAGES)})},
         {"gen_ai.prompt": f"system: {SYSTEM}\nuser: {TURN}"},
         {"gen_ai.content.prompt": f"system: {SYSTEM}\nuser: {TURN}"},
+        {"llm.prompts": [f"System: {SYSTEM}\nHuman: {TURN}"]},
         {
             "llm.prompts.0.role": "system",
             "llm.prompts.0.content": SYSTEM,
@@ -85,6 +86,40 @@ def test_the_account_may_be_on_a_span_around_the_call() -> None:
     root = Span(("t", "1"), None, 1.7e9, {"enduser.id": "b"}, {})
     inner = Span(("t", "2"), ("t", "1"), 1.7e9, CHAT | {"gen_ai.input.messages": MESSAGES}, {})
     assert of(root, inner) == [("b", SYSTEM, TURN)]
+
+
+@pytest.mark.parametrize(
+    ("account", "conversation"),
+    [
+        ("mlflow.trace.user", "mlflow.trace.session"),
+        ("lmnr.association.properties.user_id", "lmnr.association.properties.session_id"),
+        ("traceloop.association.properties.user", "traceloop.association.properties.thread_id"),
+        ("langfuse.trace.metadata.userId", "langfuse.trace.metadata.chatId"),
+        ("ai.telemetry.metadata.user", "ai.telemetry.metadata.threadId"),
+        ("metadata.user_id", "metadata.session_id"),
+        ("posthog.distinct_id", "session_id"),
+        ("user_id", "conversation_id"),
+    ],
+)
+def test_what_libraries_call_an_account_and_a_conversation(account: str, conversation: str) -> None:
+    call = Span(
+        ("t", "1"),
+        None,
+        1.7e9,
+        CHAT
+        | {"gen_ai.input.messages": MESSAGES, account: "acct-7", conversation: "c-7", "user.id": "anonymous"},
+        {},
+    )
+    (exchange,) = exchanges_of([call])
+    assert (exchange.account, exchange.conversation) == ("acct-7", "c-7")
+
+
+@pytest.mark.parametrize("operation", ["ai.embed.doEmbed", "ai.embedMany", "ai.toolCall"])
+def test_embeddings_and_tool_calls_of_the_ai_sdk_are_no_exchanges(operation: str) -> None:
+    assert (
+        of(span(1, {"ai.operationId": operation, "gen_ai.request.model": "m", "gen_ai.system": "x"}, kind=3))
+        == []
+    )
 
 
 def test_an_attribute_that_is_not_understood_is_named() -> None:
@@ -170,11 +205,21 @@ def test_jaeger_tempo_and_phoenix() -> None:
             {"message.role": "user", "message.content": TURN},
         ],
     }
-    for name, document in (("jaeger", jaeger), ("phoenix", phoenix), ("phoenix", row)):
+    stored = {
+        **jaeger["data"][0]["spans"][0],
+        "operationName": "chat",
+        "process": {"tags": []},
+    }  # in Elasticsearch
+    for name, document in (("jaeger", jaeger), ("jaeger", stored), ("phoenix", phoenix), ("phoenix", row)):
         assert detect_format(document) == name
         (exchange,) = FORMATS[name](document)
         assert (exchange.account, exchange.system, exchange.first_user_turn) == ("a", SYSTEM, TURN)
-    for document in ({"batches": batch}, {"trace": {"resourceSpans": batch}}):
+    for document in (
+        {"batches": batch},
+        {"trace": {"resourceSpans": batch}},
+        {"trace": {"batches": batch}},
+        {"result": {"resourceSpans": batch}},
+    ):
         assert detect_format(document) == "otlp"
         (exchange,) = FORMATS["otlp"](document)
         assert exchange.first_user_turn

@@ -32,9 +32,12 @@ _NOBODY = frozenset(
     (
         "anonymous", "anonymoususer", "anon", "undefined", "null", "nil", "none", "nan", "unknown", "default", "guest",
         "unset", "notset", "nouser", "empty", "blank", "unauthenticated", "unidentified", "unspecified", "unnamed",
-        "missing", "placeholder", "redacted", "masked", "string", "visitor", "false", "true", "anonyme", "anonym",
-        "anonimo", "anônimo", "anónimo", "anonimato", "unbekannt", "inconnu", "desconocido", "desconhecido",
-        "sconosciuto", "匿名", "匿名用户", "匿名ユーザー", "未知", "不明", "익명", "аноним", "неизвестно",
+        "missing", "placeholder", "redacted", "masked", "string", "visitor", "false", "true", "nobody", "void", "todo",
+        "tbd", "anonyme", "anonym", "anonimo", "anônimo", "anónimo", "anonimato", "anoniem", "anonyymi", "anonimowy",
+        "unbekannt", "inconnu", "desconocido", "desconhecido", "sconosciuto", "onbekend", "okänd", "ukjent", "nieznany",
+        "bilinmeyen", "gast", "invité", "invitado", "convidado", "ospite", "visitante", "misafir", "匿名", "匿名用户",
+        "匿名ユーザー", "未知", "不明", "ゲスト", "访客", "訪客", "游客", "게스트", "익명", "аноним", "неизвестно",
+        "неизвестный", "гость", "гостевой", "анонім", "гість", "مجهول", "زائر", "אנונימי", "ανώνυμος",
     )
 )  # fmt: skip
 _FILLING = frozenset(
@@ -45,18 +48,24 @@ _FILLING = frozenset(
 )  # fmt: skip
 _PLACEHOLDERS = frozenset(
     (
-        "", "0", "-1", "*", "?", "—", "n/a", "na", "n.a.", "{}", "[]", "[object object]", "[object undefined]", "user",
-        "users", "userid", "username", "enduser", "litellm_proxy_master_key", "litellm-proxy-budget",
-        "00000000-0000-0000-0000-000000000000",
+        "", "-1", "n/a", "na", "n.a.", "n\\a", "#n/a", "#null!", "\\n", "[object object]", "[object undefined]", "user",
+        "users", "userid", "username", "enduser", "litellm_proxy_master_key", "litellm-proxy-budget", "litellm-proxy",
     )
 )  # fmt: skip
-_BETWEEN = re.compile(r"[\s_.:|/()<>\[\]-]+")
+_BETWEEN = re.compile(r"[\s_.:|/()<>\[\]@-]+")
+# Nothing but punctuation, zeros of any length, or one character of a hexadecimal id again and again.
+_VOID = re.compile(r"[\W_]*|0|(?=.{4})[0-]*|(?=.{8})([0-9a-fx])(?:\1|-)*")
 _TEMPLATE = re.compile(
     r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\{[a-z_. -]+\}|%\w+%|<[a-z_ -]+>|\$[a-z_]+"
 )  # `{{user_id}}` that nobody filled in
 _LONGEST_PLACEHOLDER = 64
 _CLAUDE_CODE = re.compile(r"user_([0-9A-Za-z]*)_account_([0-9A-Za-z-]*)_session_([0-9A-Za-z-]+)", re.ASCII)
 _VENDOR = "claude-code"
+# Clients of their own write the same JSON with other names.
+_DEVICE = ("device_id", "deviceId")
+_OWNER = ("account_uuid", "accountUuid", "account_id", "accountId", "user_id", "userId")
+_SESSION = ("session_id", "sessionId")
+_ID_NAMES = frozenset((*_DEVICE, *_OWNER, *_SESSION))
 
 
 def named_account(*values: Any) -> Named | None:
@@ -87,7 +96,7 @@ def is_placeholder(value: str) -> bool:
     if len(value) > _LONGEST_PLACEHOLDER:
         return False
     bare = value.strip().strip("'\"").casefold()
-    if bare in _PLACEHOLDERS or _TEMPLATE.fullmatch(bare) is not None:
+    if bare in _PLACEHOLDERS or _VOID.fullmatch(bare) is not None or _TEMPLATE.fullmatch(bare) is not None:
         return True
     words = [word for word in _BETWEEN.split(bare) if word]
     # Of fillings alone, two make no name either: `user_id`, `not set`.
@@ -98,7 +107,7 @@ def is_placeholder(value: str) -> bool:
 
 def claude_code_account(value: str) -> Named | None:
     """Return who a user id of Claude Code names (rule 2); None for any other id, and where it names nobody."""
-    if value[:1] == "{":
+    if _begins_json(value):
         parts = _parts_of_json(value)
         return None if parts is None else _of_claude_code(*parts)
     if value[:5] == "user_" and (match := _CLAUDE_CODE.fullmatch(value.strip())) is not None:
@@ -109,25 +118,31 @@ def claude_code_account(value: str) -> Named | None:
 def _named(value: str) -> Named | None:
     if (named := claude_code_account(value)) is not None:
         return named
-    if is_placeholder(value) or (value[:1] == "{" and _parts_of_json(value) is not None):
+    if is_placeholder(value) or (_begins_json(value) and _parts_of_json(value) is not None):
         return None
     return Named(value)
+
+
+def _begins_json(value: str) -> bool:
+    return value[:1] in ("{", '"', " ") and "{" in value[:4]
 
 
 def _parts_of_json(value: str) -> tuple[str, str, str] | None:
     try:
         document = parse_json(value)
+        if type(document) is str:  # JSON text of JSON text
+            document = parse_json(document)
     except ValueError:
         return None
     return _parts_of(document) if type(document) is dict else None
 
 
 def _parts_of(document: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    if not document.keys() & {"device_id", "account_uuid", "session_id"}:
+    if document.keys().isdisjoint(_ID_NAMES):
         return None
     device, account, session = (
-        held if type(held := document.get(name)) is str else ""
-        for name in ("device_id", "account_uuid", "session_id")
+        next((held for name in names if type(held := document.get(name)) is str and held), "")
+        for names in (_DEVICE, _OWNER, _SESSION)
     )
     return device, account, session
 

@@ -24,6 +24,9 @@ _GZIP_BITS = 31  # what zlib calls the header and the checksum of gzip
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 PARQUET = b"PAR1"
+_SKIPPED = b"\x2a\x4d\x18"
+_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x04\x22\x4d\x18": "lz4"}
+"""What is named, not read."""
 
 
 class Damaged(Exception):
@@ -43,11 +46,19 @@ def decoded(file: Readable) -> Iterator[bytes]:
     whole = _Rejoined(head, file)
     if head[:2] == GZIP:
         return _gzip(whole)
-    if head[:4] == ZSTD:
+    if is_zstd(head):
         return _zstd(whole)
+    for magic, name in _OTHERS.items():
+        if head.startswith(magic):
+            raise Damaged(f"is packed with {name}; unpack it, or pack it with gzip or zstd")
     if is_framed(head):
         return _frames(whole)
     return plain(whole)
+
+
+def is_zstd(head: bytes) -> bool:
+    """Say whether a stream begins with a zstd frame, also one that is skipped, as pzstd writes it."""
+    return head[:4] == ZSTD or (head[1:4] == _SKIPPED and head[0] >> 4 == 5)
 
 
 def is_framed(head: bytes) -> bool:

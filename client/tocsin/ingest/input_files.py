@@ -25,7 +25,7 @@ BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-_NAME = rb'(?:"[A-Za-z_][\w .:/()-]*"|[A-Za-z_][\w .:/()-]*)'
+_NAME = rb'(?:"[A-Za-z_@][\w .:/()@\[\]-]*"|[A-Za-z_@][\w .:/()@\[\]-]*)'
 _HEADER = re.compile(_NAME + rb"(?:," + _NAME + rb")+")
 _MANIFESTS = "manifests"
 _EXPORTED = ("observations", "traces", "scores")
@@ -128,5 +128,7 @@ def _unreadable(path: str, error: OSError) -> Unreadable:
 def _is_lines(path: str) -> bool:
     with open(path, "rb") as file:
         head = file.read(HEAD)
-    packed = head.startswith((decompression.GZIP, decompression.ZSTD, decompression.PARQUET, *UTF16))
+    packed = head.startswith((decompression.GZIP, decompression.PARQUET, *UTF16)) or decompression.is_zstd(
+        head
+    )
     return not (packed or decompression.is_framed(head) or is_document(head) or is_csv(head))

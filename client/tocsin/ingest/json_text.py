@@ -3,7 +3,8 @@
 1. Text that a strict parser rejects is parsed again: lone surrogates, as escapes or as bytes (CESU-8), become U+FFFD;
    NaN, infinities and integers of more than 4,300 digits become null; control characters in a text are kept. One such
    character anywhere would otherwise lose the whole line, and any user can send one.
-2. A log exporter may put several documents one after another, and a time before them (CloudWatch's export to S3).
+2. A log exporter may put several documents one after another, with commas or record separators (RFC 7464) between them,
+   and before the first a time with whatever the log adds to it: CloudWatch's export to S3, a container's log, syslog.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ import orjson
 _LONE = re.compile("[\ud800-\udfff]")
 _MAX_DEPTH = 512
 _MAX_DIGITS = 4_300  # what Python makes an integer of
-_BEFORE = re.compile(r"\s*\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)\s+(?=[{\[])")
+# What a log writes before a document: no brace, and in it a time, or the name that `docker compose` puts there.
+_BEFORE = re.compile(r"[^{]{1,256}(?=\{)")
+_TIME = re.compile(
+    r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d"
+    r"|(?<!\d)\d{10}(?:\d{3}|\d{6}|\d{9})?(?:\.\d+)?\s|^[\w.-]+\s+\|\s"
+)
+_BETWEEN = frozenset(",\x1e\ufeff")
 
 
 def parse_json(value: str | bytes) -> Any:
@@ -35,8 +42,7 @@ def parse_documents(value: bytes) -> list[Any]:
         return [orjson.loads(value)]
     except ValueError:
         text = _decoded(value)
-    start = _BEFORE.match(text)
-    if start is not None:
+    if (start := _BEFORE.match(text)) is not None and _TIME.search(start[0]):
         text = text[start.end() :]
     documents = list(_each(text))
     if not documents:
@@ -48,7 +54,7 @@ def _each(text: str) -> Iterator[Any]:
     decoder = json.JSONDecoder(parse_constant=lambda _: None, parse_int=_integer, strict=False)
     at, end = 0, len(text)
     while at < end:
-        if text[at].isspace():
+        if text[at].isspace() or text[at] in _BETWEEN:
             at += 1
             continue
         try:

@@ -206,7 +206,7 @@ class _Reader:
                 self._counts.lines += 1
                 yield from self._of_item(item, "item", number)
             next(chunks, b"")  # raises if the stream is cut off after it
-        elif any(type(_loads(line)) is dict for line in whole[:MAX_LINE].split(b"\n", 8)[:8]):
+        elif any(_is_object(line) for line in whole[:MAX_LINE].split(b"\n", 8)[:8]):
             # Lines of which the first begins like a document.
             yield from self._of_lines(split(itertools.chain([whole], chunks)), "line")
         elif size > MAX_DOCUMENT:
@@ -223,7 +223,11 @@ class _Reader:
             for number, row in enumerate(csv.DictReader(_text_lines(chunks, self._counts)), 1):
                 self._counts.lines += 1
                 yield from self._of_item(
-                    {name: value for name, value in row.items() if name is not None and value != ""},
+                    {
+                        name.removesuffix(" [UTC]"): value  # as Azure's portal names columns of times
+                        for name, value in row.items()
+                        if name is not None and value != ""
+                    },
                     "row",
                     number,
                 )
@@ -334,11 +338,9 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _loads(text: bytes) -> Any:
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        return None
+def _is_object(line: bytes) -> bool:
+    # With a comma behind it, it is an item of an array.
+    return not line.rstrip().endswith(b",") and type((_documents(line) or [None])[0]) is dict
 
 
 def _documents(text: bytes) -> list[Any] | None:

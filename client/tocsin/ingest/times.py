@@ -3,7 +3,8 @@
 1. Numbers, and text that holds one, are seconds, milliseconds, microseconds or nanoseconds since 1970, distinguished by
    their size unless the unit is given: the ranges do not overlap for any day after 1973.
 2. Text is ISO 8601, also with a blank for the T, with a comma, and with up to nine digits of a second; RFC 5322 (as
-   HTTP has it); the common log format; a date as JavaScript, Go or Java prints it, or .NET's JSON; fourteen digits.
+   HTTP has it); the common log format; a date as JavaScript, Go or Java prints it, or .NET's JSON; fourteen digits;
+   month, day and year, with AM or PM or the month's name, as portals export it.
    Without a zone it is UTC.
 3. An object is MongoDB's `$date`, protobuf's `seconds` and `nanos`, or Firestore's `_seconds`.
 """
@@ -29,6 +30,9 @@ _COMMON_LOG = re.compile(r"\[?(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d) ([
 _JAVASCRIPT = re.compile(
     r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d\d) (\d{4}) (\d\d:\d\d:\d\d) (?:GMT|UTC)?([+-]\d{4})(?: \([^)]*\))?"
 )
+_CLOCK = r"(\d{1,2})(:\d\d:\d\d(?:\.\d+)?)(?:[ \u202f]([AP])M)?"
+_US = re.compile(rf"(\d{{1,2}})/(\d{{1,2}})/(\d{{4}}),? {_CLOCK}(?<=M)")
+_MONTH_FIRST = re.compile(rf"([A-Z][a-z]{{2}}) (\d{{1,2}}), (\d{{4}})(?:,| @| at)? {_CLOCK}")
 _DOTNET = re.compile(r"\\?/Date\((\d+)(?:[+-]\d{4})?\)\\?/")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TOO_LARGE = 1 << 64
@@ -112,6 +116,18 @@ def _moment(text: str) -> datetime | None:
     if (match := _JAVASCRIPT.fullmatch(text)) is not None:
         month, day, year, clock, zone = match.groups()
         return datetime.fromisoformat(f"{year}-{_MONTHS.index(month) + 1:02}-{day}T{clock}{zone}")
+    if (match := _US.fullmatch(text)) is not None:
+        return _of_twelve_hours(int(match[1]), match)
+    if (match := _MONTH_FIRST.fullmatch(text)) is not None:
+        return _of_twelve_hours(_MONTHS.index(match[1]) + 1, match)
     if (match := _DOTNET.fullmatch(text)) is not None:
         return datetime.fromtimestamp(int(match[1]) / 1_000, UTC)
     return parsedate_to_datetime(text)
+
+
+def _of_twelve_hours(month: int, match: re.Match[str]) -> datetime:
+    _, day, year, hour, rest, half = match.groups()
+    if half is not None:
+        hour = str(int(hour) % 12 + (12 if half == "P" else 0))
+    moment = f"{year}-{month:02}-{int(day):02}T{int(hour):02}{rest}"
+    return datetime.fromisoformat(_FRACTION.sub(r"\1", moment))

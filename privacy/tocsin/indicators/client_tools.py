@@ -3,7 +3,8 @@
 1. A JSON array (RFC 8259) of 1 to 256 tools, no name twice in an object, nested at most 32 deep.
 2. One tool is the same in every provider's form: OpenAI's chat completions and responses, Anthropic, Gemini, Bedrock,
    Cohere, MCP. What counts is its name, its description and the schema of its input. What a client adds for the
-   provider does not: cache marks, `strict`, where a server is reached.
+   provider does not: cache marks, `strict`, where a server is reached; in a schema `$schema`, titles, and whether other
+   properties are allowed, which SDKs add for one provider and drop for the next. A schema without properties is none.
 3. A tool's name is where its form has it. A tool that a provider builds in is named by its `name`, `type` or only
    member. A server of MCP tools is `mcp/` and its label: the label is all that a request says of its tools.
 4. Canonical: objects of `name`, and of `description` and `schema` where they say something, in ascending order of name
@@ -134,8 +135,9 @@ def _form(tool: Any, outer: dict[str, Any]) -> dict[str, Any]:
         schema = tool.get(member)
         if isinstance(schema, dict) and isinstance(schema.get("json"), dict):
             schema = schema["json"]  # Bedrock
-        if isinstance(schema, dict) and schema:
-            form["schema"] = _plain_types(schema)
+        if isinstance(schema, dict):
+            if not _asks_nothing(plain := _plain(schema)):
+                form["schema"] = plain
             break
     return form
 
@@ -154,18 +156,29 @@ def _text(holder: dict[str, Any], member: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _plain_types(schema: Any) -> Any:
-    if isinstance(schema, dict):
-        return {
-            # A property that is called `type` holds an object, no name.
-            name: held.lower()
-            if name == "type" and isinstance(held, str) and held in _GEMINI_TYPES
-            else _plain_types(held)
-            for name, held in schema.items()
-        }
+def _asks_nothing(schema: dict[str, Any]) -> bool:
+    return all(
+        held in ({}, []) if name in ("properties", "required") else (name, held) == ("type", "object")
+        for name, held in schema.items()
+    )
+
+
+def _plain(schema: Any) -> Any:
+    """A schema as every provider's SDK would leave it (rules 2 and 4); properties may have any name."""
     if isinstance(schema, list):
-        return [_plain_types(held) for held in schema]
-    return schema
+        return [_plain(held) for held in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain: dict[str, Any] = {}
+    for name, held in schema.items():
+        # A property that is called `type` or `title` holds an object, no text.
+        if (name in ("$schema", "title") and isinstance(held, str)) or (
+            name in ("additionalProperties", "additional_properties") and isinstance(held, bool)
+        ):
+            continue
+        is_type = name == "type" and isinstance(held, str) and held in _GEMINI_TYPES
+        plain[name] = held.lower() if is_type else _plain(held)
+    return plain
 
 
 def canonical_tools(text: str, mode: Mode, snapshots: Snapshots) -> bytes:

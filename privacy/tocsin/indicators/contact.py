@@ -7,8 +7,8 @@ E-mail
 3. The provider table then removes what that provider ignores, so that one mailbox has one form.
 4. Neither the address nor its canonical form may hold a card number.
 Telephone
-5. International form with its plus, or a `tel:` URI of one (RFC 3966) without parameters; spaces, dots, dashes,
-   slashes and brackets are removed and what is left is the E.164 form: no library decides about bytes.
+5. International form with its plus, or a `tel:` URI of one (RFC 3966) without parameters; spaces of any width, dots,
+   dashes, slashes and brackets are removed and what is left is the E.164 form: no library decides about bytes.
 6. A bracketed zero right after the country code, as in `+44 (0)20`, is dialled inside the country only and is dropped,
    but for countries whose numbers keep it: there `+39 (0)6` is +3906, and a number that fits neither way is refused.
 7. Where a country lengthened its numbers, the old form becomes the new one if nothing else can be meant.
@@ -34,12 +34,20 @@ if TYPE_CHECKING:
 EMAIL = "contact.email"
 PHONE = "contact.phone"
 
-_PHONE_FORM = re.compile(r"\+[0-9 ().\-/\u00a0\u2010-\u2013]+")
+_SPACES = r" \u00a0\u2000-\u200a\u202f\u3000"
+_DASHES = r"\-\u2010-\u2015\u2212\uff0d"
+_PHONE_FORM = re.compile(rf"[+\uff0b][0-9{_SPACES}{_DASHES}()./]+")
 _PHONE_FILLING = re.compile(r"[^+0-9]")
-_TRUNK_ZERO = re.compile(r"(\+[1-9][0-9 .\-/\u00a0\u2010-\u2013]*)\(0\)(.*)")
+_ZERO = re.compile(rf"\([{_SPACES}]*0[{_SPACES}]*\)")
+_TRUNK_ZERO = re.compile(rf"(\+[1-9][0-9{_SPACES}{_DASHES}./]*){_ZERO.pattern}(.*)")
 
-# Old form, new form. Mexico dropped the 1 of mobiles in August 2019; Benin put 01 before every number in November 2024.
-_RENUMBERED = ((re.compile(r"\+521([0-9]{10})"), "+52"), (re.compile(r"\+229([0-9]{8})"), "+22901"))
+# Old form, new form. Mexico dropped the 1 of mobiles in August 2019; Benin put 01 before every number in November 2024;
+# Brazil put a 9 before every mobile number by 2016 (those in 7 of one carrier apart), which WhatsApp leaves out.
+_RENUMBERED = (
+    (re.compile(r"\+521([0-9]{10})"), r"+52\1"),
+    (re.compile(r"\+229([0-9]{8})"), r"+22901\1"),
+    (re.compile(r"\+55([1-9][0-9])([689][0-9]{7})"), r"+55\g<1>9\2"),
+)
 
 
 @cache
@@ -128,12 +136,13 @@ def canonical_phone(text: str, mode: Mode, snapshots: Snapshots) -> bytes:
         raise Refused(
             PHONE, "phone.form", "write the number in international form, + country code number, no extension"
         )
-    number = _without_trunk_zero(text) if "(0)" in text else _PHONE_FILLING.sub("", text)
+    text = text.replace("\uff0b", "+")
+    number = _without_trunk_zero(text) if _ZERO.search(text) else _PHONE_FILLING.sub("", text)
     if not 8 <= len(number) <= 16:
         raise Refused(PHONE, "phone.length", "an E.164 number has 7 to 15 digits")
-    for old, prefix in _RENUMBERED:
+    for old, new in _RENUMBERED:
         if parts := old.fullmatch(number):
-            number = prefix + parts[1]
+            number = parts.expand(new)
     if _fictional(snapshots.reserved).fullmatch(number):
         if mode is Mode.LIVE:
             raise Refused(
@@ -155,7 +164,7 @@ def _without_trunk_zero(text: str) -> str:
     kept, dropped = _parsed(f"{before}0{after}"), _parsed(before + after)
     either = kept or dropped
     code = either.country_code if either else None
-    if not parts or before != f"+{code}" or "(0)" in parts[2]:
+    if not parts or before != f"+{code}" or _ZERO.search(parts[2]):
         raise Refused(PHONE, "phone.form", "a bracketed (0) may stand only between country code and number")
     if kept is not None and kept.italian_leading_zero and _is_valid(kept):
         return f"{before}0{after}"

@@ -72,7 +72,11 @@ def _of_object(document: dict[str, Any]) -> str | None:
         return "openai-batch"
     if "custom_id" in names and "params" in names:
         return "anthropic-batch"
-    if names & {"resourceSpans", "resourceLogs"} or _has(document, "trace", "resourceSpans"):
+    if names & {"resourceSpans", "resourceLogs"} or any(
+        _has(document, outer, inner)
+        for outer in ("trace", "result")
+        for inner in ("resourceSpans", "batches")
+    ):
         return "otlp"
     if isinstance(batches := document.get("batches"), list) and any(
         isinstance(batch, dict) and "resource" in batch for batch in batches
@@ -101,7 +105,7 @@ def _of_service(document: dict[str, Any]) -> str | None:
 
 def _of_spans(document: dict[str, Any]) -> str | None:
     names = document.keys()
-    if names >= {"traceID", "spans"}:
+    if names >= {"traceID", "spans"} or names >= {"traceID", "spanID", "operationName"}:
         return "jaeger"
     if "SpanContext" in names or names >= {"context", "attributes", "parent_id", "kind"}:
         return "console"

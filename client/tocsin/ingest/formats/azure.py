@@ -7,6 +7,8 @@
 3. Records of one request in several parts, by `sequenceNumber`: the first has the messages or their beginning; the
    others are skipped.
 4. `RequestResponse` of Azure OpenAI keeps no content; it has a caller's masked address, which is none.
+5. Application Insights (`AppDependencies` and the like, `customDimensions` of its own tables) has spans: the attributes
+   are the properties, the user those of `enduser.id`.
 """
 
 from __future__ import annotations
@@ -18,9 +20,16 @@ from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
 from .messages import first_text, loads, mapping, parameters_of, request_of, text, tools_beside
+from .spans import Span, exchanges_of
 
 CATEGORIES = frozenset(("GatewayLlmLogs", "GatewayLogs", "RequestResponse", "Audit", "Trace"))
 _TABLES = frozenset(("ApiManagementGatewayLlmLog", "ApiManagementGatewayLogs"))
+_SPANS = frozenset(("AppDependencies", "AppRequests", "AppTraces", "dependency", "request", "trace"))
+# What the exporter makes of an attribute, in workspaces and in the resource's own tables.
+_WHO = {
+    "enduser.id": ("UserAuthenticatedId", "user_AuthenticatedId"), "enduser.pseudo.id": ("UserId", "user_Id"),
+    "session.id": ("SessionId", "session_Id"),
+}  # fmt: skip
 
 
 def is_record(document: Mapping[str, Any]) -> bool:
@@ -30,13 +39,39 @@ def is_record(document: Mapping[str, Any]) -> bool:
         or text(document.get("Type")) in _TABLES
         or ({"CorrelationId", "TimeGenerated"} <= document.keys() and "RequestMessages" in document)
         or ("TimeGenerated" in document and "ApimSubscriptionId" in document)
+        or _is_span(document)
     )
+
+
+def _is_span(document: Mapping[str, Any]) -> bool:
+    return (
+        text(document.get("Type")) in _SPANS and ("Properties" in document or "properties" in document)
+    ) or (text(document.get("itemType")) in _SPANS and "customDimensions" in document)
+
+
+def _span(document: Mapping[str, Any]) -> Span:
+    given = next(
+        (document[name] for name in ("Properties", "properties", "customDimensions") if name in document),
+        None,
+    )
+    attributes = {
+        name: value for name, columns in _WHO.items() if (value := first_text(document, *columns)) is not None
+    } | dict(mapping(_json(given)))
+    key = tuple(first_text(document, *names) for names in (("OperationId", "operation_Id"), ("Id", "id")))
+    try:
+        time = time_of(_first(document, "time", "TimeGenerated", "timestamp"), "time")
+    except BadExchange:
+        time = None
+    return Span(key if all(key) else (None, id(document)), None, time, attributes, {})
 
 
 def read(document: Any) -> Iterator[Exchange]:
     """The exchange of one record. Raises BadExchange."""
     if type(document) is not dict:
         raise BadExchange("not a JSON object")
+    if _is_span(document):
+        yield from exchanges_of([_span(document)])
+        return
     given = {**document, **mapping(document.get("properties"))}
     category = document.get("category")
     if category in ("Audit", "Trace"):

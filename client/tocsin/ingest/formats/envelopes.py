@@ -3,7 +3,8 @@
 1. CloudWatch: a subscription's `logEvents`, the `events` of its API, one of these events, and the `results` of Logs
    Insights, each with the document as JSON text. Azure Monitor: `records`. Google Cloud Logging: `jsonPayload` and
    `textPayload`. Docker, containerd and Fluent Bit: `log` or `message` beside a time. Elasticsearch: `_source`, and the
-   `hits` of a search. Splunk: `event`, and the `result` of an export. EventBridge: `detail`.
+   `hits` of a search. Splunk: `event`, and the `result` of an export. EventBridge: `detail`. CSV of Logs Insights: the
+   column `@message`. Azure's query API: `tables` of columns and rows.
 2. What is no envelope is the document itself. A message that holds no JSON object is no exchange.
 """
 
@@ -31,6 +32,8 @@ def unwrap(document: Any) -> Iterator[Any]:
         yield from (opened for row in results if (opened := _object(_cell(row))) is not None)
     elif type(records := document.get("records")) is list:
         yield from records
+    elif type(tables := document.get("tables")) is list:
+        yield from (row for table in tables for row in _rows(table))
     elif type(hits := _at(document, "hits", "hits")) is list:
         yield from (hit["_source"] for hit in hits if type(hit) is dict and type(hit.get("_source")) is dict)
     elif (inner := _inside(document)) is not None:
@@ -51,6 +54,8 @@ def _inside(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return event
     if type(result := document.get("result")) is dict and "_raw" in result:
         return _text_of(result["_raw"])
+    if "@message" in names:
+        return _object(document["@message"])
     if "detail-type" in names and type(detail := document.get("detail")) is dict:
         return detail
     if names & {"time", "timestamp", "@timestamp", "date"}:
@@ -66,6 +71,13 @@ def _text_of(message: Any) -> Mapping[str, Any] | None:
 def _at(document: Mapping[str, Any], outer: str, inner: str) -> Any:
     held = document.get(outer)
     return held.get(inner) if type(held) is dict else None
+
+
+def _rows(table: Any) -> Iterator[Mapping[str, Any]]:
+    columns, rows = (table.get("columns"), table.get("rows")) if type(table) is dict else (None, None)
+    if type(columns) is list and type(rows) is list:
+        names = [str(column.get("name")) for column in columns if type(column) is dict]
+        yield from (dict(zip(names, row, strict=False)) for row in rows if type(row) is list)
 
 
 def _messages(events: Any) -> list[str] | None:

@@ -17,6 +17,8 @@ from ..times import time_of
 from .bedrock import SESSION_NAMES, USER_NAMES
 from .messages import first_text, mapping, parameters_of, request_of, tools_beside
 
+_NO_CONVERSATION = ("countTokens", "embedContent", "batchEmbedContents", "computeTokens")
+
 
 def is_record(document: Mapping[str, Any]) -> bool:
     """Whether an object is one of these records, by names that only they have."""
@@ -32,6 +34,8 @@ def read(document: Any) -> Iterator[Exchange]:
     """The exchange of one row or request. Raises BadExchange."""
     if type(document) is not dict:
         raise BadExchange("not a JSON object")
+    if document.get("api_method") in _NO_CONVERSATION:
+        return
     request = mapping(document.get("full_request")) or mapping(document.get("request"))
     if not request:
         raise BadExchange("has neither full_request nor request")

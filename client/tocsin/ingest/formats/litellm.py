@@ -1,8 +1,8 @@
 """LiteLLM: `StandardLoggingPayload`, as its callbacks and object storage loggers write it, and rows of its spend logs.
 
-1. Spend logs are rows of the table `LiteLLM_SpendLogs`, from the database or from `/spend/logs`: `startTime` is ISO
-   8601, the user of the key is `user`, and what was said is in `messages` or `proxy_server_request`, where storing
-   prompts is switched on.
+1. Spend logs are rows of the table `LiteLLM_SpendLogs`, from the database, from `/spend/logs` or from the pages of
+   `/spend/logs/ui` and `/spend/logs/v2`: `startTime` is ISO 8601, the user of the key is `user`, and what was said is
+   in `messages` or `proxy_server_request`, where storing prompts is switched on.
 2. The account is the user of the key, else the end user. `default_user_id` is the proxy's master key, shared by
    everybody who has it, and names nobody.
 3. The conversation is `session_id`, else a `trace_id` that the client chose. Where the client gave neither, LiteLLM
@@ -20,7 +20,7 @@ from typing import Any
 from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
-from .messages import OTHER_CALLS, mapping, parameters_of, request_of, text, text_of, tools_beside
+from .messages import OTHER_CALLS, each_of, mapping, parameters_of, request_of, text, text_of, tools_beside
 from .role_text import NOTHING, Turns
 
 _PLACEHOLDER = "default-message-value"
@@ -28,14 +28,27 @@ _CONVERSATIONS = ("completion", "responses", "messages", "generate_content")
 
 
 def read(document: Any) -> Iterator[Exchange]:
-    """The exchange of one payload or row, or those of a page. Raises BadExchange."""
+    """The exchange of one payload or row, or those of a page. Raises BadExchange, after those that could be read."""
+    if type(document) is not dict:
+        raise BadExchange("not a JSON object")
+    page = document.get("data")
+    rows = page if type(page) is list and "startTime" not in document else [document]
+    yield from each_of((row for row in rows if not _is_other(row)), _exchange)
+
+
+def _is_other(row: Any) -> bool:
+    """Whether a call is no conversation (rule 4)."""
+    call = row.get("call_type") if type(row) is dict else None
+    return type(call) is str and (
+        call in OTHER_CALLS or (_is_placeholder(row.get("messages")) and not _talks(call))
+    )
+
+
+def _exchange(document: Any) -> Exchange:
     if type(document) is not dict:
         raise BadExchange("not a JSON object")
     get = document.get
-    call = get("call_type")
     messages = get("messages")
-    if type(call) is str and (call in OTHER_CALLS or (_is_placeholder(messages) and not _talks(call))):
-        return
     metadata = mapping(get("metadata"))
     parameters = mapping(get("model_parameters"))
     request = mapping(get("proxy_server_request"))
@@ -53,7 +66,7 @@ def read(document: Any) -> Iterator[Exchange]:
         "neither metadata.user_api_key_user_id nor end_user names an account",
     )
     turns = _turns(messages, parameters, request)
-    yield Exchange(
+    return Exchange(
         account=named.account,
         conversation=named.conversation or _conversation(document),
         time=time_of(get("startTime"), "startTime"),

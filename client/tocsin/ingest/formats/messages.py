@@ -49,7 +49,7 @@ _CAMEL = {
 }  # fmt: skip
 
 # Where the messages are in a request, and what it may be wrapped in.
-_MESSAGES = ("messages", "contents", "input", "prompt", "prompts", "inputText", "message")
+_MESSAGES = ("messages", "contents", "input", "prompt", "prompts", "inputText", "inputPrompt", "message")
 _WRAPPERS = (
     "request", "body", "kwargs", "inputs", "params", "llm_request", "llmRequest", "request_body", "requestBody",
     "request_data", "requestData", "raw_request", "data", "payload", "json", "query", "args", "raw", "value", "text",
@@ -187,7 +187,10 @@ def _of_object(value: Mapping[str, Any], depth: int) -> Turns:
         found = _messages_of(key, value, depth)
         if found is not NOTHING:
             return found._replace(system=_system_beside(value) or found.system)
-    if system := _system_beside(value):
+    system = _system_beside(value)
+    if _is_content(value):
+        return _of_contents(value)._replace(system=system)
+    if system:
         return Turns(system)
     for key in _WRAPPERS:
         # Text that is no JSON may be anybody's words.
@@ -207,7 +210,7 @@ def _messages_of(key: str, value: Mapping[str, Any], depth: int) -> Turns:
     match key:
         case "contents":
             return _of_contents(given)
-        case "input" | "inputText":
+        case "input" | "inputText" | "inputPrompt":
             return (
                 turns_of_prompt(given)
                 if type(given) is str and given[:1] not in ("[", "{")
@@ -246,6 +249,17 @@ def _of_contents(contents: Any) -> Turns:
     return _of_list(messages, 1)
 
 
+def _is_content(value: Mapping[str, Any]) -> bool:
+    """Whether an object is one of Gemini's contents without a role."""
+    parts = value.get("parts")
+    return (
+        type(parts) is list
+        and "role" not in value
+        and bool(parts)
+        and all(type(part) is dict and not part.keys() & {"part_kind", "type"} for part in parts)
+    )
+
+
 def _system_beside(value: Mapping[str, Any]) -> str | None:
     for key in _SYSTEMS:
         if key in value and (found := text_of(value[key])):
@@ -266,6 +280,8 @@ def _of_list(messages: list[Any], depth: int) -> Turns:
     if messages and type(messages[0]) is str:
         # The prompts of completions; the first is the exchange.
         return turns_of_prompt(messages[0])
+    if messages and type(messages[0]) is dict and _is_content(messages[0]):
+        return _of_contents(messages)
     system: str | None = None
     began = False
     for place, message in enumerate(messages):
@@ -351,7 +367,8 @@ def _role(message: Mapping[str, Any]) -> str | None:
         return text(message["message.role"])
     if type(kind := message.get("type")) is str:
         if kind == "constructor" and type(name := message.get("id")) is list and name:
-            return _CLASSES.get(str(name[-1]).lower())
+            # ChatMessage has a role of its own
+            return _CLASSES.get(str(name[-1]).lower()) or text(mapping(message.get("kwargs")).get("role"))
         if "content" in message or "data" in message:
             return _CLASSES.get(kind.lower())
     if type(inner := message.get("message")) is dict:

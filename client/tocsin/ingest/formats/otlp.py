@@ -1,7 +1,8 @@
 """Spans and log records in OTLP JSON, as exporters, the collector's file exporter and Tempo write them.
 
 1. One line is one export request with `resourceSpans` or `resourceLogs`; Tempo has `batches`, or the request in
-   `trace`, and older exporters call scopes libraries. What the spans and log records mean is said in `spans`.
+   `trace`, Jaeger's third API in `result`, and older exporters call scopes libraries. What the spans and log records
+   mean is said in `spans`.
 2. A span that is no call is held only where it may say who its calls belong to.
 """
 
@@ -24,8 +25,9 @@ def read(document: Any) -> Iterator[Exchange]:
     """The exchanges of one export request. Raises BadExchange, after those that could be read."""
     if type(document) is not dict:
         raise BadExchange("not a JSON object")
-    if type(inner := document.get("trace")) is dict and "resourceSpans" in inner:
-        document = inner
+    for outer in ("trace", "result"):  # Tempo's API and Jaeger's third
+        if type(inner := document.get(outer)) is dict and inner.keys() & {"resourceSpans", "batches"}:
+            document = inner
     if type(batches := document.get("batches")) is list:
         document = {"resourceSpans": batches}
     if "resourceSpans" not in document and "resourceLogs" not in document:

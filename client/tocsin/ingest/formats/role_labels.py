@@ -1,7 +1,9 @@
 """Prompts that are one text with their roles in it: labels of a role in many styles, and models' chat templates.
 
-1. A label begins a line: `system:`, `**User:**`, `### Human`, `[USER]`, `=== Human Message ===`, `Utente:` and the
-   like, in many languages. All are written as the first is: with the same mark before the word, and the same case.
+1. A label begins a line: `system:`, `**User:**`, `### Human`, `[USER]`, `user>`, `=== Human Message ===`, `Utente:`
+   and the like, in many languages. All are written as the first is: with the same mark before the word, and the same
+   case. One that could as well begin a list or a sentence (`- System`, `user>`, a word by itself) is a label only
+   where one of another role follows.
 2. After a system label only the last part can be the user's turn: a system prompt may hold examples of a dialogue, and
    whose words they are cannot be known. Without one, the first and the last user parts count.
 3. What stands before the first label of a prompt that ends with a bare assistant label, or that has an instruction and
@@ -23,36 +25,61 @@ Part = tuple[str, str]
 
 _WORDS = {
     "system": (
-        "system", "developer", "sys", "sistema", "système", "systeem", "systém", "rendszer", "sistem", "система",
-        "系统", "系統", "システム", "시스템", "النظام", "σύστημα", "hệ thống", "सिस्टम",
+        "system", "developer", "sys", "sistema", "système", "systeem", "systém", "rendszer", "sistem", "sustav",
+        "järjestelmä", "süsteem", "sistēma", "sistemi", "kerfi", "stelsel", "система", "систем", "сістэма", "жүйе",
+        "系统", "系統", "システム", "시스템", "النظام", "نظام", "سیستم", "سسٹم", "מערכת", "σύστημα", "hệ thống",
+        "सिस्टम",
+        "প্রণালী", "সিস্টেম", "ระบบ", "სისტემა", "համակարգ",
     ),
     "user": (
-        "user", "human", "benutzer", "nutzer", "anwender", "mensch", "usuario", "usuaria", "usuário", "utilizador",
-        "humano", "utilisateur", "humain", "utente", "gebruiker", "bruker", "bruger", "användare", "käyttäjä",
-        "użytkownik", "uživatel", "felhasználó", "utilizator", "kullanıcı", "pengguna", "người dùng", "пользователь",
-        "человек", "користувач", "用户", "用戶", "使用者", "ユーザー", "ユーザ", "사용자", "المستخدم", "χρήστης",
-        "उपयोगकर्ता",
+        "user", "human", "benutzer", "nutzer", "anwender", "mensch", "usuario", "usuaria", "usuário", "usuari",
+        "utilizador", "humano", "utilisateur", "humain", "utente", "umano", "gebruiker", "bruker", "bruger",
+        "användare", "notandi", "käyttäjä", "kasutaja", "użytkownik", "uživatel", "používateľ", "felhasználó",
+        "utilizator", "korisnik", "uporabnik", "vartotojas", "lietotājs", "përdoruesi", "kullanıcı", "istifadəçi",
+        "foydalanuvchi", "pengguna", "mtumiaji", "erabiltzailea", "người dùng", "пользователь", "человек",
+        "користувач", "потребител", "корисник", "карыстальнік", "пайдаланушы", "用户", "用戶", "使用者", "ユーザー",
+        "ユーザ", "利用者", "사용자", "유저", "المستخدم", "مستخدم", "کاربر", "صارف", "משתמש", "χρήστης", "उपयोगकर्ता",
+        "ব্যবহারকারী", "ผู้ใช้", "მომხმარებელი", "օգտատեր",
     ),
     "assistant": (
         "assistant", "ai", "model", "bot", "assistent", "asistente", "assistente", "asystent", "asistan", "asistent",
-        "avustaja", "trợ lý", "ассистент", "помощник", "асистент", "助手", "助理", "アシスタント", "어시스턴트",
-        "المساعد", "βοηθός", "tool", "function",
+        "asszisztens", "avustaja", "assistentti", "trợ lý", "ассистент", "помощник", "асистент", "помічник", "助手",
+        "助理", "アシスタント", "어시스턴트", "المساعد", "مساعد", "دستیار", "עוזר", "βοηθός", "सहायक", "ผู้ช่วย", "tool",
+        "function",
     ),
 }  # fmt: skip
-_ROLE_OF = {word: role for role, words in _WORDS.items() for word in words}
+_ROLE_OF = {word.casefold(): role for role, words in _WORDS.items() for word in words}
 _ALPACA = {"instruction": "user", "input": "user", "response": "assistant"}
-_WORD = "|".join(sorted((re.escape(word) for word in _ROLE_OF), key=len, reverse=True))
-_KIND = r"(?:[ _-]?(?:message|prompt|turn|input|instructions?|nachricht))?"
+_EVERY = {word for words in _WORDS.values() for word in words}
+_WORD = "|".join(sorted((re.escape(word) for word in _EVERY), key=len, reverse=True))
+# "message" and the like, before or behind the word of the role.
+_BEFORE = (
+    r"(?:(?:message|messaggio|mensaje|mensagem|mesaj|prompt|сообщение|повідомлення)[ ]"
+    r"(?:d[eo]l?[ ]|d['’]|di[ ])?)?"
+)
+_KIND = (
+    r"(?:[ _-]?(?:message|prompt|turn|input|instructions?|nachricht|eingabe|meddelande|melding|besked|bericht|viesti|"
+    r"消息|訊息|提示词|提示詞|提示|指令|输入|メッセージ|プロンプト|入力|메시지|프롬프트))?"
+)
+_INFLECTED = {
+    "системное сообщение": "system", "системный промпт": "system", "системне повідомлення": "system",
+    "системний промпт": "system",
+}  # fmt: skip
 
 # The mark before the word, the word, what may follow it, and how the label ends: a colon inside the emphasis or behind
-# it, a closing bracket, a rule of dashes, or, of a heading and of a rule, the end of the line.
+# it; a bracket that the mark opened; `>`, `|` or a tab; or, of a heading, a rule and a word by itself, the end of the
+# line.
 _LABEL = re.compile(
-    rf"^[ \t]{{0,16}}(?:(?P<plain>)|(?P<mark>\#{{1,6}}[ ]?\**|\*{{1,2}}|__?|\[|\"|'|>[ ]?|[-=*\#]{{3,80}}[ ]?))"
-    rf"(?P<word>{_WORD}){_KIND}"
-    r"(?:[*_\]\"']{0,2}[ \t\u00a0\u202f]?(?::(?=[\s*_]|$)|：)[*_]{0,2}"
-    r"|(?(mark)(?:\]|[ ]?[-=*\#]{3,80}[ \t]*$|\**[ \t]*$)|(?!)))",
+    rf"^[ \t]{{0,16}}(?P<mark>(?:[^\w\s]{{1,80}}[ \t]?){{1,2}}|(?=\w))"
+    rf"(?P<word>(?P<phrase>{'|'.join(_INFLECTED)})|{_BEFORE}(?P<role>{_WORD}){_KIND})(?!\w)"
+    r"(?:[*_\]\)}>\"'’»】」]{0,3}[ \t\u00a0\u202f]?(?::(?=[\s*_\"'“]|$)|：)[*_]{0,2}"
+    r"|(?P<bare>(?<=\w)(?:>(?!\w)|[ ]?\||\t))"
+    r"|(?P<closed>[\])}>】」»|]{1,3})(?!['\"])"
+    r"|(?P<alone>[ ]?[^\w\s:,;.?!()]{0,80}[ \t]*$))",
     re.MULTILINE | re.IGNORECASE,
 )
+_BRACKETS = "[({<【「«|"
+_RULE = 3
 _HEADING = re.compile(r"^\#{2,4}[ ]?(Instruction|Input|Response)s?[ \t]{0,4}:?[ \t]{0,4}$", re.MULTILINE)
 _AWAITS = re.compile(r"(?:^|\s)(Assistant|ASSISTANT|AI|assistant)[ ]?:\s*$")
 _BEFORE_HUMAN = re.compile(r"^[ \t]*(Human|User|HUMAN|USER|human|user)[ ]?:(?=\s)", re.MULTILINE)
@@ -110,8 +137,8 @@ def split_roles(text: str) -> list[Part] | None:
     start = text.lstrip()
     if start[:1] == "<" and (parts := _elements(start)):
         return parts
-    if (label := _LABEL.match(start)) is not None:
-        return _labelled(start, label)
+    if (label := _LABEL.match(start)) is not None and (parts := _labelled(start, label)) is not None:
+        return parts
     if "##" in text and (parts := _of_headings(text)):
         return parts
     if (awaits := _AWAITS.search(text, max(0, len(text) - 64))) is not None:
@@ -160,21 +187,46 @@ def _elements(text: str) -> list[Part]:
     return parts
 
 
-def _style(label: re.Match[str]) -> tuple[str, int]:
-    """The mark before the word without its blanks, and how the word is written: in lower case, in capitals, or else."""
-    word = label["word"]
-    return (label["mark"] or "").strip()[:6], 0 if word.islower() else 1 if word.isupper() else 2
+def _label(match: re.Match[str]) -> tuple[str, tuple[str, int]] | None:
+    """The role and the style of a label; None where it is none: what closes was not opened.
+
+    A style is the ASCII mark and brackets before the word, and how the word is written: in lower case, in capitals, or
+    else.
+    """
+    mark, word = match["mark"].strip(), match["word"]
+    opened, quoted = mark.endswith(tuple(_BRACKETS)), mark.endswith(('"', "'"))
+    if (match["closed"] and not opened) or (match["alone"] is not None and (opened or quoted)):
+        return None
+    role = _INFLECTED[word.casefold()] if match["phrase"] else _role(match["role"])
+    shape = "".join(character for character in mark if character.isascii() or character in _BRACKETS)[:6]
+    return role, (shape.replace(" ", ""), 0 if word.islower() else 1 if word.isupper() else 2)
 
 
-def _labelled(text: str, first: re.Match[str]) -> list[Part]:
-    style = _style(first)
+def _is_weak(match: re.Match[str]) -> bool:
+    """Whether a label could as well begin a list, a quotation or a sentence: then it takes another role to tell."""
+    mark = match["mark"].strip()
+    return bool(match["bare"]) or (match["alone"] is not None and mark[:1] != "#" and len(mark) < _RULE)
+
+
+def _labelled(text: str, first: re.Match[str]) -> list[Part] | None:
+    found = _label(first)
+    if found is None:
+        return None
+    style = found[1]
     quote = style[0] if style[0] in ('"', "'") else None
-    marks = [label for label in _LABEL.finditer(text) if _style(label) == style]
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    marks = [
+        (label[0], match)
+        for match in _LABEL.finditer(text)
+        if (label := _label(match)) is not None and label[1] == style
+    ]
+    roles = {role for role, _ in marks}
+    if roles == {"assistant"} or (_is_weak(first) and len(roles) == 1):
+        return None  # `Model: T-34` begins no dialogue
+    ends = [match.start() for _, match in marks[1:]] + [len(text)]
     parts = [
-        (_role(mark["word"]), text[mark.end() : end].strip().strip(quote))
-        for mark, end in zip(marks, ends, strict=True)
-    ]  # fmt: skip
+        (role, text[match.end() : end].strip().strip(quote))
+        for (role, match), end in zip(marks, ends, strict=True)
+    ]
     if not parts[-1][1]:
         del parts[-1]  # the label that the answer is to follow
     if len(parts) > 1 and any(role in SYSTEM_ROLES for role, _ in parts):

@@ -33,13 +33,20 @@ NOTHING = Turns()
 _HIDDEN = frozenset(
     (
         "redacted-by-litellm", "redacted by litellm. 'litellm.turn_off_message_logging=true'", "default-message-value",
-        "__redacted__", "<truncated due to size exceeding limit>", "redacted", "masked", "[object object]",
+        "<truncated due to size exceeding limit>", "[object object]", "none", "null", "undefined", "nil", "nan", "n/a",
+        "#n/a", "<nil>", "<null>", "<none>", "(null)", "(none)", "\\n",
     )
 )  # fmt: skip
 _LONGEST_HIDDEN = 96
-# `[REDACTED]`, `<masked>`, `*** FILTERED ***`, `[Scrubbed due to 'password']`
+_HIDES = (
+    r"(?:redacted|masked|hidden|truncated|removed|filtered|omitted|scrubbed|anonymi[sz]ed|suppressed|withheld|elided|"
+    r"(?:not|no)[ ](?:captured|recorded|logged|available|stored|content|data))"
+)
+# `[REDACTED]`, `<masked>`, `*** FILTERED ***`, `[Scrubbed due to 'password']`, `[content omitted]`, `(empty)`
 _MASK = re.compile(
-    r"[\[<{(*_\s]*[\[<{(*_](?:\s*)(?:redacted|masked|hidden|truncated|removed|filtered|omitted|scrubbed)\b[^\n]*[\]>})*_]\s*|[*•█]+",
+    rf"[\[<{{(*_\s]*[\[<{{(*_]\s*(?:[\w-]+[ ]){{0,3}}{_HIDES}(?![^\W_])[^\n]*[\]>}})*_]\s*"
+    r"|[\[<{(*_]+\s*(?:empty|binary|blob|image|audio|video|file|media|attachment|null|none|undefined)\s*[\]>})*_]+"
+    rf"|(?:(?:message|prompt|content|input|text|user|request|data|pii)[ ]){{0,3}}{_HIDES}[.!]?|[*•█.…\u200b]+",
     re.IGNORECASE,
 )
 _CUT = re.compile(
@@ -52,6 +59,7 @@ _PRINTED = re.compile(
     r"[\[({\s]*[\[({]\s*(?:['\"]|[%:#]\w|[A-Za-z_][\w.]*\s?[({]|[A-Za-z_][\w.]*Message\b|"
     + _NAMES
     + r"\s*(?:=>|[:=])|(?:system|user|assistant|developer|human)\s|(?:Role|Content|Text|Parts):|role\s*,|0x[0-9a-f])"
+    r"|(?:messages|contents|system_instruction|systemInstruction)\s*\{|\w+=[^\s&]*(?:%5B|%7B|&\w+=)"
     r"|(?:map\[|\[object |#<|%\{|[Aa]rray\s*\(|object\s*\(|&\{|\(\d+\) \[|%5B%7B|%7B%22)"
     # Go's types, Scala's and Rust's collections, Python's views, an object by its address, .NET's and Java's type names
     r"|\[\][\w.*]+\{|(?:Some|Ok|List|Vector|Seq|Map|HashMap|ArrayBuffer|OrderedDict|deque|defaultdict|dict_\w+)\([\[({'\"A-Z]"
@@ -63,6 +71,8 @@ _ROLE_INSIDE = re.compile(
     r"(?:(['\"]|\\\")role\1|\brole)\s*(?:=>|[:=])\s*(?:\\?['\"]|:)?(?:system|user|assistant|developer|human)\b"
 )
 _LOOKED_AT = 4_096
+# the name of a type, and base64
+_NO_WORDS = re.compile(r"(?:[A-Za-z_]\w*\.){2,}\w+|[A-Za-z0-9+/_-]{60,}={0,2}", re.ASCII)
 
 
 def shown(text: str) -> str | None:
@@ -93,8 +103,10 @@ def turns_of_prompt(text: str) -> Turns:
 
 def turns_of_unknown(text: str) -> Turns:
     """Return the turns of a text of which it is not said what it holds (rules 1 and 2)."""
-    if _PRINTED.match(text) or (
-        (text[:1] in "[{(" or "role" in text) and _ROLE_INSIDE.search(text, 0, _LOOKED_AT)
+    if (
+        _PRINTED.match(text)
+        or ((text[:1] in "[{(" or "role" in text) and _ROLE_INSIDE.search(text, 0, _LOOKED_AT))
+        or _NO_WORDS.fullmatch(text)
     ):
         return NOTHING
     return turns_of_prompt(text)

@@ -25,6 +25,8 @@ def read_jaeger(document: Any) -> Iterator[Exchange]:
     """The exchanges of a page of Jaeger's API, or of one of its traces. Raises BadExchange at the end."""
     if type(document) is not dict:
         raise BadExchange("not a JSON object")
+    if "spanID" in document:  # one span, as Jaeger's indices in Elasticsearch have it
+        document = {"spans": [document]}
     traces = document["data"] if type(document.get("data")) is list else [document]
     yield from exchanges_of(span for trace in traces if type(trace) is dict for span in _of_jaeger(trace))
 

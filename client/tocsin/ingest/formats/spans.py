@@ -43,24 +43,29 @@ from .role_text import NOTHING, Turns
 
 _ASSOCIATION = "traceloop.association.properties."
 _AI = "ai.telemetry.metadata."
+# Where a library keeps what the application says about a call, and what it calls the user and the conversation there.
+_SAID = (
+    _ASSOCIATION, _AI, "langfuse.observation.metadata.", "langfuse.trace.metadata.", "langsmith.metadata.",
+    "lmnr.association.properties.", "opik.metadata.", "braintrust.metadata.", "metadata.",
+)  # fmt: skip
+_USER = ("user_id", "userId", "user")
+_SESSION = (
+    "session_id", "sessionId", "conversation_id", "conversationId", "chat_id", "chatId", "thread_id", "threadId",
+)  # fmt: skip
 # In order of preference: the conventions; Langfuse; LiteLLM's two integrations, the key's user and then the end user;
-# OpenLLMetry's association properties; the AI SDK; LangSmith; ADK; and the `user` of a request as others have it.
+# what an application says; ADK, MLflow and PostHog; the `user` of a request; and plain names.
 ACCOUNT = (
     "user.id", "enduser.id", "enduser.pseudo.id", "langfuse.user.id", "litellm.metadata.user_api_key_user_id",
     "metadata.user_api_key_user_id", "litellm.end_user.id", "litellm.metadata.user_api_key_end_user_id",
-    "metadata.user_api_key_end_user_id", f"{_ASSOCIATION}user_id", f"{_ASSOCIATION}userId", f"{_AI}userId",
-    f"{_AI}user_id", "langfuse.observation.metadata.user_id", "langfuse.trace.metadata.user_id",
-    "langsmith.metadata.user_id", "langsmith.metadata.userId", "gcp.vertex.agent.user_id", "gen_ai.user.id",
-    "gen_ai.user", "llm.user", "gen_ai.request.user",
+    "metadata.user_api_key_end_user_id", *(prefix + name for prefix in _SAID for name in _USER),
+    "gcp.vertex.agent.user_id", "mlflow.trace.user", "posthog.distinct_id", "posthog_distinct_id",
+    f"{_AI}posthog_distinct_id", "gen_ai.user.id", "gen_ai.user", "llm.user", "gen_ai.request.user",
+    "gen_ai.openai.request.user", "openai.request.user", "app.user.id", "app.user_id", "user_id", "userId",
 )  # fmt: skip
 CONVERSATION = (
-    "gen_ai.conversation.id", "session.id", "langfuse.session.id", f"{_ASSOCIATION}session_id",
-    f"{_ASSOCIATION}sessionId", f"{_ASSOCIATION}conversation_id", f"{_ASSOCIATION}conversationId",
-    f"{_ASSOCIATION}chat_id", f"{_ASSOCIATION}chatId", f"{_ASSOCIATION}thread_id", f"{_ASSOCIATION}threadId",
-    f"{_AI}sessionId", f"{_AI}session_id", f"{_AI}conversationId", f"{_AI}chatId", f"{_AI}threadId",
-    "langfuse.observation.metadata.session_id", "langfuse.observation.metadata.chat_id",
-    "langfuse.trace.metadata.session_id", "langsmith.metadata.thread_id", "langsmith.metadata.session_id",
-    "gcp.vertex.agent.session_id",
+    "gen_ai.conversation.id", "session.id", "langfuse.session.id",
+    *(prefix + name for prefix in _SAID for name in _SESSION), "gcp.vertex.agent.session_id", "mlflow.trace.session",
+    "app.session.id", "session_id", "conversation_id",
 )  # fmt: skip
 _ADDRESS = (
     "client.address", "http.client_ip", "client.socket.address", "litellm.metadata.requester_ip_address",
@@ -72,6 +77,14 @@ WHO = frozenset((*ACCOUNT, *CONVERSATION, *_ADDRESS, *_USER_AGENT, *_JA4))
 
 _NO_EXCHANGE = OTHER_CALLS.union(
     ("create_agent", "embeddings", "execute_tool", "invoke_workflow", "retrieval")
+)
+_NO_EXCHANGE_OF_AI = (
+    "ai.embed",
+    "ai.toolCall",
+    "ai.rerank",
+    "ai.generateImage",
+    "ai.generateSpeech",
+    "ai.transcribe",
 )
 _AGENT = frozenset(("invoke_agent",))
 _CONTENT = frozenset(
@@ -227,7 +240,11 @@ def _is_agent(attributes: Mapping[str, Any]) -> bool:
     if text(attributes.get("gen_ai.operation.name")) in _AGENT:
         return True
     operation = attributes.get("ai.operationId")
-    return type(operation) is str and not _is_inner_operation(operation)
+    return (
+        type(operation) is str
+        and not _is_inner_operation(operation)
+        and not operation.startswith(_NO_EXCHANGE_OF_AI)
+    )
 
 
 def _is_inner_operation(operation: str) -> bool:
@@ -236,6 +253,9 @@ def _is_inner_operation(operation: str) -> bool:
 
 
 def _is_call(attributes: Mapping[str, Any]) -> bool:
+    operation = attributes.get("ai.operationId")
+    if type(operation) is str and operation.startswith(_NO_EXCHANGE_OF_AI):
+        return False
     return text(attributes.get("gen_ai.operation.name")) not in _NO_EXCHANGE and (
         not _CONTENT.isdisjoint(attributes)
         or ("gen_ai.request.model" in attributes and not _CALL.isdisjoint(attributes))
@@ -344,6 +364,7 @@ def _sources(attributes: Mapping[str, Any], messages: list[dict[str, Any]]) -> I
     yield request_of(attributes.get("gcp.vertex.agent.llm_request"))
     yield prompt_of(attributes.get("llm.prompts.0.prompt.text"))
     yield prompt_of(attributes.get("llm.prompts.0"))
+    yield prompt_of(attributes.get("llm.prompts"))  # OpenInference's list
     yield request_of(attributes.get("langfuse.observation.input"))
     yield request_of(attributes.get("input.value"))
     yield request_of(attributes.get("request_data"))  # Logfire

@@ -7,9 +7,9 @@
 3. Seeds are ordered by units × shingles that occur in exactly these units; the first 256 count. Of them, seeds whose
    block has 8 shingles or more are tried, 16 at most: those with the most units first, then those with the most
    shingles, then those whose smallest hash is smallest.
-4. A seed that is tried is settled: units that have a third of its block's shingles or more join it, then those that
-   have a third of what 40 % of the units now have. The first that then has 8 shingles in its level of 60 %, or 16 in
-   that of 40 %, wins. Its units are taken out and the search begins again, 40 times at most.
+4. A seed that is tried is settled: units that have an eighth of its block's shingles, and 2 at least, join it, then
+   once more by the shingles that 40 % of the units now have. The first that then has 8 shingles in its level of 60 %,
+   or 16 in that of 40 %, wins. Its units are taken out and the search begins again, 40 times at most.
 5. Of more than 4,096 different sets of units that shingles occur in, those with the most units count, then those of
    the most shingles.
 6. A block has five levels. The first is the shingles that 40 % of its units have, 4 units at least; each further one
@@ -46,8 +46,10 @@ MAX_SHINGLES = 4_096
 _DENSE = 60
 _MAX_SEEDS = 256
 _MAX_TRIES = 16
-_JOINS = 3
-"""A unit joins a block if it has one in so many of its shingles."""
+_JOINS = 8
+"""A unit joins a block if it has one in so many of its shingles, and 2 at least: where three words in ten are replaced,
+a third of a template's shingles are left in a prompt, and of one prompt in two fewer."""
+_JOINS_LEAST = 2
 _NEARLY_ALL = 95
 """Percent of the units; what so many have is no passage: else one odd conversation would hide a template."""
 _MAX_GROUPS = 4_096
@@ -172,8 +174,9 @@ class _Search:
         wanted = frozenset(shingles)
         if not wanted:
             return members
+        enough = max(-(-len(wanted) // _JOINS), _JOINS_LEAST)
         for unit, held in self._places.items():
-            if held & alive and _JOINS * len(wanted & unit) >= len(wanted):
+            if held & alive and len(wanted & unit) >= enough:
                 members |= held & alive
         return members
 

@@ -12,6 +12,8 @@
 5. Of an account each distinct level that is not refused is shared. Only the two blocks with the most units have bands,
    so that an account of many little templates does not use up the evaluations of all. A block whose level of 60 % has
    fewer than 8 shingles, or of which no level is shared, is refused as that level is.
+6. A level that would have bands, but is too small or too weak for them, is also shared without each one of its shingles
+   (P-4.7): in few conversations there is often one too many, and then no whole is equal.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ MIN_BANDED_BITS = 60
 """What a skeleton must carry to have bands (rule 4, P-6.7)."""
 COMMON_PERCENT = 80
 
+MAX_THINNED = 16
+"""A level without bands that has more shingles does not stand without each one of them (rule 6)."""
+
+_LEAST_BANDED = min(banding.least for banding in bands.BANDINGS.values())
 _MAGIC = b"ptf2"
 BANDED_NAME = "ptf2"
 EXACT_NAME = "ptf2-exact"
@@ -121,6 +127,13 @@ def banding_of(type: str, size: int) -> Banding | None:
     return bands.SHORT if size >= bands.SHORT.least else None
 
 
+def banded_levels(block: Block) -> tuple[frozenset[int], ...]:
+    """Return the levels that may have bands: those of 40 and 60 %; where they are equal, it and the next other."""
+    lowest, dense = (block.levels[LEVELS.index(percent)] for percent in BANDED_LEVELS)
+    other = next((level for level in block.levels if level != lowest), lowest) if dense == lowest else dense
+    return tuple(dict.fromkeys((lowest, other)))
+
+
 def judged(blocks: Iterable[Block], common: CommonList) -> Iterator[Judged]:
     """Return the levels of an account's blocks that are shared, and one refusal for each other block (rule 5)."""
     weights: dict[frozenset[int], Weight] = {}
@@ -132,10 +145,9 @@ def judged(blocks: Iterable[Block], common: CommonList) -> Iterator[Judged]:
         return known
 
     for number, block in enumerate(blocks):
+        chosen = banded_levels(block) if number < _BANDED_BLOCKS else ()
         with_bands = {
-            level
-            for percent, level in zip(LEVELS, block.levels, strict=True)
-            if percent in BANDED_LEVELS and number < _BANDED_BLOCKS and weight(level).bits >= MIN_BANDED_BITS
+            level for level in chosen if len(level) >= _LEAST_BANDED and weight(level).bits >= MIN_BANDED_BITS
         }
         wide = len(block.levels[0]) >= MIN_WIDE
         refusal = weight(block.levels[0] if wide else block.shingles).refusal
@@ -144,6 +156,12 @@ def judged(blocks: Iterable[Block], common: CommonList) -> Iterator[Judged]:
         for level in shared:
             yield Judged(level, block.units, level in with_bands, None)
         known = set(shared)
+        for level in chosen:
+            if level in known and level not in with_bands and len(level) <= MAX_THINNED:
+                for thinned in (level - {shingle} for shingle in sorted(level)):
+                    if thinned not in known and judge(thinned, common) is None:
+                        known.add(thinned)
+                        yield Judged(thinned, block.units, False, None)
         for part in block.parts:
             for level in dict.fromkeys(part.levels):
                 if level not in known and weight(level).refusal is None:
