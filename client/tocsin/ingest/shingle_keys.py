@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -77,9 +76,11 @@ class Keyed(NamedTuple):
     batch: _Batch
     first: int
 
-    def shingle(self, at: int) -> str:
-        """Return a shingle by its place among the keys."""
-        return " ".join(self.batch.tokens(self.first + at, WORDS))
+    def shingles(self, places: Sequence[int]) -> list[str]:
+        """Return shingles by their places among the keys, which are ascending."""
+        begin = places[0]
+        words = self.batch.tokens(self.first + begin, places[-1] + WORDS - begin)
+        return [" ".join(words[at - begin : at - begin + WORDS]) for at in places]
 
 
 class Keyer:
@@ -215,13 +216,7 @@ class Unit(NamedTuple):
 
 def repeated(units: Sequence[Unit], hash_of: Callable[[str], int]) -> list[frozenset[int]]:
     """Return of each unit the hashes of those of its shingles that 4 units or more have (P-4.1)."""
-    counted: list[Keys] = []
-    for unit in units:
-        keys = _distinct(np.concatenate([text.keys for text in unit.texts]))
-        counted += [keys] * min(unit.times, MIN_SUPPORT)
-    ordered = np.sort(np.concatenate(counted))
-    others = MIN_SUPPORT - 1
-    often = _distinct(ordered[others:][ordered[others:] == ordered[: len(ordered) - others]])
+    often = _often(units)
     if not len(often):
         return [frozenset()] * len(units)
     texts = [text for unit in units for text in unit.texts]
@@ -229,19 +224,44 @@ def repeated(units: Sequence[Unit], hash_of: Callable[[str], int]) -> list[froze
     at, which = _among(often, np.concatenate([text.keys for text in texts]))
     first = np.zeros(len(often), np.int64)
     first[which[::-1]] = at[::-1]
-    hashes = []
-    for place in first.tolist():
-        text = bisect_right(begins, place) - 1
-        hashes.append(hash_of(texts[text].shingle(place - begins[text])))
-    found = []
-    begun = 0
-    number = 0
+    hashes = _hashes(texts, begins, first, hash_of)
+    # One after the other: the shingles of a unit begin where those of its first text do.
+    limits = np.searchsorted(at, [begins[number] for number in _first_texts(units)]).tolist()
+    return [
+        frozenset(map(hashes.__getitem__, which[begin:end].tolist()))
+        for begin, end in itertools.pairwise(limits)
+    ]
+
+
+def _often(units: Sequence[Unit]) -> Keys:
+    """Return the keys that 4 units or more have, ascending."""
+    counted: list[Keys] = []
     for unit in units:
-        number += len(unit.texts)
-        end = int(np.searchsorted(at, begins[number]))
-        found.append(frozenset(map(hashes.__getitem__, which[begun:end].tolist())))
-        begun = end
-    return found
+        keys = _distinct(np.concatenate([text.keys for text in unit.texts]))
+        counted += [keys] * min(unit.times, MIN_SUPPORT)
+    ordered = np.sort(np.concatenate(counted))
+    others = MIN_SUPPORT - 1
+    return _distinct(ordered[others:][ordered[others:] == ordered[: len(ordered) - others]])
+
+
+def _hashes(
+    texts: Sequence[Keyed], begins: Sequence[int], places: _Places, hash_of: Callable[[str], int]
+) -> list[int]:
+    """Return the hashes of the shingles at these places of all texts together."""
+    hashes = [0] * len(places)
+    order = np.argsort(places)
+    limits = np.searchsorted(places[order], begins).tolist()
+    for text, begin, (first, last) in zip(texts, begins, itertools.pairwise(limits), strict=False):
+        if first < last:
+            numbers = order[first:last]
+            shingles = text.shingles((places[numbers] - begin).tolist())
+            for number, shingle in zip(numbers.tolist(), shingles, strict=True):
+                hashes[number] = hash_of(shingle)
+    return hashes
+
+
+def _first_texts(units: Sequence[Unit]) -> list[int]:
+    return list(itertools.accumulate((len(unit.texts) for unit in units), initial=0))
 
 
 def _distinct(keys: NDArray[_Number]) -> NDArray[_Number]:
