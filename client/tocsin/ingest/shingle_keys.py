@@ -92,7 +92,7 @@ class Keyer:
         self._first = np.uint64(numbers[0])
         self._factor, *self._by_word = map(np.uint64, numbers[1:])
         self._snapshots = snapshots
-        self._parts: dict[bytes, tuple[list[str], list[int]]] = {}
+        self._parts: dict[bytes, tuple[tuple[str, ...], tuple[int, ...]]] = {}
 
     def keyed(self, texts: Sequence[str]) -> list[Keyed]:
         """Return the keys of each text (rules 1 to 4)."""
@@ -118,7 +118,7 @@ class Keyer:
             places = np.searchsorted(starts, at)
             starts = np.insert(starts, places, at)
             ends = np.insert(ends, places, ~np.arange(len(others)))
-            hashed = np.insert(hashed, places, np.array(keys, np.uint64))
+            hashed = np.insert(hashed, places, keys)
         limits = np.searchsorted(starts, np.cumsum([len(text) + 1 for text in texts])).tolist()
         batch = _Batch(data, starts.astype(np.int32), ends.astype(np.int32), others)
         by_shingle = self._by_shingle(hashed)
@@ -127,34 +127,30 @@ class Keyer:
             for first, last in zip([0, *limits], limits, strict=False)
         ]
 
-    def _others(self, data: bytes) -> tuple[NDArray[np.uint8], list[int], list[str], list[int]]:
-        """Return the kinds of bytes, `_APART` in parts of other characters; and where such parts begin and end."""
+    def _others(self, data: bytes) -> tuple[NDArray[np.uint8], _Places, list[str], Keys]:
+        """Return the kinds of bytes, `_APART` in the parts that `tokens` is for, and the tokens of these."""
         marked = bytearray(data.translate(_KINDS))
         marked[-_WORD:] = bytes(_WORD)
         kinds = np.frombuffer(marked, np.uint8)
         other = np.flatnonzero(kinds == _OTHER)
-        at: list[int] = []
-        found: list[str] = []
-        keys: list[int] = []
-        if not len(other):
-            return kinds, at, found, keys
         spaces = np.flatnonzero(kinds == _SPACE)
         parts = _distinct(np.searchsorted(spaces, other))
-        begins = np.concatenate(([0], spaces + 1))[parts].tolist()
-        ends = np.append(spaces, len(data) - _WORD)[parts].tolist()
-        known = self._parts
-        for begin, end in zip(begins, ends, strict=True):
+        begins = np.concatenate(([0], spaces + 1))[parts]
+        ends = np.append(spaces, len(data) - _WORD)[parts]
+        known = []
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
             part = data[begin:end]
-            words, hashed = known.get(part) or self._part(part)
-            at += [begin] * len(words)
-            found += words
-            keys += hashed
+            known.append(self._parts.get(part) or self._part(part))
             marked[begin:end] = bytes(end - begin)
-        return kinds, at, found, keys
+        found = list(itertools.chain.from_iterable(words for words, _ in known))
+        keys = np.fromiter(
+            itertools.chain.from_iterable(hashed for _, hashed in known), np.uint64, len(found)
+        )
+        return kinds, np.repeat(begins, [len(words) for words, _ in known]), found, keys
 
-    def _part(self, part: bytes) -> tuple[list[str], list[int]]:
-        words = tokens(part.decode("utf-8", "surrogatepass"), self._snapshots)
-        found = words, [self._hash(word.encode()) for word in words]
+    def _part(self, part: bytes) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        words = tuple(tokens(part.decode("utf-8", "surrogatepass"), self._snapshots))
+        found = words, tuple(self._hash(word.encode()) for word in words)
         if len(part) <= _LONGEST_PART:
             if len(self._parts) >= _MAX_PARTS:
                 self._parts.clear()
