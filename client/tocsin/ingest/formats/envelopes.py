@@ -18,7 +18,7 @@ from .messages import loads
 _NAMES = frozenset(
     (
         "messageType", "logEvents", "events", "results", "records", "hits", "logName", "_index", "event", "result",
-        "detail-type", "time", "timestamp", "@timestamp", "date",
+        "detail-type", "tables", "@message", "time", "timestamp", "@timestamp", "date",
     )
 )  # fmt: skip
 """Every envelope has one of these."""
