@@ -164,9 +164,7 @@ def filtered(prints: Mapping[str, Prints], percent: float = LOCAL_PERCENT) -> di
     """Return what a provider's accounts publish after its local filter, which the accounts themselves decide."""
     counts = ShingleCounts()
     for account in prints.values():
-        counts.add(
-            frozenset(shingle for type, text in account.skeletons for shingle in read_skeleton(type, text)[1])
-        )
+        counts.add([frozenset(read_skeleton(type, text)[1]) for type, text in account.skeletons])
     local = local_shingles([counts.frequent()], len(prints), percent)
     return {name: account.without_local(local) for name, account in prints.items()}
 

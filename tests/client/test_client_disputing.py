@@ -35,7 +35,7 @@ def test_a_dispute_is_shown_beside_the_report_and_marks_its_signal(world: FakeFe
     (said,) = [found.label for found in matches if isinstance(found.label, Dispute)]
     assert said == Dispute("contact.email", ((match.writer, match.index),), DisputeReason.SHARED_BY_MANY)
     assert disputed_entries(matches) == {(matches[0].key, match.writer, match.index)}
-    signals, _ = signals_of([(*MAIL, found) for found in matches])
+    signals, _, _ = signals_of([(*MAIL, found) for found in matches])
     assert [signal.disputed for signal in signals] == [1]
 
 

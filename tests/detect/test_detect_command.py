@@ -111,6 +111,30 @@ def test_two_judgements_of_others_flag_and_one_makes_candidates(
     assert flagged(tmp_path / "both") == NORTH | SOUTH
 
 
+def test_a_report_that_names_another_members_entry_stays_its_writers_word(
+    member: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A liar can say that its report rests on an honest member's entry, about another value that it also reported."""
+    (lied, rows) = (tmp_path / "lied.parquet", [("net.ipv4", "203.0.113.5"), ("contact.phone", "+15550177")])
+    reports = [signal(*rows[0], "Alder"), signal(*rows[1], "Alder", root="Birch", hops=1)]
+    write_table(lied, SIGNALS, reports)
+    score(member, tmp_path / "lied", "--signals", str(lied))
+    assert flagged(tmp_path / "lied") == NORTH
+    assert "a second member's judgement" in explained(tmp_path / "lied", "south0", capsys)
+    several = tmp_path / "several.parquet"
+    write_table(several, SIGNALS, [reports[0], signal(*rows[1], "Alder", root=None, hops=1)])
+    score(member, tmp_path / "several", "--signals", str(several))
+    assert flagged(tmp_path / "several") == NORTH
+    # What an honest member shared on of another's, beside a third one's own, is two judgements.
+    honest = tmp_path / "honest.parquet"
+    more = [signal("client.tools", "x", "Cinder"), signal("net.ipv4", "203.0.113.5", "Cinder")]
+    write_table(
+        honest, SIGNALS, [signal(*rows[1], "Alder", root="Birch", hops=1), *more, signal(*rows[0], "Birch")]
+    )
+    score(member, tmp_path / "honest", "--signals", str(honest))
+    assert flagged(tmp_path / "honest") == NORTH | SOUTH
+
+
 def test_a_member_whose_judgement_proved_right_may_flag_alone(member: Path, tmp_path: Path) -> None:
     score(member, tmp_path / "state", "--signals", str(member / "one.parquet"), "--trusted", "Alder")
     assert flagged(tmp_path / "state") == NORTH | SOUTH

@@ -53,7 +53,16 @@ def test_what_is_left_is_judged_and_keeps_its_bands_only_where_it_is_worth_them(
 def test_counts_in_bounded_memory_are_never_too_high_and_seldom_too_low() -> None:
     counts = ShingleCounts(most=50)
     for account in range(100):
-        counts.add(frozenset({1, 2, *range(1_000 + 10 * account, 1_010 + 10 * account)}))
+        counts.add([frozenset({1, *range(1_000 + 10 * account, 1_010 + 10 * account)}), frozenset({1, 2})])
     frequent = counts.frequent()
     assert set(frequent) == {1, 2}
     assert 70 <= frequent[1] <= 100
+
+
+def test_an_account_counts_once_whatever_levels_have_a_shingle() -> None:
+    counts = ShingleCounts()
+    system = frozenset(range(100, 130))
+    for account in range(30):
+        counts.add([frozenset({1, 2, 3}), frozenset({1, 2}), system, frozenset({account + 1_000, 100})])
+    counts.add([])
+    assert counts.frequent() == dict.fromkeys([1, 2, 3, *system], 30)

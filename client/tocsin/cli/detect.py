@@ -57,11 +57,13 @@ def match(
         warn(f"{counted(found.refused, 'value')} with no canonical form: not asked about")
     if json:
         print_json({
-            "asked": found.asked, "refused": found.refused, "signals": len(found.signals),
+            "asked": found.asked, "refused": found.refused, "signals": len(found.signals), "unwound": found.unwound,
             "victims": len(found.victims), "written": str(out),
         })  # fmt: skip
     else:
         say(f"{counted(len(found.signals), 'signal')} about {found.asked:,} values, written to {out}")
+        if found.unwound:
+            say(f"{counted(found.unwound, 'report')} left out: all that they rest on was retracted")
         if found.victims:
             victims = counted(len(found.victims), "value")
             say(f"{victims} of yours reported as a victim's: these customers may need protection")

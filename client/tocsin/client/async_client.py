@@ -212,6 +212,12 @@ class AsyncClient:
         """See `Client.watched`."""
         return await self._run(partial(self._client.watched, timeout=timeout))
 
+    async def current_entries(
+        self, entries: Iterable[tuple[bytes, int]], *, timeout: float | None = None
+    ) -> dict[tuple[bytes, int], tuple[bytes, int] | None]:
+        """See `Client.current_entries`."""
+        return await self._run(partial(self._client.current_entries, entries, timeout=timeout))
+
     async def budget(self, *, timeout: float | None = None) -> BudgetReport:
         """See `Client.budget`."""
         return await self._run(partial(self._client.budget, timeout=timeout))

@@ -24,6 +24,7 @@ from tocsin.client import (
     querying,
     results,
     retracting,
+    retractions,
     rooms,
     state,
     submitting,
@@ -223,6 +224,15 @@ class Client:
         """Return how many values `watch` knows, and in how many members' logs it looks for them."""
         with self._session.call(timeout) as now:
             return state.watched(self._session, now)
+
+    def current_entries(
+        self, entries: Iterable[tuple[bytes, int]], *, timeout: float | None = None
+    ) -> dict[tuple[bytes, int], tuple[bytes, int] | None]:
+        """Return what stands in the place of entries, (writer id, index): each itself, or a newer one under its tag, or
+        None where its writer took it back before it expired.
+        """
+        with self._session.call(timeout) as now:
+            return retractions.current_entries(self._session, self._session.charter(now), entries, now)
 
     def budget(self, *, timeout: float | None = None) -> results.BudgetReport:
         """Return what every evaluator says is left of your evaluations."""

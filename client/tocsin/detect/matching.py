@@ -4,8 +4,9 @@
    what was evaluated, so asking again is free.
 2. A report becomes a signal; a dispute marks the signals of the entries that it disputes. A report of a victim's value
    is no signal: it is listed apart.
-3. The judgement that a report rests on is its writer's own detection, or that of the one member whose entries it rests
-   on; where it rests on several members' entries it is none of them alone.
+3. The judgement that a report rests on is its writer's own detection, or that of the one member at which all its chains
+   end; where they end at several members it is none of them alone. What rests on retracted reports only is no signal
+   (`unwinding`).
 4. Counts are taken at the middle of their buckets. A writer's total of a type is that of its labels opened here, added
    up: a writer cannot seem small by splitting its reports.
 """
@@ -13,12 +14,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tocsin.client.disputed import disputed_entries
-from tocsin.sealing.label import Evidence, Report, Role, bucket_range
+from tocsin.detect.unwinding import Claim, EntryId, named, roots
+from tocsin.sealing.label import Report, Role, bucket_range
 
 if TYPE_CHECKING:
     from tocsin.client import Client
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _WEEK = 7
 _CHUNK = 16_000
+_AS_NAMED: Mapping[EntryId, EntryId | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,13 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Signals to weigh, values reported as a victim's, and how many values were asked about and refused."""
+    """Signals to weigh, and values reported as a victim's. `unwound` counts reports that rest on retracted ones alone,
+    `asked` and `refused` values.
+    """
 
     signals: tuple[Signal, ...]
     victims: tuple[tuple[str, str], ...]
+    unwound: int
     asked: int
     refused: int
 
@@ -71,7 +77,17 @@ def ask(client: Client, values: Iterable[tuple[str, str]]) -> Matched:
         asked += len(chunk)
         refused += len(result.refused)
         found += [(*chunk[position], match) for match in result.matches for position in match.positions]
-    return Matched(*signals_of(found), asked, refused)
+    claims = claims_of(match for _, _, match in found)
+    return Matched(*signals_of(found, client.current_entries(named(claims))), asked, refused)
+
+
+def claims_of(matches: Iterable[Match]) -> list[Claim]:
+    """Return the reports among matches with what they rest on."""
+    return [
+        Claim((match.writer, match.index), match.label.rests_on)
+        for match in matches
+        if isinstance(match.label, Report)
+    ]
 
 
 def _chunks(values: Iterable[tuple[str, str]]) -> Iterable[Sequence[tuple[str, str]]]:
@@ -86,9 +102,13 @@ def _chunks(values: Iterable[tuple[str, str]]) -> Iterable[Sequence[tuple[str, s
 
 
 def signals_of(
-    found: Sequence[tuple[str, str, Match]],
-) -> tuple[tuple[Signal, ...], tuple[tuple[str, str], ...]]:
-    """Return signals and victims' values of matches with the (type, value) that each is about (rules 2 to 4)."""
+    found: Sequence[tuple[str, str, Match]], current: Mapping[EntryId, EntryId | None] = _AS_NAMED
+) -> tuple[tuple[Signal, ...], tuple[tuple[str, str], ...], int]:
+    """Return signals, victims' values and how many reports do not stand, of matches with the (type, value) that each is
+    about (rules 2 to 4). `current` is as `unwinding.roots` takes it.
+    """
+    standing = roots(claims_of(match for _, _, match in found), current)
+    unwound: set[EntryId] = set()
     names = {match.writer: match.writer_name for _, _, match in found}
     disputed = disputed_entries(match for _, _, match in found)
     totals: dict[tuple[bytes, str], int] = defaultdict(int)
@@ -103,12 +123,11 @@ def signals_of(
         if label.role is Role.VICTIM:
             victims.add((type, value))
             continue
-        roots = (
-            {match.writer}
-            if label.evidence is Evidence.OWN_DETECTION
-            else {writer for writer, _ in label.rests_on}
-        )
-        root = next(iter(roots)) if len(roots) == 1 else None
+        ends = standing.get((match.writer, match.index))
+        if ends is None:
+            unwound.add((match.writer, match.index))
+            continue
+        root = next(iter(ends)) if len(ends) == 1 else None
         signals.append(
             Signal(
                 type, value, match.writer_name, None if root is None else names.get(root, root.hex()), label.abuse,
@@ -118,7 +137,7 @@ def signals_of(
                 label.tlp,
             )
         )  # fmt: skip
-    return tuple(signals), tuple(sorted(victims))
+    return tuple(signals), tuple(sorted(victims)), len(unwound)
 
 
 def _middle(bucket: int) -> int:

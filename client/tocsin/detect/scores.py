@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin.detect.rules import Rules
-from tocsin.detect.weights import CONFIRMED, Known
+from tocsin.detect.weights import CONFIRMED, Known, words
 
 if TYPE_CHECKING:
     from ibis.expr.types import IntegerColumn, Table
@@ -96,9 +96,9 @@ def _family(best: IntegerColumn, all: IntegerColumn, rules: Rules) -> IntegerCol
 
 
 def least_without_one(found: Table, scored: Table, without: Table, rules: Rules) -> Table:
-    """Return the lowest score left when one judgement is taken away: account, abuse, left (rule 4).
+    """Return the lowest score left when one member's word is taken away: account, abuse, left (rule 4).
 
-    Only accounts that could be flagged, and only judgements that may not stand alone (`weights_without`).
+    Only accounts that could be flagged, and only members that may not flag alone (`weights_without`).
     """
     import ibis
 
@@ -106,27 +106,27 @@ def least_without_one(found: Table, scored: Table, without: Table, rules: Rules)
     rows = found.semi_join(high, ["account", "abuse"])
     pairs = (
         rows.inner_join(without, ["abuse", "type", "value"], rname="without_{name}")
-        .select("account", "abuse", "root")
+        .select("account", "abuse", "member")
         .distinct()
     )
     spread = rows.inner_join(pairs, ["account", "abuse"]).select(
-        *[rows[name] for name in rows.columns], pairs.root
+        *[rows[name] for name in rows.columns], pairs.member
     )
-    left = spread.left_join(without, ["abuse", "type", "value", "root"]).select(
-        *[spread[name] for name in ("account", "abuse", "root", "family")],
+    left = spread.left_join(without, ["abuse", "type", "value", "member"]).select(
+        *[spread[name] for name in ("account", "abuse", "member", "family")],
         weight=ibis.coalesce(without.weight, spread.weight),
     )
     of_family = (
         left.mutate(weight=ibis.ifelse(left.weight >= rules.min_weight, left.weight, 0))
-        .group_by("account", "abuse", "root", "family")
+        .group_by("account", "abuse", "member", "family")
         .aggregate(best=ibis._.weight.max(), all=ibis._.weight.sum())
     )
-    of_root = (
+    of_member = (
         of_family.mutate(tenths=_family(of_family.best, of_family.all, rules))
-        .group_by("account", "abuse", "root")
+        .group_by("account", "abuse", "member")
         .aggregate(left=ibis._.tenths.sum().cast("int64") // 10)
     )
-    return of_root.group_by("account", "abuse").aggregate(left=ibis._.left.min())
+    return of_member.group_by("account", "abuse").aggregate(left=ibis._.left.min())
 
 
 def scores(scored: Table, left: Table, rules: Rules) -> Table:
@@ -158,40 +158,43 @@ def scores(scored: Table, left: Table, rules: Rules) -> Table:
 
 
 def rests_on(found: Table, scored: Table, known: Known, rules: Rules) -> Table:
-    """Return whose judgements each candidate rests on: account, judgements (how many), root (if it is one other
-    member's).
+    """Return whose judgements each candidate rests on: account, own (1 or 0), judgements (0, 1, or 2 for more), root.
 
-    The member's own confirmed accounts are one judgement, with no root.
+    The member's own confirmed accounts are one judgement. All that others say is one where one member's word is in
+    every report (`weights.words`); `root` is that member where there is no other judgement, the one nearest the root
+    if there are two.
     """
     import ibis
 
     wanted = scored.filter(scored.bits >= rules.candidate)
     rows = found.semi_join(wanted, ["account", "abuse"])
-    roots = known.signals.select("type", "value", "abuse", "root").distinct()
-    roots = roots.mutate(abuse=roots.abuse.cast("int64"))
-    foreign = (
-        rows.inner_join(roots, ["abuse", "type", "value"], rname="signal_{name}")
-        .select("account", "root")
-        .distinct()
+    signals = known.signals.select("type", "value", "abuse", "reporter", "root").distinct()
+    signals = signals.mutate(abuse=signals.abuse.cast("int64"))
+    reports = rows.inner_join(signals, ["abuse", "type", "value"], rname="signal_{name}").select(
+        "account", "abuse", "type", "value", "reporter", "root"
     )
-    counts = foreign.group_by("account").aggregate(
-        foreign=foreign.root.nunique(),
-        several=foreign.root.isnull().cast("int64").max(),
-        root=foreign.root.min(),
+    total = reports.group_by("account").aggregate(total=ibis._.count())
+    of_member = (
+        words(reports)
+        .group_by("account", "member")
+        .aggregate(said=ibis._.count(), at_root=ibis._.at_root.sum())
     )
+    covering = of_member.inner_join(total, "account").filter(lambda table: table.said == table.total)
+    first = covering.mutate(
+        place=ibis.row_number().over(
+            ibis.window(group_by="account", order_by=[ibis.desc("at_root"), "member"])
+        )
+    )
+    alone = first.filter(first.place == 0).select("account", "member")
     own = rows.filter(rows.own > 0).select("account").distinct().mutate(own=ibis.literal(1, "int64"))
     every = wanted.select("account").distinct()
-    joined = every.left_join(counts, "account").select(
-        every.account,
-        foreign=ibis.coalesce(counts.foreign, 0),
-        several=ibis.coalesce(counts.several, 0),
-        root=counts.root,
-    )
+    heard = every.left_join(total, "account").select(every.account, heard=total.total.notnull().cast("int64"))
+    joined = heard.left_join(alone, "account").select(heard.account, heard.heard, root=alone.member)
     last = joined.left_join(own, "account").select(
         *[joined[name] for name in joined.columns], own=ibis.coalesce(own.own, 0)
     )
-    judgements = last.foreign + last.own + 2 * last.several
+    judgements = last.own + last.heard * ibis.ifelse(last.root.isnull(), 2, 1)
     return last.select(
-        "account", "own", judgements=judgements,
+        "account", "own", judgements=judgements.cast("int64"),
         root=ibis.ifelse((judgements == 1) & (last.own == 0), last.root, None),
     )  # fmt: skip

@@ -10,7 +10,10 @@
 5. Own flags never count as bad. Kinds of abuse are weighed apart.
 6. A value that the member's reviewers rejected three times, and three times as often as they confirmed it, weighs
    nothing.
-7. Counts are whole numbers of 1/1600 of an account. The logarithm is a table of 28 constants that one correctly rounded
+7. A report is the word of its writer and of the member at whose detection it ends, its root. What
+   a member says is taken away with every report that is its word, for a liar can name another's entry as what its own
+   report rests on.
+8. Counts are whole numbers of 1/1600 of an account. The logarithm is a table of 28 constants that one correctly rounded
    quotient is compared with, so DuckDB, Spark and a warehouse give the same weights.
 """
 
@@ -80,8 +83,8 @@ def _with_own(totals: Sequence[int], own: int) -> list[int]:
 
 
 def counted_signals(known: Known, rules: Rules) -> Table:
-    """Return the signals with their counts in units (rules 3 and 4): abuse, type, value, root, k, first_day,
-    last_day.
+    """Return the signals with their counts in units (rules 3 and 4): abuse, type, value, reporter, root, k,
+    first_day, last_day.
     """
     signals = known.signals.inner_join(known.reporters, ["reporter", "type"])
     halved = (signals.accounts * signals.confidence * 16) // _powers(signals.hops)
@@ -89,6 +92,7 @@ def counted_signals(known: Known, rules: Rules) -> Table:
     return signals.select(
         "type",
         "value",
+        "reporter",
         "root",
         "first_day",
         "last_day",
@@ -206,42 +210,53 @@ def weights(known: Known, measured: Table, rules: Rules) -> Table:
     )  # fmt: skip
 
 
-def ratios_without(known: Known, counted: Table, weighed: Table) -> Table:
-    """Return each value's ratio without one other member's judgement: abuse, type, value, root, k, ratio.
+def words(signals: Table) -> Table:
+    """Return each signal once for each member whose word it is (rule 7): its columns, `member`, `at_root` (1 or 0)."""
+    import ibis
 
-    Only judgements that are not trusted to stand alone, and only values that rest on them.
+    of_root = signals.filter(signals.root.notnull()).mutate(
+        member=ibis._.root, at_root=ibis.literal(1, "int64")
+    )
+    other = signals.filter(signals.root.isnull() | (signals.root != signals.reporter))
+    return of_root.union(other.mutate(member=ibis._.reporter, at_root=ibis.literal(0, "int64")))
+
+
+def ratios_without(known: Known, counted: Table, weighed: Table) -> Table:
+    """Return each value's ratio without one other member's word: abuse, type, value, member, k, ratio.
+
+    Only members that are not trusted to stand alone, and only values that rest on their word.
     """
     import ibis
 
-    of_root = (
-        counted.filter(counted.root.notnull())
-        .anti_join(known.trusted, "root")
-        .group_by("abuse", "type", "value", "root")
-        .aggregate(k_root=ibis._.k.sum().cast("int64"))
+    of_member = (
+        words(counted)
+        .anti_join(known.trusted, ibis._.member == known.trusted.root)
+        .group_by("abuse", "type", "value", "member")
+        .aggregate(k_member=ibis._.k.sum().cast("int64"))
     )
-    left = of_root.inner_join(weighed, ["abuse", "type", "value"])
+    left = of_member.inner_join(weighed, ["abuse", "type", "value"])
     left = left.select(
-        "abuse", "type", "value", "root", "total", "holders", "established", k=left.k - left.k_root
+        "abuse", "type", "value", "member", "total", "holders", "established", k=left.k - left.k_member
     )
     return left.select(
         "abuse",
         "type",
         "value",
-        "root",
+        "member",
         "k",
         ratio=_ratio(left.k, left.total, left.holders, left.established),
     )
 
 
 def weights_without(measured: Table, rules: Rules) -> Table:
-    """Return what each value weighs without one other member's judgement: abuse, type, value, root, weight.
+    """Return what each value weighs without one other member's word: abuse, type, value, member, weight.
 
     `measured` is the result of `ratios_without`.
     """
     import ibis
 
     weight = ibis.ifelse(measured.k <= 0, 0, _steps(measured.ratio, rules))
-    return measured.select("abuse", "type", "value", "root", weight=weight)
+    return measured.select("abuse", "type", "value", "member", weight=weight)
 
 
 def _held_by_confirmed(known: Known) -> Table:

@@ -178,7 +178,7 @@ class IndicatorBuilder:
                     if state is not None:
                         _keep(state, number, account, window, each, sample)
                     yield from self._rows(account, window, each, sample, tally, held)
-                self.shingles.add(_union(held))
+                self.shingles.add(held)
 
     def _gather(
         self, number: int, sources: list[tuple[Path, bytes]], part: int, slices: int
@@ -316,13 +316,6 @@ def _keep(state: Spill, number: int, account: str, window: int, each: _Gathered,
     state.add(number, [FACTS, account, window, *facts, encoded, ranks, sorted(each.parents)])
     for place, tools in each.tools.items():
         state.add(number, [TOOLS, account, window, place, tools])
-
-
-def _union(levels: list[frozenset[int]]) -> frozenset[int]:
-    # Mostly the first level holds the others; a set as it is has been hashed before.
-    if levels and all(level <= levels[0] for level in levels):
-        return levels[0]
-    return frozenset().union(*levels)
 
 
 def _lowest(found: dict[int, Any], count: int) -> dict[int, Any]:

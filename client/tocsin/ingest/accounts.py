@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .exchange import BadExchange
@@ -82,11 +83,11 @@ def named_account(*values: Any) -> Named | None:
 
 def account_among(values: Iterable[Any], rule: str) -> Named:
     """Return who the first of `values` that is no placeholder names. Raises BadExchange with `rule`."""
-    given = [value for value in values if value not in (None, "")]
+    given = tuple(values)
     named = named_account(*given)
     if named is not None:
         return named
-    if any(type(value) in (str, int) for value in given):
+    if any(type(value) in (str, int) and value != "" for value in given):
         raise BadExchange(f"{rule}: only a placeholder, such as `anonymous`, that strangers share")
     raise BadExchange(rule)
 
@@ -115,6 +116,7 @@ def claude_code_account(value: str) -> Named | None:
     return None
 
 
+@lru_cache(maxsize=1 << 16)
 def _named(value: str) -> Named | None:
     if (named := claude_code_account(value)) is not None:
         return named

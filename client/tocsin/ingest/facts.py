@@ -26,11 +26,13 @@ _PLACES = 1 << 64
 class Holding:
     """When and how often an account had a value."""
 
-    __slots__ = ("conversations", "exchanges", "first", "last")
+    __slots__ = ("_limit", "conversations", "exchanges", "first", "last")
 
     def __init__(self, first: float, last: float, exchanges: int, conversations: Iterable[int]) -> None:
         self.first, self.last, self.exchanges = first, last, exchanges
         self.conversations = set(conversations)
+        self._limit = _PLACES
+        """Places from here on are larger than those that are held."""
 
     def seen(self, time: float, conversation: int | None) -> None:
         """Count an exchange."""
@@ -39,10 +41,11 @@ class Holding:
             self.last = time
         elif time < self.first:
             self.first = time
-        if conversation is not None and conversation not in self.conversations:
+        if conversation is not None and conversation < self._limit and conversation not in self.conversations:
             self.conversations.add(conversation)
             if len(self.conversations) > _EXACT:
                 self.conversations.remove(max(self.conversations))
+                self._limit = max(self.conversations)
 
     def merge(self, other: Holding) -> None:
         """Add what was seen elsewhere."""

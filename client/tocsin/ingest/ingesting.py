@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,6 +53,7 @@ ALIKE = 3
 _PIECES_PER_WORKER = 4
 _REPORT_EXCHANGES = 4_096
 _REPORT_SECONDS = 0.5
+_MAX_TEXTS = 512
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -328,6 +330,8 @@ def _filtered(path: Path, local: frozenset[int], common: CommonList, tally: Tall
     """Rewrite the rows without local shingles; return the new file. An account has a value once in a window."""
     target = path.with_name(f"kept-{path.name}")
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    # Tools give the same system prompt to many accounts.
+    without = lru_cache(_MAX_TEXTS)(partial(without_local, local=local, common=common))
     written: set[tuple[str, str]] = set()
     at: tuple[str, int] | None = None
     with path.open("rb") as rows, os.fdopen(handle, "wb", buffering=1 << 20) as file:
@@ -338,7 +342,7 @@ def _filtered(path: Path, local: frozenset[int], common: CommonList, tally: Tall
                     at = row["account"], row["window"]
                     written.clear()
                 type = row["type"]
-                row["value"], refused = without_local(type, row["value"], local, common)
+                row["value"], refused = without(type, row["value"])
                 if refused or (type, row["value"]) in written:
                     tally.values[type] -= 1
                     tally.kept -= 1

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tocsin.indicators.ptf2.common_list import CommonList
 from tocsin.indicators.ptf2.template import (
@@ -35,6 +35,7 @@ _REFUSED_PERCENT = 80
 _DROPPED_PERCENT = 20
 _MAX_COUNTED = 1 << 20
 _MAX_WAITING = 1 << 19
+_NONE: frozenset[int] = frozenset()
 _WORTH_SENDING = 3
 
 
@@ -47,16 +48,18 @@ class ShingleCounts:
         self._alike: Counter[frozenset[int]] = Counter()
         self._waiting = 0
 
-    def add(self, shingles: frozenset[int]) -> None:
-        """Count the shingles of one account's skeletons."""
-        if shingles not in self._alike:
-            self._waiting += len(shingles)
-        self._alike[shingles] += 1
+    def add(self, levels: Collection[frozenset[int]]) -> None:
+        """Count the shingles of one account's skeletons, each once however many levels have it."""
+        largest = max(levels, key=len, default=_NONE)
+        for shingles in (largest, _NONE.union(*levels) - largest):
+            if shingles and shingles not in self._alike:
+                self._waiting += len(shingles)
+            self._alike[shingles] += 1
         if self._waiting > _MAX_WAITING:
             self._settle()
 
     def _settle(self) -> None:
-        """Count what is waiting: accounts that have exactly the same, such as a tool's system prompt, all at once."""
+        """Count what is waiting: what many accounts have as a whole, such as a tool's system prompt, all at once."""
         for shingles, times in self._alike.items():
             if times == 1:
                 self._counts.update(shingles)

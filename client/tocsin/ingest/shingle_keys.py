@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -77,9 +76,11 @@ class Keyed(NamedTuple):
     batch: _Batch
     first: int
 
-    def shingle(self, at: int) -> str:
-        """Return a shingle by its place among the keys."""
-        return " ".join(self.batch.tokens(self.first + at, WORDS))
+    def shingles(self, places: Sequence[int]) -> list[str]:
+        """Return shingles by their places among the keys, which are ascending."""
+        begin = places[0]
+        words = self.batch.tokens(self.first + begin, places[-1] + WORDS - begin)
+        return [" ".join(words[at - begin : at - begin + WORDS]) for at in places]
 
 
 class Keyer:
@@ -91,7 +92,7 @@ class Keyer:
         self._first = np.uint64(numbers[0])
         self._factor, *self._by_word = map(np.uint64, numbers[1:])
         self._snapshots = snapshots
-        self._parts: dict[bytes, tuple[list[str], list[int]]] = {}
+        self._parts: dict[bytes, tuple[tuple[str, ...], tuple[int, ...]]] = {}
 
     def keyed(self, texts: Sequence[str]) -> list[Keyed]:
         """Return the keys of each text (rules 1 to 4)."""
@@ -117,7 +118,7 @@ class Keyer:
             places = np.searchsorted(starts, at)
             starts = np.insert(starts, places, at)
             ends = np.insert(ends, places, ~np.arange(len(others)))
-            hashed = np.insert(hashed, places, np.array(keys, np.uint64))
+            hashed = np.insert(hashed, places, keys)
         limits = np.searchsorted(starts, np.cumsum([len(text) + 1 for text in texts])).tolist()
         batch = _Batch(data, starts.astype(np.int32), ends.astype(np.int32), others)
         by_shingle = self._by_shingle(hashed)
@@ -126,34 +127,30 @@ class Keyer:
             for first, last in zip([0, *limits], limits, strict=False)
         ]
 
-    def _others(self, data: bytes) -> tuple[NDArray[np.uint8], list[int], list[str], list[int]]:
-        """Return the kinds of bytes, `_APART` in parts of other characters; and where such parts begin and end."""
+    def _others(self, data: bytes) -> tuple[NDArray[np.uint8], _Places, list[str], Keys]:
+        """Return the kinds of bytes, `_APART` in the parts that `tokens` is for, and the tokens of these."""
         marked = bytearray(data.translate(_KINDS))
         marked[-_WORD:] = bytes(_WORD)
         kinds = np.frombuffer(marked, np.uint8)
         other = np.flatnonzero(kinds == _OTHER)
-        at: list[int] = []
-        found: list[str] = []
-        keys: list[int] = []
-        if not len(other):
-            return kinds, at, found, keys
         spaces = np.flatnonzero(kinds == _SPACE)
         parts = _distinct(np.searchsorted(spaces, other))
-        begins = np.concatenate(([0], spaces + 1))[parts].tolist()
-        ends = np.append(spaces, len(data) - _WORD)[parts].tolist()
-        known = self._parts
-        for begin, end in zip(begins, ends, strict=True):
+        begins = np.concatenate(([0], spaces + 1))[parts]
+        ends = np.append(spaces, len(data) - _WORD)[parts]
+        known = []
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
             part = data[begin:end]
-            words, hashed = known.get(part) or self._part(part)
-            at += [begin] * len(words)
-            found += words
-            keys += hashed
+            known.append(self._parts.get(part) or self._part(part))
             marked[begin:end] = bytes(end - begin)
-        return kinds, at, found, keys
+        found = list(itertools.chain.from_iterable(words for words, _ in known))
+        keys = np.fromiter(
+            itertools.chain.from_iterable(hashed for _, hashed in known), np.uint64, len(found)
+        )
+        return kinds, np.repeat(begins, [len(words) for words, _ in known]), found, keys
 
-    def _part(self, part: bytes) -> tuple[list[str], list[int]]:
-        words = tokens(part.decode("utf-8", "surrogatepass"), self._snapshots)
-        found = words, [self._hash(word.encode()) for word in words]
+    def _part(self, part: bytes) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        words = tuple(tokens(part.decode("utf-8", "surrogatepass"), self._snapshots))
+        found = words, tuple(self._hash(word.encode()) for word in words)
         if len(part) <= _LONGEST_PART:
             if len(self._parts) >= _MAX_PARTS:
                 self._parts.clear()
@@ -215,13 +212,7 @@ class Unit(NamedTuple):
 
 def repeated(units: Sequence[Unit], hash_of: Callable[[str], int]) -> list[frozenset[int]]:
     """Return of each unit the hashes of those of its shingles that 4 units or more have (P-4.1)."""
-    counted: list[Keys] = []
-    for unit in units:
-        keys = _distinct(np.concatenate([text.keys for text in unit.texts]))
-        counted += [keys] * min(unit.times, MIN_SUPPORT)
-    ordered = np.sort(np.concatenate(counted))
-    others = MIN_SUPPORT - 1
-    often = _distinct(ordered[others:][ordered[others:] == ordered[: len(ordered) - others]])
+    often = _often(units)
     if not len(often):
         return [frozenset()] * len(units)
     texts = [text for unit in units for text in unit.texts]
@@ -229,19 +220,44 @@ def repeated(units: Sequence[Unit], hash_of: Callable[[str], int]) -> list[froze
     at, which = _among(often, np.concatenate([text.keys for text in texts]))
     first = np.zeros(len(often), np.int64)
     first[which[::-1]] = at[::-1]
-    hashes = []
-    for place in first.tolist():
-        text = bisect_right(begins, place) - 1
-        hashes.append(hash_of(texts[text].shingle(place - begins[text])))
-    found = []
-    begun = 0
-    number = 0
+    hashes = _hashes(texts, begins, first, hash_of)
+    # One after the other: the shingles of a unit begin where those of its first text do.
+    limits = np.searchsorted(at, [begins[number] for number in _first_texts(units)]).tolist()
+    return [
+        frozenset(map(hashes.__getitem__, which[begin:end].tolist()))
+        for begin, end in itertools.pairwise(limits)
+    ]
+
+
+def _often(units: Sequence[Unit]) -> Keys:
+    """Return the keys that 4 units or more have, ascending."""
+    counted: list[Keys] = []
     for unit in units:
-        number += len(unit.texts)
-        end = int(np.searchsorted(at, begins[number]))
-        found.append(frozenset(map(hashes.__getitem__, which[begun:end].tolist())))
-        begun = end
-    return found
+        keys = _distinct(np.concatenate([text.keys for text in unit.texts]))
+        counted += [keys] * min(unit.times, MIN_SUPPORT)
+    ordered = np.sort(np.concatenate(counted))
+    others = MIN_SUPPORT - 1
+    return _distinct(ordered[others:][ordered[others:] == ordered[: len(ordered) - others]])
+
+
+def _hashes(
+    texts: Sequence[Keyed], begins: Sequence[int], places: _Places, hash_of: Callable[[str], int]
+) -> list[int]:
+    """Return the hashes of the shingles at these places of all texts together."""
+    hashes = [0] * len(places)
+    order = np.argsort(places)
+    limits = np.searchsorted(places[order], begins).tolist()
+    for text, begin, (first, last) in zip(texts, begins, itertools.pairwise(limits), strict=False):
+        if first < last:
+            numbers = order[first:last]
+            shingles = text.shingles((places[numbers] - begin).tolist())
+            for number, shingle in zip(numbers.tolist(), shingles, strict=True):
+                hashes[number] = hash_of(shingle)
+    return hashes
+
+
+def _first_texts(units: Sequence[Unit]) -> list[int]:
+    return list(itertools.accumulate((len(unit.texts) for unit in units), initial=0))
 
 
 def _distinct(keys: NDArray[_Number]) -> NDArray[_Number]:

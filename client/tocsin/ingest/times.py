@@ -46,6 +46,8 @@ _UNITS = (
 
 def time_of(value: Any, name: str, units_per_second: float | None = None) -> float:
     """Return unix seconds; `units_per_second` says what numbers count. Raises BadExchange, which calls it `name`."""
+    if type(value) is float and units_per_second is None and 0 < value < _UNITS[-1][0]:
+        return value
     rule = f"{name} is neither unix seconds nor an ISO 8601 time"
     if type(value) is dict:
         value = _of_object(value)

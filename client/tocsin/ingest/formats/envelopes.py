@@ -10,17 +10,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .messages import loads
 
+_NAMES = frozenset(
+    (
+        "messageType", "logEvents", "events", "results", "records", "hits", "logName", "_index", "event", "result",
+        "detail-type", "tables", "@message", "time", "timestamp", "@timestamp", "date",
+    )
+)  # fmt: skip
+"""Every envelope has one of these."""
 
-def unwrap(document: Any) -> Iterator[Any]:
+
+def unwrap(document: Any) -> Iterable[Any]:
     """The documents within one, or the one."""
-    if type(document) is not dict:
-        yield document
-        return
+    if type(document) is not dict or _NAMES.isdisjoint(document):
+        return (document,)
+    return _unwrapped(document)
+
+
+def _unwrapped(document: Mapping[str, Any]) -> Iterator[Any]:
     if document.get("messageType") == "CONTROL_MESSAGE":
         return
     for key in ("logEvents", "events"):

@@ -47,6 +47,8 @@ _CAMEL = {
     "maxTokens": "max_tokens", "maxOutputTokens": "max_output_tokens", "topP": "top_p", "topK": "top_k",
     "frequencyPenalty": "frequency_penalty", "presencePenalty": "presence_penalty",
 }  # fmt: skip
+_TOOLS = frozenset(("tools", "functions", "toolConfig", "config"))
+_NAMED_PARAMETERS = _PARAMETERS | _CAMEL.keys()
 
 # Where the messages are in a request, and what it may be wrapped in.
 _MESSAGES = ("messages", "contents", "input", "prompt", "prompts", "inputText", "inputPrompt", "message")
@@ -440,6 +442,8 @@ def tools_of(tools: Any) -> str | None:
 
 def tools_beside(request: Mapping[str, Any]) -> str | None:
     """The tools that a request offers, in any provider's form."""
+    if _TOOLS.isdisjoint(request):
+        return None
     config = request.get("config")
     return (
         tools_of(request.get("tools"))
@@ -453,8 +457,8 @@ def parameters_of(parameters: Mapping[str, Any]) -> str | None:
     """Compact JSON of the sampling parameters among `parameters`; texts a user chooses are not among them."""
     found = {
         _CAMEL.get(name, name): parameters[name]
-        for name in (_PARAMETERS | _CAMEL.keys()) & parameters.keys()
-        if _is_parameter(name, parameters[name])
+        for name in parameters
+        if name in _NAMED_PARAMETERS and _is_parameter(name, parameters[name])
     }
     return dumps(found) if found else None
 
