@@ -36,7 +36,7 @@ from tocsin.client.errors import (
     Unavailable,
     UntrustedCharter,
 )
-from tocsin.detect.errors import WebhookRefused, WebhookUnavailable
+from tocsin.detect.errors import AgreementTooLow, WebhookRefused, WebhookUnavailable
 from tocsin.localnet.errors import NodeDidNotStart
 from tocsin.oprf.group import LibsodiumMissing
 from tocsin.tlog.errors import TlogError
@@ -52,7 +52,7 @@ _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((Misbehaved, UntrustedCharter), EXIT_SECURITY),
     ((BadCharterSignature, NotEnoughSignatures, RolledBack, TwoCharters, WrongPin, TlogError), EXIT_SECURITY),
     ((Unavailable, NodeDidNotStart, WebhookUnavailable), EXIT_UNAVAILABLE),
-    ((BudgetExhausted, DraftRefused, RefusedByNode, WebhookRefused), EXIT_REFUSED),
+    ((BudgetExhausted, DraftRefused, RefusedByNode, WebhookRefused, AgreementTooLow), EXIT_REFUSED),
     ((LocalProblem, LibsodiumMissing, OSError), EXIT_USAGE),
     ((TocsinError,), EXIT_FAILED),
 )

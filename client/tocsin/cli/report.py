@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,7 +140,7 @@ def transparency(
         from tocsin.cli.options import connect
 
         with connect(config) as client:
-            reported = client.reported()
+            reported = dict(Counter(client.reported().values()))
     with open_book(casebook) as book:
         found = transparency(book, reports_of_last_run(state), reported)
     if json:

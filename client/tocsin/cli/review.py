@@ -7,6 +7,7 @@ the flag with its reviewer, who gets it again.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from tocsin.cli.asking import ask, check_can_ask
 from tocsin.cli.casebook import (
     DEFAULT_CASEBOOK,
     By,
@@ -28,7 +30,8 @@ from tocsin.cli.casebook import (
     reviewer,
 )
 from tocsin.cli.detect import RulesFile, rules_of
-from tocsin.cli.output import Json, counted, print_json, print_json_line, print_table, say
+from tocsin.cli.options import DEFAULT_CONFIG, Config
+from tocsin.cli.output import Json, counted, note, print_json, print_json_line, print_table, say, warn
 from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
@@ -37,8 +40,9 @@ if TYPE_CHECKING:
     from tocsin.detect.casebook.flags import Flag
     from tocsin.detect.review import Dossier
     from tocsin.detect.rules import Rules
+    from tocsin.detect.sharing import SharingPlan
 
-EXIT_NOTHING = 1
+EXIT_NOTHING, EXIT_INPUT = 1, 2
 Outcome = Annotated[str, Parameter(help="confirmed, rejected, unsure or later.")]
 ReasonName = Annotated[str, Parameter(help="A reason of casebook.toml; `tocsin review reasons` lists them.")]
 
@@ -247,6 +251,89 @@ def stats(*, casebook: CasebookFolder = DEFAULT_CASEBOOK, json: Json = False) ->
         [(row.reviewer, f"{row.verdicts:,}", f"{row.median_seconds:g} s") for row in paces],
     )  # fmt: skip
     return 0
+
+
+@app.command
+def share(
+    *,
+    confidence: Annotated[
+        int, Parameter(help="How sure you are of what your reviewers confirmed, 0 to 100.")
+    ],
+    holdings: HoldingsSource = "",
+    dry_run: Annotated[bool, Parameter(negative=(), help="Only show what would be sent.")] = False,
+    yes: Annotated[bool, Parameter(negative=(), help="Send without asking first.")] = False,
+    by: By = "",
+    config: Config = DEFAULT_CONFIG,
+    casebook: CasebookFolder = DEFAULT_CASEBOOK,
+    json: Json = False,
+) -> int:
+    """Share on the values of accounts that your reviewers confirmed after a match, and take back what no longer stands.
+
+    Each report names the entries that it rests on, with one hop more. Left out are accounts decided by sample or for a
+    reason that only the match gave. Run it after each `tocsin detect run`: what rested on a report that was retracted
+    is taken back.
+
+    Example: tocsin review share --holdings indicators.parquet --confidence 80
+
+    Exit codes: 0 done, also with nothing to do; 2 bad usage, nothing was confirmed, or reports that the rules refuse;
+    3 unavailable; 4 the team's verdicts do not agree often enough, or the budget is used up; 5 a check failed.
+    """
+    from tocsin.cli.options import sending
+    from tocsin.detect.sharing import carry_out, check_agreement, plan_sharing
+
+    check_can_ask("review share", yes=yes or dry_run)
+    if not 0 <= confidence <= 100:
+        raise BadUsage("--confidence must be a whole number from 0 to 100")
+    with open_book(casebook) as book, sending(config) as client:
+        source = holdings or book.settings.holdings
+        if not source:
+            raise BadUsage("values are read from your holdings: give --holdings, or set it in casebook.toml")
+        check_agreement(book)
+        plan = plan_sharing(book, client, source)
+        if dry_run or not (plan.share or plan.withdraw):
+            if json:
+                print_json(plan.to_dict())
+            else:
+                _print_plan(plan)
+            return EXIT_INPUT if plan.lost else 0
+        if not yes:
+            _print_plan(plan)
+            if not ask(f"Tell the members of {client.charter.federation}?"):
+                note("nothing was sent")
+                return EXIT_INPUT
+        done = carry_out(book, client, plan, confidence, reviewer(by), now())
+    if json:
+        print_json(plan.to_dict() | done.to_dict())
+    else:
+        say(f"{counted(done.shared, 'value')} shared on, {counted(done.withdrawn, 'value')} taken back")
+        for refusal in done.refused:
+            warn(str(refusal))
+        _warn_lost(plan)
+    return EXIT_INPUT if done.refused or plan.lost else 0
+
+
+def _print_plan(plan: SharingPlan) -> None:
+    shared, withdrawn = (Counter(types) for types in (
+        (value.type for value in plan.share), (type for type, _ in plan.withdraw),
+    ))  # fmt: skip
+    rows = [(type, f"{shared[type]:,}", f"{withdrawn[type]:,}") for type in sorted(shared | withdrawn)]
+    if rows:
+        print_table("Values of confirmed accounts", ("type", "to share on", "to take back"), rows)
+    else:
+        say("nothing to share on or to take back")
+    if plan.unchanged:
+        say(f"{counted(plan.unchanged, 'value')} shared on as before")
+    for why, count in sorted(plan.left_out.items()):
+        say(f"{counted(count, 'value')} left out: {why}")
+    _warn_lost(plan)
+
+
+def _warn_lost(plan: SharingPlan) -> None:
+    for type, count in sorted(Counter(plan.lost).items()):
+        warn(
+            f"{counted(count, 'value')} of {type} should be taken back, but your holdings no longer have them: "
+            "tocsin retract TYPE=VALUE"
+        )
 
 
 @app.command

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from tocsin.cli.asking import ask, check_can_ask
 from tocsin.cli.inputs import ACCOUNT, BadInput, Row
 from tocsin.cli.options import DEFAULT_CONFIG, Config, Indicators, Inputs, SomeAccounts, Strict
 from tocsin.cli.output import Json, counted, note, print_json, progress, say, warn
@@ -121,10 +121,7 @@ def submit(
 
     if from_ is not None and accounts is None:
         raise BadInput("--from needs --accounts: a file of the account ids that you confirmed, one a line")
-    if not (yes or dry_run or _can_ask()):
-        raise BadInput(
-            "submit asks before it reports, and there is no terminal to ask on: look at --dry-run, then add --yes"
-        )
+    check_can_ask("submit", yes=yes or dry_run)
     options = {key: str(value) for key, value in vars(said or Said()).items() if value is not None}
     if from_ is not None:
         _check_options(from_, said or Said(), options)
@@ -286,13 +283,7 @@ def _confirmed(summary: ReportSummary, federation: str, rows: Rows) -> bool:
     note(f"about to report {summary.much} to the members of {federation}")
     for line in summary.lines():
         note(line)
-    sys.stderr.write("Report them? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _can_ask() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    return ask("Report them?")
 
 
 def _soon(client: Client) -> str:

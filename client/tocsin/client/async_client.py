@@ -226,7 +226,7 @@ class AsyncClient:
         """See `Client.status`."""
         return await self._run(partial(self._client.status, timeout=timeout))
 
-    async def reported(self, *, timeout: float | None = None) -> dict[str, int]:
+    async def reported(self, *, timeout: float | None = None) -> dict[bytes, str]:
         """See `Client.reported`."""
         return await self._run(partial(self._client.reported, timeout=timeout))
 

@@ -244,10 +244,10 @@ class Client:
         with self._session.call(timeout) as now:
             return state.status(self._session, now)
 
-    def reported(self, *, timeout: float | None = None) -> dict[str, int]:
-        """Return how many values this client reported and did not retract, by type; from its vault."""
+    def reported(self, *, timeout: float | None = None) -> dict[bytes, str]:
+        """Return the type of every value that this client reported and did not retract, by key (`key_of`)."""
         with self._session.call(timeout):
-            return state.reported_types(self._session)
+            return state.reported(self._session)
 
     def prove(self, writer: bytes, index: int, *, timeout: float | None = None) -> results.ProofFiles:
         """Fetch and verify one entry of a member's log as evidence. Raises `UnknownMember`, `EntryErased`."""

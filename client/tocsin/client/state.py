@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from tocsin.charter.document import Charter, parse_charter
@@ -53,10 +52,9 @@ def submission(session: Session, key: bytes) -> SubmissionState | None:
     return SubmissionState(answer.sequenced, answer.indices) if answer is not None else None
 
 
-def reported_types(session: Session) -> dict[str, int]:
-    """Return how many values this client reported and did not retract, by type."""
-    keys = {(row.type, row.key) for row in session.vault.reported()}
-    return dict(sorted(Counter(type for type, _ in keys).items()))
+def reported(session: Session) -> dict[bytes, str]:
+    """Return the type of every value that this client reported and did not retract, by its key."""
+    return {row.key: row.type for row in session.vault.reported()}
 
 
 def status(session: Session, now: int) -> ClientStatus:

@@ -36,6 +36,10 @@ class NoSuchAccount(DetectError, ValueError):
     """An account that the run to be explained did not score."""
 
 
+class AgreementTooLow(DetectError):
+    """The team's verdicts do not agree often enough, or were not compared often enough, to share them on."""
+
+
 class BadWebhook(DetectError, ValueError):
     """A webhook whose address, secret or certificate authority cannot be used."""
 

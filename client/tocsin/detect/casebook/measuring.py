@@ -182,7 +182,9 @@ def reversals(connection: Connection) -> tuple[int, dict[str, int]]:
 
 
 def shared_on(connection: Connection) -> list[tuple[str, int, int]]:
-    """Return type, time and time of withdrawal (0 for none) of every value that was shared on."""
+    """Return type, time and time of withdrawal (0 for none) of every value that was shared on, one for each account."""
     shared = tables.shared.c
-    rows = connection.execute(select(shared.type, shared.time, shared.withdrawn).order_by(shared.no))
+    rows = connection.execute(
+        select(shared.type, shared.time, shared.withdrawn).where(shared.time > 0).order_by(shared.no)
+    )
     return [(type, time, withdrawn) for type, time, withdrawn in rows]

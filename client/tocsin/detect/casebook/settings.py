@@ -66,6 +66,12 @@ class Settings:
     """Share of what a reviewer is given that is drawn from the golden set."""
     campaign_confirmed: int = 29
     """Confirmations among a campaign's sample of 30 that deciding the whole campaign needs."""
+    share_agreement: int = 80
+    """Percent of pairs of verdicts that must agree before confirmed accounts' values are shared on."""
+    share_pairs: int = 10
+    """How many pairs of verdicts that takes."""
+    share_holders: int = 50
+    """A value that more of the member's accounts hold is not shared on."""
     delay_minutes: int = 0
     """Least delay between a verdict and its output."""
     delay_spread_minutes: int = 0
@@ -105,7 +111,8 @@ class Settings:
 
 _RANGES = (
     ("claim_minutes", 1, 7 * 24 * 60), ("second_reviewer_bits", 0, 1_000), ("golden_percent", 0, 50),
-  ("campaign_confirmed", 1, 30),
+  ("campaign_confirmed", 1, 30), ("share_agreement", 50, 100), ("share_pairs", 1, 10_000),
+  ("share_holders", 1, 1_000_000),
     ("delay_minutes", 0, 30 * 24 * 60), ("delay_spread_minutes", 0, 30 * 24 * 60),
 )  # fmt: skip
 _TEXTS = ("database", "holdings", "webhook", "webhook_secret", "webhook_ca")
@@ -177,6 +184,9 @@ TEMPLATE = """\
 # second_reviewer_types = ["payment.par"]
 # second_reviewer_bits = 25     # from so many bits on, two people must agree
 # golden_percent = 5
+# share_agreement = 80          # percent of pairs of verdicts that agree, from which `tocsin review share` works
+# share_pairs = 10              # and how many pairs that takes
+# share_holders = 50            # values that more accounts hold are not shared on
 # delay_minutes = 60            # least delay between a verdict and its output
 # delay_spread_minutes = 600    # plus a random part of this
 # webhook = "https://hooks.example.com/abuse"   # where `tocsin review send` delivers decisions
