@@ -106,6 +106,56 @@ def split(pairs: Sequence[Pair], constant_first: bool = False) -> list[Pair]:
     return [(side(one), two) for one, two in pairs]
 
 
+def one_conversation(pairs: Sequence[Pair], conversations: int = 1) -> list[Pair]:
+    """Both name so many conversations for all of their requests."""
+
+    def side(account: Account) -> Account:
+        return [
+            Request(request.turns, request.system, f"c{number % conversations}")
+            for number, request in enumerate(account)
+        ]
+
+    return [(side(one), side(two)) for one, two in pairs]
+
+
+def between(corpus: Corpus, pairs: Sequence[Pair], random: Random) -> list[Pair]:
+    """Both put the template between two invented turns of each conversation."""
+
+    def side(account: Account) -> Account:
+        return [
+            Request(
+                (random.choice(corpus.benign), *request.turns, random.choice(corpus.benign)),
+                conversation=request.conversation,
+            )
+            for request in account
+        ]
+
+    return [(side(one), side(two)) for one, two in pairs]
+
+
+def behind_two(pairs: Sequence[Pair]) -> list[Pair]:
+    """Both begin with the same two invented turns, name no conversation, and have the template in the third turn."""
+    opening = ("Hello there, can you help me today?", "Thank you, then let us begin.")
+    return [
+        (
+            [Request((*opening, *request.turns)) for request in one],
+            [Request((*opening, *request.turns)) for request in two],
+        )
+        for one, two in pairs
+    ]
+
+
+def rare(corpus: Corpus, templates: Templates, share: int, random: Random, times: int) -> list[Pair]:
+    """An account of which one prompt in `share` is of a template, and a plain account of that template."""
+    made: list[Pair] = []
+    for name in random.sample(list(templates), min(times, len(templates))):
+        one, two = halves(templates[name], 10, random)
+        prompts = one + random.choices(corpus.benign, k=10 * (share - 1))
+        random.shuffle(prompts)
+        made.append((of_prompts(prompts), of_prompts(two)))
+    return made
+
+
 def system_prompts(corpus: Corpus, random: Random, times: int, percent: int = 0) -> list[Pair]:
     """Accounts of one system prompt with one word of its own in each; or with a share of the words rewritten."""
     texts = [text for text in corpus.benign if 30 <= len(text.split()) <= 400]

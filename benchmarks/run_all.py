@@ -33,7 +33,6 @@ NAMES = (
     QUALITY,
 )
 PAGE = ROOT / "docs" / "performance.md"
-QUALITY_PAGE = ROOT / "docs" / "fingerprint.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _ROW = re.compile(r"^\| `(?P<name>[a-z-]+)` \|")
 
@@ -115,16 +114,15 @@ def main() -> None:
     joins = page_names.intersection(options.only) and not page_names.issubset(options.only)
     if joins and not options.smoke and measured_on() not in PAGE.read_text():
         parser.error(f"the rows that would stay in {PAGE.name} are of another machine: run all of them here")
-    fresh = {name: rows(run(name, ["--smoke"] if options.smoke else [])) for name in options.only}
+    fresh = {
+        name: rows(run(name, ["--smoke"] if options.smoke else ["--page"] if name == QUALITY else []))
+        for name in options.only
+    }
     if options.smoke:
         return
-    pages = {PAGE: {name: fresh[name] for name in fresh if name != QUALITY}}
-    if QUALITY in fresh:
-        pages[QUALITY_PAGE] = {QUALITY: fresh[QUALITY]}
-    for path, of_page in pages.items():
-        if of_page:
-            path.write_text(page(path.read_text(), of_page))
-            print(f"refreshed {path.relative_to(ROOT)}")
+    if of_page := {name: fresh[name] for name in fresh if name != QUALITY}:  # that one writes its own page
+        PAGE.write_text(page(PAGE.read_text(), of_page))
+        print(f"refreshed {PAGE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

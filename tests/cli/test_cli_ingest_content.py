@@ -78,6 +78,81 @@ def test_the_share_without_content_is_told_with_the_first_attribute_that_should_
     assert "31 % of exchanges have no readable content; the first such attribute is `acme.prompt`" in err
 
 
+@pytest.mark.parametrize(
+    ("unread", "read", "share"),
+    [(1, 399, "Fewer than 1 %"), (399, 1, "More than 99 %"), (3, 0, "100 %"), (2, 6, "25 %")],
+)
+def test_the_share_is_never_rounded_to_none_or_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], unread: int, read: int, share: str
+) -> None:
+    printed = "[{'role': 'system', 'content': 'Be kind.'}, {'role': 'user', 'content': 'hello'}]"
+    made = [made_logs.line("a", "s", "", messages=printed)] * unread
+    made += [made_logs.line("a", "s", "hello")] * read
+    log, out = made_logs.write(tmp_path / "log.jsonl", made), tmp_path / "out.parquet"
+    code, _, err = told(capsys, "ingest", log, "--out", out, "--workers", 1)
+    assert code == 0
+    assert f"{share} of exchanges have no readable content; the first such attribute is `messages`" in err
+
+
+def test_the_share_is_of_all_logs_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Four formats in one folder; of 12 exchanges 3 hide their content, each in another way.
+    turn = "Which ferries leave?"
+    langfuse: dict[str, Any] = {
+        "id": "o", "traceId": "t", "type": "GENERATION", "startTime": "2026-09-20T10:00:00Z", "userId": "b",
+    }  # fmt: skip
+    invocation: dict[str, Any] = {
+        "schemaType": "ModelInvocationLog", "timestamp": "2026-09-20T10:00:00Z", "requestMetadata": {"user_id": "c"},
+        "modelId": "m",
+    }  # fmt: skip
+    files = {
+        "a.jsonl": [
+            span(n, {"gen_ai.input.messages": json.dumps([{"role": "user", "content": turn}])})
+            for n in (1, 2, 3)
+        ]
+        + [span(4, {"acme.prompt": "a form of its own"})],
+        "b.jsonl": [
+            json.dumps(langfuse | {"input": given}) + "\n"
+            for given in (turn, turn, "[SystemMessage(content='x')]")
+        ],
+        "c.jsonl": [
+            json.dumps(invocation | {"input": given}) + "\n"
+            for given in ({"inputBodyJson": {"prompt": turn}}, {"inputBodyS3Path": "s3://b/k"})
+        ],
+        "d.jsonl": [made_logs.line("d", f"s{n}", turn) + "\n" for n in range(3)],
+    }
+    for name, lines in files.items():
+        (tmp_path / name).write_text("".join(lines))
+    code, out, err = told(capsys, "ingest", tmp_path, "--out", tmp_path / "out.parquet", "--workers", 1)
+    assert code == 0
+    assert "bad line" not in err
+    assert "25 % of exchanges have no readable content; the first such attribute is `acme.prompt`" in err
+    assert "exchanges without content" in out
+
+
+def test_first_and_last_seen_of_a_template_are_those_of_its_conversations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, template = 1_790_000_000, (
+        "Act as the clerk of harbour {} and list every ferry that leaves before noon, with its berth and its master, "
+        "in a table whose last column says how many passengers it may carry."
+    )  # fmt: skip
+    texts = [f"What is {word} in Dutch?" for word in ("rain", "bread", "north", "boat", "glove")]
+    texts += [template.format(word) for word in ("Ystad", "Dover", "Turku", "Pula", "Brest", "Kiel")]
+    texts += [f"Who wrote about {word}?" for word in ("snow", "iron", "tea", "moss")]
+    made = [
+        made_logs.line("a", f"s{number}", text, time=start + 1_000.0 * number)
+        for number, text in enumerate(texts)
+    ]
+    logs, out = made_logs.write(tmp_path / "log.jsonl", made), tmp_path / "out.parquet"
+    assert told(capsys, "ingest", logs, "--out", out, "--workers", 1)[0] == 0
+    seen = {
+        (row.first_seen - start, row.last_seen - start)
+        for row in read_indicators(out)
+        if row.type == "prompt.template"
+    }
+    assert seen == {(5_000, 10_000)}
+
+
 def test_first_and_last_seen_are_each_values_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = [
         made_logs.line(

@@ -44,6 +44,7 @@ TEXT = json.dumps(INVOCATION)
                 }
             ]
         },
+        {"success": True, "errors": [], "result": [INVOCATION]},
         INVOCATION,
     ],
 )

@@ -176,6 +176,16 @@ def test_csv_of_portals(tmp_path: Path) -> None:
     assert read(path)[0][0].first_user_turn == TURN
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_separates_the_columns_of_csv(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "a.csv"
+    rows = (("user", "when", "said"), ("acct-1", AT, TURN))
+    path.write_text("\ufeff" + "".join(delimiter.join(row) + "\r\n" for row in rows))
+    (tmp_path / "m.toml").write_text('account = "user"\ntime = "when"\nfirst_user_turn = "said"\n')
+    (exchange,), counts = read(path, read_field_map(tmp_path / "m.toml"))
+    assert (exchange.account, exchange.first_user_turn, counts.bad) == ("acct-1", TURN, 0)
+
+
 def test_spans_of_application_insights(tmp_path: Path) -> None:
     properties = {
         "gen_ai.operation.name": "chat",

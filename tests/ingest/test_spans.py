@@ -74,6 +74,25 @@ def test_an_agents_span_beside_its_calls_is_no_exchange() -> None:
     assert len(of(span(1, agent, kind=3), call)) == 1
 
 
+def test_a_call_without_a_model_in_the_spans_of_strands() -> None:
+    # As strands-agents 1.62 writes them: an agent, a cycle and a call, with the messages as events of each.
+    def of_strands(number: int, operation: str, parent: int | None) -> Span:
+        attributes = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.system": "strands-agents",
+            "session.id": "c",
+        }
+        made = span(number, attributes, parent)
+        made.events = [
+            ("gen_ai.system.message", {"content": json.dumps([{"text": SYSTEM}])}, None),
+            ("gen_ai.user.message", {"content": json.dumps([{"text": TURN}])}, None),
+        ]
+        return made
+
+    agent, cycle = of_strands(1, "invoke_agent", None), of_strands(2, "execute_event_loop_cycle", 1)
+    assert of(agent, cycle, of_strands(3, "chat", 2)) == [("a", SYSTEM, TURN)]
+
+
 def test_the_innermost_of_nested_calls_counts_and_takes_what_it_lacks() -> None:
     outer = CHAT | {"gen_ai.input.messages": MESSAGES, "session.id": "c"}
     inner = Span(("t", "3"), ("t", "2"), 1.7e9, dict(CHAT), {})

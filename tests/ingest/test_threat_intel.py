@@ -59,3 +59,33 @@ def test_networks_and_deleted_attributes_of_misp() -> None:
         read_misp_attribute({"type": "ip-src", "value": value, "deleted": deleted}, (), reading)
     assert [(value.type, value.value) for value in reading.values] == [("net.ipv4-24", "198.51.100.0/24")]
     assert dict(reading.left_out) == {"ip-src": 1}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "values"),
+    [
+        ("[ipv4-addr:value IN ('8.8.4.4', '1.0.0.1')]", [("net.ipv4", "8.8.4.4"), ("net.ipv4", "1.0.0.1")]),
+        ("([email-addr:value = 'jim@orchards.example'])", [("contact.email", "jim@orchards.example")]),
+        ("[ipv4-addr:value ISSUBSET '198.51.100.0/24']", [("net.ipv4-24", "198.51.100.0/24")]),
+        ("[phone-number:value = '+49 30 901820']", [("contact.phone", "+49 30 901820")]),
+        ("[email-addr:value = 'a@x.example'] FOLLOWEDBY [ipv4-addr:value = '9.9.9.9']", []),
+        ("[email-addr:value LIKE '%@x.example']", []),
+        ("[NOT email-addr:value = 'a@x.example']", []),
+    ],
+)
+def test_patterns_of_stix(pattern: str, values: list[tuple[str, str]]) -> None:
+    indicator = {"type": "indicator", "id": "indicator--1", "pattern": pattern, "pattern_type": "stix"}
+    reading = read_shared({"type": "bundle", "id": "bundle--1", "objects": [indicator]})
+    assert reading is not None
+    assert [(value.type, value.value) for value in reading.values] == values
+    assert sum(reading.left_out.values()) == (not values)
+
+
+def test_attributes_of_misp_by_themselves() -> None:
+    event = json.loads((SAMPLES / "misp_event.json").read_text())
+    attributes = event.get("Event", event)["Attribute"]
+    reading = read_shared(attributes)
+    assert reading is not None
+    assert ("contact.email", "joan@orchards.example") in [
+        (value.type, value.value) for value in reading.values
+    ]

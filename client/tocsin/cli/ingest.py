@@ -181,12 +181,18 @@ def warn_unread(counts: Counts, *, mapped: bool) -> None:
         fields = ", or the field map names fields that the exchanges do not have" if mapped else ""
         warn(f"no exchange has content: content capture is off{fields}")
         return
-    share = max(1, round(100 * counts.without_content / counts.exchanges))
     where = "they have no field for it: content capture may be off there"
     if counts.unread is not None:
         name = "".join(letter if letter.isprintable() else "?" for letter in counts.unread[:_LONGEST_NAME])
         where = f"the first such attribute is `{name}`"
-    warn(f"{share} % of exchanges have no readable content; {where}")
+    warn(f"{_share(counts.without_content, counts.exchanges)} of exchanges have no readable content; {where}")
+
+
+def _share(part: int, whole: int) -> str:
+    percent = round(100 * part / whole)
+    if percent == 0:
+        return "Fewer than 1 %"
+    return "More than 99 %" if percent == 100 and part < whole else f"{percent} %"
 
 
 def warn_addresses(tally: Tally) -> None:

@@ -26,7 +26,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 _NAME = rb'(?:"[A-Za-z_@][\w .:/()@\[\]-]*"|[A-Za-z_@][\w .:/()@\[\]-]*)'
-_HEADER = re.compile(_NAME + rb"(?:," + _NAME + rb")+")
+_HEADER = re.compile(_NAME + rb"([,;\t])" + _NAME + rb"(?:\1" + _NAME + rb")*")
 _MANIFESTS = "manifests"
 _EXPORTED = ("observations", "traces", "scores")
 
@@ -80,10 +80,11 @@ def is_document(head: bytes) -> bool:
     return head.startswith(b"[") or head.partition(b"\n")[0].rstrip() == b"{"
 
 
-def is_csv(head: bytes) -> bool:
-    """Say whether a file begins with the header of a CSV file: names, separated by commas."""
+def csv_delimiter(head: bytes) -> str | None:
+    """What separates the names in the header that a CSV file begins with; None where it is no such file."""
     line = head.removeprefix(BOM).partition(b"\n")[0].strip()
-    return _HEADER.fullmatch(line) is not None
+    match = _HEADER.fullmatch(line)
+    return None if match is None else match[1].decode()
 
 
 def _source(path: str) -> Source:
@@ -131,4 +132,4 @@ def _is_lines(path: str) -> bool:
     packed = head.startswith((decompression.GZIP, decompression.PARQUET, *UTF16)) or decompression.is_zstd(
         head
     )
-    return not (packed or decompression.is_framed(head) or is_document(head) or is_csv(head))
+    return not (packed or decompression.is_framed(head) or is_document(head) or csv_delimiter(head))

@@ -9,7 +9,8 @@
    file is reported once.
 4. Text is UTF-8, with or without a byte order mark. A UTF-16 file is refused as a whole.
 5. A file that is one JSON document, an array or an object over many lines, or several of these, is read whole up to
-   16 MiB. Reading stops after 10,000 bad items. A file that begins with a header is CSV: each row is a document.
+   16 MiB. Reading stops after 10,000 bad items. A file that begins with a header, names separated by commas,
+   semicolons or tabs, is CSV: each row is a document.
 6. An account id has at most 1,024 bytes: it is held for each account and written to the file of indicators.
 7. An exchange of a format that has no times gets the time of the file's last change.
 8. Of a packed file that is cut off or damaged, every line that can be unpacked whole is read.
@@ -37,7 +38,7 @@ from .decompression import Damaged
 from .exchange import MAX_ACCOUNT_BYTES, UNDATED, BadExchange, Exchange
 from .formats import FORMATS, FieldMap, detect_format
 from .formats.envelopes import unwrap
-from .input_files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, is_csv, is_document
+from .input_files import BOM, HEAD, STANDARD_INPUT, UTF16, Source, Unreadable, csv_delimiter, is_document
 from .json_text import parse_documents
 from .line_splitting import MAX_LINE, TOO_LONG, Line, split
 from .read_report import WHOLE, BadLine, BadLines, Counts
@@ -177,8 +178,8 @@ class _Reader:
             self._broken("is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`")
         elif first.startswith(decompression.PARQUET):
             self._broken("is Parquet; name it as a file, not packed or through a pipe")
-        elif is_csv(first[:HEAD]):
-            yield from self._of_csv(itertools.chain([first.removeprefix(BOM)], chunks))
+        elif delimiter := csv_delimiter(first[:HEAD]):
+            yield from self._of_csv(itertools.chain([first.removeprefix(BOM)], chunks), delimiter)
         elif is_document(first[:HEAD]):
             yield from self._of_document(first.removeprefix(BOM), chunks)
         else:
@@ -217,10 +218,11 @@ class _Reader:
             next(chunks, b"")  # raises if the stream is cut off
             self._broken("is not JSON, or cut off")
 
-    def _of_csv(self, chunks: Iterator[bytes]) -> Iterator[Exchange]:
+    def _of_csv(self, chunks: Iterator[bytes], delimiter: str) -> Iterator[Exchange]:
         csv.field_size_limit(MAX_LINE)
         try:
-            for number, row in enumerate(csv.DictReader(_text_lines(chunks, self._counts)), 1):
+            reader = csv.DictReader(_text_lines(chunks, self._counts), delimiter=delimiter)
+            for number, row in enumerate(reader, 1):
                 self._counts.lines += 1
                 yield from self._of_item(
                     {

@@ -2,8 +2,9 @@
 
 1. MISP (core format): attributes of events, of their objects, and of `restSearch`, which `response` holds. A composite
    (`domain|ip`) is each of its parts. Deleted attributes are skipped.
-2. STIX 2.1: observables, and indicators whose pattern compares values with `=` joined by OR. What a pattern joins
-   otherwise does not stand for one value alone. Revoked objects are skipped. A value that stands twice counts once.
+2. STIX 2.1: observables, and indicators whose pattern compares values with `=`, IN or ISSUBSET, joined by OR. What a
+   pattern joins otherwise does not stand for one value alone. Revoked objects are skipped. A value that stands twice
+   counts once.
 3. What has no type here is left out, and counted under the type that it has there.
 4. Traffic light marks (TLP 1 and 2), and when a value was first and last seen, come with it.
 """
@@ -24,6 +25,7 @@ _MISP = {
 }  # fmt: skip
 _STIX = {
     "email-addr": "contact.email", "ipv4-addr": "ip", "ipv6-addr": "ip", "domain-name": "org.domain",
+    "phone-number": "contact.phone",  # OpenCTI's
 }  # fmt: skip
 _NOT_VALUES = frozenset(
     (
@@ -42,7 +44,10 @@ _TLP_MARKS = {
     "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "red",
 }
 _PATTERN = re.compile(r"\[([^\[\]]+)\]")
-_COMPARISON = re.compile(r"\s*([a-z0-9-]+):value\s*=\s*'((?:[^'\\]|\\.)*)'\s*")
+_LITERAL = r"'(?:[^'\\]|\\.)*'"
+_COMPARISON = re.compile(
+    rf"\s*([a-z0-9-]+):value\s*(?:(?:=|==|ISSUBSET)\s*({_LITERAL})|IN\s*\(\s*({_LITERAL}(?:\s*,\s*{_LITERAL})*)\s*\))\s*"
+)
 MISP_COLUMNS = frozenset(("type", "value", "category", "to_ids"))
 """The columns by which the CSV of MISP is known."""
 
@@ -71,9 +76,11 @@ def read_shared(document: Any) -> Reading | None:
             return _of_stix(document["objects"])
         if not document.keys() & {"Event", "Attribute", "response"}:
             return None
-    elif not (
-        isinstance(document, list) and document and isinstance(document[0], dict) and "Event" in document[0]
-    ):
+    elif not (isinstance(document, list) and document and isinstance(document[0], dict)):
+        return None
+    elif document[0].keys() >= MISP_COLUMNS:  # attributes by themselves
+        document = {"Attribute": document}
+    elif "Event" not in document[0]:
         return None
     reading = Reading()
     for attribute, tags in _attributes(document, ()):
@@ -190,8 +197,7 @@ def _of_pattern(pattern: Any, kind: Any) -> list[tuple[str, str]]:
     """The compared values of a pattern, none where it is more than equalities joined by OR (rule 2)."""
     if not isinstance(pattern, str) or kind not in (None, "stix"):
         return []
-    rest = _PATTERN.sub("", pattern).replace("OR", "").strip()
-    if rest:
+    if re.sub(r"\bOR\b|[()\s]", "", _PATTERN.sub("", pattern)):
         return []
     comparisons: list[tuple[str, str]] = []
     for inside in _PATTERN.findall(pattern):
@@ -199,7 +205,10 @@ def _of_pattern(pattern: Any, kind: Any) -> list[tuple[str, str]]:
             comparison = _COMPARISON.fullmatch(part)
             if comparison is None:
                 return []
-            comparisons.append((comparison[1], re.sub(r"\\(.)", r"\1", comparison[2])))
+            comparisons += [
+                (comparison[1], re.sub(r"\\(.)", r"\1", literal[1:-1]))
+                for literal in re.findall(_LITERAL, comparison[2] or comparison[3])
+            ]
     return comparisons
 
 

@@ -4,7 +4,7 @@
    Insights, each with the document as JSON text. Azure Monitor: `records`. Google Cloud Logging: `jsonPayload` and
    `textPayload`. Docker, containerd and Fluent Bit: `log` or `message` beside a time. Elasticsearch: `_source`, and the
    `hits` of a search. Splunk: `event`, and the `result` of an export. EventBridge: `detail`. CSV of Logs Insights: the
-   column `@message`. Azure's query API: `tables` of columns and rows.
+   column `@message`. Azure's query API: `tables` of columns and rows. Cloudflare's API: `result`.
 2. What is no envelope is the document itself. A message that holds no JSON object is no exchange.
 """
 
@@ -43,6 +43,8 @@ def _unwrapped(document: Mapping[str, Any]) -> Iterator[Any]:
         yield from (opened for row in results if (opened := _object(_cell(row))) is not None)
     elif type(records := document.get("records")) is list:
         yield from records
+    elif "success" in document and type(items := document.get("result")) is list:
+        yield from items
     elif type(tables := document.get("tables")) is list:
         yield from (row for table in tables for row in _rows(table))
     elif type(hits := _at(document, "hits", "hits")) is list:

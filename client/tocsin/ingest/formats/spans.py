@@ -78,6 +78,9 @@ WHO = frozenset((*ACCOUNT, *CONVERSATION, *_ADDRESS, *_USER_AGENT, *_JA4))
 _NO_EXCHANGE = OTHER_CALLS.union(
     ("create_agent", "embeddings", "execute_tool", "invoke_workflow", "retrieval")
 )
+_OPERATIONS = frozenset(
+    ("chat", "text_completion", "generate_content")
+)  # calls by the conventions, whatever else is said
 _NO_EXCHANGE_OF_AI = (
     "ai.embed",
     "ai.toolCall",
@@ -256,8 +259,10 @@ def _is_call(attributes: Mapping[str, Any]) -> bool:
     operation = attributes.get("ai.operationId")
     if type(operation) is str and operation.startswith(_NO_EXCHANGE_OF_AI):
         return False
-    return text(attributes.get("gen_ai.operation.name")) not in _NO_EXCHANGE and (
-        not _CONTENT.isdisjoint(attributes)
+    named = text(attributes.get("gen_ai.operation.name"))
+    return named not in _NO_EXCHANGE and (
+        named in _OPERATIONS
+        or not _CONTENT.isdisjoint(attributes)
         or ("gen_ai.request.model" in attributes and not _CALL.isdisjoint(attributes))
         or attributes.get("openinference.span.kind") == "LLM"
         or attributes.get("langsmith.span.kind") == "llm"

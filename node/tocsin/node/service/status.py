@@ -5,7 +5,6 @@ from __future__ import annotations
 from tocsin.node.ports import Snapshot
 from tocsin.node.service.following.schedule import Following
 from tocsin.node.service.membership import Membership
-from tocsin.node.service.own_history import OwnHistory
 from tocsin.node.service.publishing import Publishing
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.wire.values import LogStatus, MemberId, NodeStatus
@@ -20,14 +19,12 @@ class StatusReporter:
         membership: Membership,
         gateway: StoreGateway,
         publishing: Publishing,
-        history: OwnHistory,
         following: Following,
     ) -> None:
         self._member = member
         self._membership = membership
         self._gateway = gateway
         self._publishing = publishing
-        self._history = history
         self._following = following
 
     async def status(self, software_version: str) -> NodeStatus:
@@ -49,5 +46,4 @@ class StatusReporter:
         else:
             peer = self._following.peer(member)
             reached, problem = peer.progress.last_reached, peer.problem
-        holds = self._history.held_by(member)
-        return LogStatus(member, tip.size, tip.time, reached, tip.quarantined, problem, holds)
+        return LogStatus(member, tip.size, tip.time, reached, tip.quarantined, problem)
