@@ -62,7 +62,7 @@ def fill(path: Path, writers: Sequence[bytes], total: int, known: Sequence[bytes
         for writer in writers:
             if writer not in held:
                 fresh = {"member": writer, "frontier": Frontier().encode(), "checkpoint": b"", "time": 0}
-                connection.execute(tables.log.insert().values(**fresh, quarantined=False))
+                connection.execute(tables.log.insert().values(**fresh, quarantined=False, paced_until=0))
         held = {row.member: row.no for row in connection.execute(tables.log.select())}
     each = total // len(writers)
     # Known tags lie where they fall among all others, in the first ticks of a log.

@@ -43,7 +43,7 @@ class Blank:
     async def _refuse(self, member: MemberId, *_: object) -> NoReturn:
         raise PeerError(member, "UNREACHABLE")
 
-    evaluate = budgets = entries = consistency = charters = _refuse
+    evaluate = budgets = entries = intermediate_checkpoints = consistency = charters = _refuse
 
 
 @dataclass(frozen=True)

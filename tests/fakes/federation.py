@@ -101,6 +101,7 @@ class Wire:
         self.down: set[MemberId] = set()
         self.evaluated: Callable[[MemberId, PartialRequest, SignedPartial], SignedPartial] | None = None
         self.shown: Callable[[MemberId, dict[MemberId, bytes]], dict[MemberId, bytes]] | None = None
+        self.on_the_way: Callable[[MemberId, list[bytes]], list[bytes]] | None = None
         self.sent: Callable[[MemberId, list[Stored]], list[Stored]] | None = None
         self.asked: list[tuple[MemberId, tuple[int, ...]]] = []
 
@@ -121,6 +122,11 @@ class Wire:
     async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:
         sent = await _refusing(member, self._node(member).log_reader.entries(writer, start, limit))
         return self.sent(member, sent) if self.sent else sent
+
+    async def intermediate_checkpoints(self, member: MemberId, after: int, limit: int) -> list[bytes]:
+        reader = self._node(member).log_reader
+        notes = await _refusing(member, reader.intermediate_checkpoints(after, limit))
+        return self.on_the_way(member, notes) if self.on_the_way else notes
 
     async def consistency(
         self, member: MemberId, writer: MemberId, old_size: int, new_size: int
@@ -172,7 +178,7 @@ class Node:
         self.evaluating, self.relaying = services.evaluating, services.relaying
         self.publishing, self.following = services.publishing, services.following
         self.log_reader, self.looking_up = services.log_reader, services.looking_up
-        self.status = services.status
+        self.status, self.history = services.status, services.history
 
 
 @dataclass

@@ -21,6 +21,7 @@ from tocsin.node.model import (
     Append,
     Charge,
     Charged,
+    Intermediate,
     LiveTags,
     LogTip,
     Pending,
@@ -45,6 +46,7 @@ class _Submission:
     tags: tuple[bytes, ...] = ()
     indices: bytes = b""
     waits: bool = True
+    waits_for: int = 0
 
 
 @dataclass
@@ -57,6 +59,8 @@ class _State:
     submissions: dict[bytes, _Submission] = field(default_factory=dict)
     used: dict[tuple[MemberId, int, int, int], int] = field(default_factory=dict)
     batches: dict[tuple[int, int, int, MemberId], tuple[bytes, ...]] = field(default_factory=dict)
+    intermediates: dict[int, Intermediate] = field(default_factory=dict)
+    awaited: dict[tuple[MemberId, int], tuple[int, int]] = field(default_factory=dict)
     charters: dict[int, bytes] = field(default_factory=dict)
     forks: dict[tuple[MemberId, bytes], None] = field(default_factory=dict)
     audit: dict[int, tuple[int, str, str, bytes]] = field(default_factory=dict)
@@ -90,6 +94,24 @@ class MemorySnapshot:
         """Stored complete nodes of the tree by (level, index)."""
         known = self._state.nodes
         return {place: known[member, *place] for place in places if (member, *place) in known}
+
+    def intermediates(self, after: int, limit: int) -> list[Intermediate]:
+        """Intermediate checkpoints of this member's own log above a size, ascending."""
+        return [kept for size, kept in sorted(self._state.intermediates.items()) if size > after][:limit]
+
+    def retracts_due(self, member: MemberId) -> int | None:
+        """The size by which the RETRACT of every entry that came without its body is due; None where none did."""
+        return max((due for (of, _), (due, _) in self._state.awaited.items() if of == member), default=None)
+
+    def overdue(self, member: MemberId, week: int) -> int | None:
+        """The lowest index, live after `week`, without its body and without the RETRACT that was due by now."""
+        size, awaited = self.tip(member).size, self._state.awaited.items()
+        overdue = (
+            index
+            for (of, index), (due, not_after) in awaited
+            if of == member and due <= size and not_after > week
+        )
+        return min(overdue, default=None)
 
     def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
         """Live sealed entries under concatenated 16-byte tags, per writer."""
@@ -128,7 +150,7 @@ class MemorySnapshot:
     def pending_retractions(self) -> list[PendingRetraction]:
         """Acknowledged retractions not carried out yet, in order."""
         return [
-            PendingRetraction(rows.order(known.number, 0), key, known.tags)
+            PendingRetraction(rows.order(known.number, 0), key, known.tags, known.waits_for)
             for key, known in self._state.submissions.items()
             if known.waits and known.kind == rows.RETRACTION
         ]
@@ -252,10 +274,12 @@ class MemoryTransaction(MemorySnapshot):
         def made(number: int) -> _Submission:
             distinct = set(tags)
             covered = sum(len(self._state.tags.get((self._member, tag), ())) for tag in distinct)
-            covered += sum(
+            waiting = sum(
                 one.entry.body is not None and one.entry.body.tag in distinct for one in self._pending()
             )
-            return _Submission(number, rows.RETRACTION, digest, covered, (), tuple(tags))
+            return _Submission(
+                number, rows.RETRACTION, digest, covered + waiting, (), tuple(tags), waits_for=waiting
+            )
 
         return self._acknowledge(idempotency_key, made, now)
 
@@ -277,8 +301,14 @@ class MemoryTransaction(MemorySnapshot):
         for index in step.erase:
             self._erase((step.member, index))
         self._table("tips")[step.member] = LogTip(
-            step.frontier, step.checkpoint, step.time, before.quarantined
+            step.frontier, step.checkpoint, step.time, before.quarantined, step.paced_until
         )
+        self.save_intermediates(step.intermediates)
+        awaited = self._table("awaited")
+        for index in step.erase:
+            awaited.pop((step.member, index), None)
+        for index, not_after in step.awaited:
+            awaited[step.member, index] = (step.awaited_by, not_after)
         submissions = self._table("submissions")
         for key, given in rows.by_submission(list(step.assigned.items())).items():
             known = submissions[key]
@@ -297,6 +327,10 @@ class MemoryTransaction(MemorySnapshot):
             raise WrongStart(f"there is no log of {member.hex()} to save a checkpoint of")
         self._table("tips")[member] = replace(self._state.tips[member], checkpoint=checkpoint, time=time)
 
+    def save_intermediates(self, checkpoints: Sequence[Intermediate]) -> None:
+        """Keep intermediate checkpoints of this member's own log, in place of those of the same size."""
+        self._table("intermediates").update({kept.size: kept for kept in checkpoints})
+
     def expire(self, week: int) -> int:
         """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""
         due = [
@@ -306,6 +340,9 @@ class MemoryTransaction(MemorySnapshot):
         ]
         for place in due:
             self._erase(place)
+        awaited = self._table("awaited")
+        for place in [place for place, (_, not_after) in awaited.items() if not_after <= week]:
+            del awaited[place]
         return len(due)
 
     def quarantine(self, member: MemberId, proof: bytes, now: int) -> None:

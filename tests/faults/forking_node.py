@@ -11,22 +11,22 @@ from pathlib import Path
 
 from tocsin.node.config import load_config
 from tocsin.node.process import run_node
-from tocsin.node.service.publishing import Publishing
+from tocsin.node.service.own_history import OwnHistory
 from tocsin.wire.values import MemberId
 
 
-async def _compare_with_nobody(self: Publishing) -> None:
-    self._compared = True
+async def _compare_with_nobody(self: OwnHistory) -> None:
+    """Ask no peer."""
 
 
-async def _see_nothing(self: Publishing, peer: MemberId, note: bytes) -> None:
+async def _see_nothing(self: OwnHistory, peer: MemberId, note: bytes) -> None:
     """Ignore what a peer holds."""
 
 
 def main() -> int:
     """Take the comparison out and run the node."""
-    Publishing.compare_with_peers = _compare_with_nobody  # type: ignore[method-assign]  # that is the crime
-    Publishing.seen_at_peer = _see_nothing  # type: ignore[method-assign]  # that is the crime
+    OwnHistory.compare = _compare_with_nobody  # type: ignore[method-assign]  # that is the crime
+    OwnHistory.seen_at_peer = _see_nothing  # type: ignore[method-assign]  # that is the crime
     return run_node(load_config(Path(sys.argv[1])))
 
 

@@ -205,6 +205,15 @@ def test_proofs(writer: MemberId, stored: Stored, path: list[Hash]) -> None:
     assert log.parse_proven(log.build_proven(proven)) == proven
 
 
+@given(st.lists(st.binary(max_size=9), max_size=64), index, st.integers(0, 2**32 - 1))
+def test_intermediate_checkpoints(notes: list[bytes], after: int, limit: int) -> None:
+    assert log.parse_steps_request(log.build_steps_request(after, limit)) == (after, limit)
+    assert log.parse_steps(log.build_steps(notes), 64) == notes
+    if notes:
+        with pytest.raises(Malformed):
+            log.parse_steps(log.build_steps(notes), len(notes) - 1)
+
+
 @given(
     st.builds(
         NodeStatus,
@@ -212,7 +221,9 @@ def test_proofs(writer: MemberId, stored: Stored, path: list[Hash]) -> None:
         text,
         u64,
         u64,
-        st.lists(st.builds(LogStatus, members, u64, u64, u64, st.booleans(), text), max_size=3).map(tuple),
+        st.lists(st.builds(LogStatus, members, u64, u64, u64, st.booleans(), text, u64), max_size=3).map(
+            tuple
+        ),
     ),
     st.lists(st.binary(max_size=9), max_size=16),
     index,

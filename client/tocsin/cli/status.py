@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tocsin.cli.options import DEFAULT_CONFIG, Config
 from tocsin.cli.output import Json, print_json, print_table, utc, warn
+
+if TYPE_CHECKING:
+    from tocsin.client.results import ClientStatus
 
 EXIT_FAILED = 1
 
@@ -30,6 +35,7 @@ def status(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
             ("member", state.member.hex()),
             ("charter", f"version {state.charter_version}, until {utc(state.charter_expires)}"),
             ("node", f"release {state.node_version}, charter version {state.node_charter_version}"),
+            ("your log", _held_by_peers(state)),
             ("waiting for the next tick", f"{state.waiting:,}"),
             ("waiting in the outbox", f"{state.outbox:,}"),
             ("answers in the vault", f"{state.outputs:,}"),
@@ -50,6 +56,14 @@ def status(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:
         ],
     )
     return EXIT_FAILED if unwell else 0
+
+
+def _held_by_peers(state: ClientStatus) -> str:
+    held, size = state.peers_hold, state.own_size
+    if held == size:
+        return f"{size:,} entries, which all peers hold"
+    behind = [log.writer_name for log in state.logs if log.writer != state.member and log.holds == held]
+    return f"peers hold your log up to {held:,} of {size:,} ({', '.join(behind)})"
 
 
 def budget(*, config: Config = DEFAULT_CONFIG, json: Json = False) -> int:

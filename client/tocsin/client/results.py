@@ -301,6 +301,8 @@ class LogState:
     last_reached: int
     quarantined: bool
     problem: str
+    holds: int
+    """How many entries of your own log this member's node holds; 0 for your own."""
 
     @classmethod
     def of(cls, name: str, log: LogStatus) -> LogState:
@@ -313,6 +315,7 @@ class LogState:
             log.last_reached,
             log.quarantined,
             log.problem,
+            log.holds,
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -325,6 +328,7 @@ class LogState:
             "last_reached": iso_time(self.last_reached),
             "quarantined": self.quarantined,
             "problem": self.problem,
+            "holds": self.holds,
         }
 
 
@@ -347,6 +351,17 @@ class ClientStatus:
     outputs: int
     logs: tuple[LogState, ...]
 
+    @property
+    def own_size(self) -> int:
+        """How many entries your own log has at your node."""
+        return next((log.size for log in self.logs if log.writer == self.member), 0)
+
+    @property
+    def peers_hold(self) -> int:
+        """How many of them every other member's node holds, as far as your node knows."""
+        held = [log.holds for log in self.logs if log.writer != self.member]
+        return min([*held, self.own_size])
+
     def to_dict(self) -> dict[str, object]:
         """Return every field under its name."""
         return {
@@ -360,6 +375,8 @@ class ClientStatus:
             "waiting": self.waiting,
             "outbox": self.outbox,
             "outputs": self.outputs,
+            "own_size": self.own_size,
+            "peers_hold": self.peers_hold,
             "logs": [log.to_dict() for log in self.logs],
         }
 

@@ -36,6 +36,7 @@ from tocsin.node.service.log_reader import LogReader
 from tocsin.node.service.looking_up import LookingUp
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.notifications import ChangeNotifications
+from tocsin.node.service.own_history import OwnHistory
 from tocsin.node.service.publishing import Publishing, PublishingSettings
 from tocsin.node.service.relaying import SEAT_DEADLINE_S, Relaying
 from tocsin.node.service.status import StatusReporter
@@ -81,6 +82,7 @@ class Services:
     evaluating: Evaluating
     relaying: Relaying
     publishing: Publishing
+    history: OwnHistory
     following: Following
     log_reader: LogReader
     looking_up: LookingUp
@@ -125,8 +127,9 @@ def assemble(
     relaying = Relaying(
         member, membership, evaluating, peers, gateway, clock, curve, settings.seat_deadline_s
     )
+    history = OwnHistory(member, membership, gateway, peers, clock, settings.publishing.patience_s)
     publishing = Publishing(
-        member, membership, gateway, signer, peers, notifications, clock, random, settings.publishing
+        member, membership, gateway, signer, history, notifications, clock, random, settings.publishing
     )
     following = Following(
         member,
@@ -134,7 +137,7 @@ def assemble(
         gateway,
         signer,
         peers,
-        publishing,
+        history,
         notifications,
         clock,
         random,
@@ -146,10 +149,11 @@ def assemble(
         evaluating,
         relaying,
         publishing,
+        history,
         following,
         LogReader(gateway),
         LookingUp(member, membership, gateway, notifications, clock, lambda: publishing.expired_week),
-        StatusReporter(member, membership, gateway, publishing, following),
+        StatusReporter(member, membership, gateway, publishing, history, following),
     )
 
 
@@ -168,7 +172,7 @@ def build_rpc(
     checks: dict[str, Callable[[], object]] = {
         "store": base.store.healthy,
         "charter": lambda: membership.check_fresh(clock.now()),
-        "history": publishing.check_history,
+        "history": services.history.check,
         "ticks": publishing.check_ticks,
         "shares": check_shares,
         "certificate": check_certificate,

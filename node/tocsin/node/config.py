@@ -56,8 +56,6 @@ class NodeConfig(BaseSettings):
     """Publishing tick; the charter's if not set."""
     follow_seconds: int | None = Field(default=None, ge=1, le=3600)
     """Time between two rounds of following; the tick if not set."""
-    follow_entries: int | None = Field(default=None, ge=1_000)
-    """Entries of one log followed in one step, held in memory; 250,000 if not set."""
     cover_entries: int = Field(default=0, ge=0, le=1000)
     """Cover entries added at every tick."""
     reflection: bool = False

@@ -49,11 +49,15 @@ class Pending:
 
 @dataclass(frozen=True)
 class PendingRetraction:
-    """Tags whose entries, acknowledged before `order`, are to be retracted at the next tick."""
+    """Tags whose entries, acknowledged before `order`, are to be retracted at the next tick.
+
+    `waits_for` entries under them were not sequenced yet when it was acknowledged.
+    """
 
     order: int
     submission: bytes
     tags: tuple[bytes, ...]
+    waits_for: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,21 @@ class LogTip:
     checkpoint: bytes  # C2SP signed note with every cosignature known; empty for a log with no checkpoint yet
     time: int  # unix seconds: freshest cosignature seen on it
     quarantined: bool = False
+    paced_until: int = 0  # unix microseconds: when all that was appended will have been allowed (`Allowance`)
 
     @property
     def size(self) -> int:
         """Number of leaves."""
         return self.frontier.size
+
+
+@dataclass(frozen=True)
+class Intermediate:
+    """A checkpoint of the own log at a multiple of `STEP_ENTRIES`, kept for followers that are behind."""
+
+    size: int
+    time: int  # unix seconds: when this node vouched for it first
+    note: bytes
 
 
 @dataclass(frozen=True)
@@ -98,3 +112,9 @@ class Append:
     erase: Sequence[int] = ()
     assigned: Mapping[tuple[bytes, int], int] = field(default_factory=dict)
     completed_retractions: Sequence[bytes] = ()  # idempotency keys of retractions done in this tick
+    paced_until: int = 0  # see `LogTip`
+    intermediates: Sequence[Intermediate] = ()  # of the node's own log only
+    awaited: Sequence[
+        tuple[int, int]
+    ] = ()  # (index, not_after) of what came without a body: a RETRACT is due …
+    awaited_by: int = 0  # … before the log has this size

@@ -16,7 +16,16 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tocsin.node.errors import AtFault, NodeError
-from tocsin.node.model import Append, Charge, Charged, LiveTags, LogTip, Pending, PendingRetraction
+from tocsin.node.model import (
+    Append,
+    Charge,
+    Charged,
+    Intermediate,
+    LiveTags,
+    LogTip,
+    Pending,
+    PendingRetraction,
+)
 from tocsin.oprf.group import Scalar
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Hash
@@ -140,6 +149,9 @@ class Peers(Protocol):
     async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
         """The newest signed note of every log that node holds."""
 
+    async def intermediate_checkpoints(self, member: MemberId, after: int, limit: int) -> list[bytes]:
+        """Signed notes of that member's own log at the multiples of `STEP_ENTRIES` above a size, ascending."""
+
     async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:
         """Up to `limit` entries of a log from `start` on."""
 
@@ -169,6 +181,15 @@ class Snapshot(Protocol):
 
     def nodes(self, member: MemberId, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Hash]:
         """Stored complete nodes of the tree by (level, index)."""
+
+    def intermediates(self, after: int, limit: int) -> list[Intermediate]:
+        """Intermediate checkpoints of this member's own log above a size, ascending."""
+
+    def retracts_due(self, member: MemberId) -> int | None:
+        """The size by which the RETRACT of every entry that came without its body is due; None where none did."""
+
+    def overdue(self, member: MemberId, week: int) -> int | None:
+        """The lowest index, live after `week`, without its body and without the RETRACT that was due by now."""
 
     def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
         """Live sealed entries under concatenated 16-byte tags, per writer."""
@@ -235,6 +256,9 @@ class Transaction(Snapshot, Protocol):
 
     def save_checkpoint(self, member: MemberId, checkpoint: bytes, time: int) -> None:
         """Replace the note of a log whose size and root did not change (more cosignatures)."""
+
+    def save_intermediates(self, checkpoints: Sequence[Intermediate]) -> None:
+        """Keep intermediate checkpoints of this member's own log, in place of those of the same size."""
 
     def expire(self, week: int) -> int:
         """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""

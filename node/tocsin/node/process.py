@@ -149,7 +149,7 @@ class Node:
             curve=self.curve,
             settings=Settings(
                 PublishingSettings(self.config.tick_seconds, self.config.cover_entries),
-                FollowingSettings(self.config.follow_seconds, self.config.follow_entries),
+                FollowingSettings(self.config.follow_seconds),
             ),
         )
         rpc = build_rpc(

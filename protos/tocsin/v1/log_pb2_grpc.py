@@ -51,6 +51,11 @@ class LogServiceStub:
                 request_serializer=tocsin_dot_v1_dot_log__pb2.ListCheckpointsRequest.SerializeToString,
                 response_deserializer=tocsin_dot_v1_dot_log__pb2.ListCheckpointsResponse.FromString,
                 _registered_method=True)
+        self.ListIntermediateCheckpoints = channel.unary_unary(
+                '/tocsin.v1.LogService/ListIntermediateCheckpoints',
+                request_serializer=tocsin_dot_v1_dot_log__pb2.ListIntermediateCheckpointsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_v1_dot_log__pb2.ListIntermediateCheckpointsResponse.FromString,
+                _registered_method=True)
         self.ListEntries = channel.unary_unary(
                 '/tocsin.v1.LogService/ListEntries',
                 request_serializer=tocsin_dot_v1_dot_log__pb2.ListEntriesRequest.SerializeToString,
@@ -95,6 +100,13 @@ class LogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIntermediateCheckpoints(self, request, context):
+        """Checkpoints of this node's own log at the multiples of 1,000 above a size, ascending, at most 64.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEntries(self, request, context):
         """Entries from an index on, in order, at most 1,000.
         """
@@ -129,6 +141,11 @@ def add_LogServiceServicer_to_server(servicer, server):
                     servicer.ListCheckpoints,
                     request_deserializer=tocsin_dot_v1_dot_log__pb2.ListCheckpointsRequest.FromString,
                     response_serializer=tocsin_dot_v1_dot_log__pb2.ListCheckpointsResponse.SerializeToString,
+            ),
+            'ListIntermediateCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIntermediateCheckpoints,
+                    request_deserializer=tocsin_dot_v1_dot_log__pb2.ListIntermediateCheckpointsRequest.FromString,
+                    response_serializer=tocsin_dot_v1_dot_log__pb2.ListIntermediateCheckpointsResponse.SerializeToString,
             ),
             'ListEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEntries,
@@ -190,6 +207,33 @@ class LogService:
             '/tocsin.v1.LogService/ListCheckpoints',
             tocsin_dot_v1_dot_log__pb2.ListCheckpointsRequest.SerializeToString,
             tocsin_dot_v1_dot_log__pb2.ListCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIntermediateCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.v1.LogService/ListIntermediateCheckpoints',
+            tocsin_dot_v1_dot_log__pb2.ListIntermediateCheckpointsRequest.SerializeToString,
+            tocsin_dot_v1_dot_log__pb2.ListIntermediateCheckpointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class LogServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LogServiceAsyncStub: ...
     ListCheckpoints: _grpc.UnaryUnaryMultiCallable[_log_pb2.ListCheckpointsRequest, _log_pb2.ListCheckpointsResponse]
     """The newest checkpoint of every log this node holds, with the cosignatures it knows. Peers exchange these each round."""
+    ListIntermediateCheckpoints: _grpc.UnaryUnaryMultiCallable[_log_pb2.ListIntermediateCheckpointsRequest, _log_pb2.ListIntermediateCheckpointsResponse]
+    """Checkpoints of this node's own log at the multiples of 1,000 above a size, ascending, at most 64."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_log_pb2.ListEntriesRequest, _log_pb2.ListEntriesResponse]
     """Entries from an index on, in order, at most 1,000."""
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_log_pb2.GetConsistencyProofRequest, _log_pb2.GetConsistencyProofResponse]
@@ -74,6 +76,8 @@ class LogServiceAsyncStub(LogServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListCheckpoints: _aio.UnaryUnaryMultiCallable[_log_pb2.ListCheckpointsRequest, _log_pb2.ListCheckpointsResponse]  # type: ignore[assignment]
     """The newest checkpoint of every log this node holds, with the cosignatures it knows. Peers exchange these each round."""
+    ListIntermediateCheckpoints: _aio.UnaryUnaryMultiCallable[_log_pb2.ListIntermediateCheckpointsRequest, _log_pb2.ListIntermediateCheckpointsResponse]  # type: ignore[assignment]
+    """Checkpoints of this node's own log at the multiples of 1,000 above a size, ascending, at most 64."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_log_pb2.ListEntriesRequest, _log_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Entries from an index on, in order, at most 1,000."""
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_log_pb2.GetConsistencyProofRequest, _log_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
@@ -104,6 +108,14 @@ class LogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_log_pb2.ListCheckpointsResponse, _abc.Awaitable[_log_pb2.ListCheckpointsResponse]]:
         """The newest checkpoint of every log this node holds, with the cosignatures it knows. Peers exchange these each round."""
+
+    @_abc_1.abstractmethod
+    def ListIntermediateCheckpoints(
+        self,
+        request: _log_pb2.ListIntermediateCheckpointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_log_pb2.ListIntermediateCheckpointsResponse, _abc.Awaitable[_log_pb2.ListIntermediateCheckpointsResponse]]:
+        """Checkpoints of this node's own log at the multiples of 1,000 above a size, ascending, at most 64."""
 
     @_abc_1.abstractmethod
     def ListEntries(

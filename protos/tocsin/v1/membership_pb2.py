@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atocsin/v1/membership.proto\x12\ttocsin.v1\",\n\x13ListChartersRequest\x12\x15\n\rfirst_version\x18\x01 \x01(\x04\"(\n\x14ListChartersResponse\x12\x10\n\x08\x63harters\x18\x01 \x03(\x0c\"\x12\n\x10GetStatusRequest\"\x8b\x01\n\x11GetStatusResponse\x12\x0e\n\x06member\x18\x01 \x01(\x0c\x12\x18\n\x10software_version\x18\x02 \x01(\t\x12\x17\n\x0f\x63harter_version\x18\x03 \x01(\x04\x12\x0f\n\x07waiting\x18\x04 \x01(\x04\x12\"\n\x04logs\x18\x05 \x03(\x0b\x32\x14.tocsin.v1.LogStatus\"~\n\tLogStatus\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x17\n\x0f\x63heckpoint_time\x18\x03 \x01(\x04\x12\x14\n\x0clast_reached\x18\x04 \x01(\x04\x12\x13\n\x0bquarantined\x18\x05 \x01(\x08\x12\x0f\n\x07problem\x18\x06 \x01(\t2\xac\x01\n\x11MembershipService\x12O\n\x0cListCharters\x12\x1e.tocsin.v1.ListChartersRequest\x1a\x1f.tocsin.v1.ListChartersResponse\x12\x46\n\tGetStatus\x12\x1b.tocsin.v1.GetStatusRequest\x1a\x1c.tocsin.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atocsin/v1/membership.proto\x12\ttocsin.v1\",\n\x13ListChartersRequest\x12\x15\n\rfirst_version\x18\x01 \x01(\x04\"(\n\x14ListChartersResponse\x12\x10\n\x08\x63harters\x18\x01 \x03(\x0c\"\x12\n\x10GetStatusRequest\"\x8b\x01\n\x11GetStatusResponse\x12\x0e\n\x06member\x18\x01 \x01(\x0c\x12\x18\n\x10software_version\x18\x02 \x01(\t\x12\x17\n\x0f\x63harter_version\x18\x03 \x01(\x04\x12\x0f\n\x07waiting\x18\x04 \x01(\x04\x12\"\n\x04logs\x18\x05 \x03(\x0b\x32\x14.tocsin.v1.LogStatus\"\x8d\x01\n\tLogStatus\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x17\n\x0f\x63heckpoint_time\x18\x03 \x01(\x04\x12\x14\n\x0clast_reached\x18\x04 \x01(\x04\x12\x13\n\x0bquarantined\x18\x05 \x01(\x08\x12\x0f\n\x07problem\x18\x06 \x01(\t\x12\r\n\x05holds\x18\x07 \x01(\x04\x32\xac\x01\n\x11MembershipService\x12O\n\x0cListCharters\x12\x1e.tocsin.v1.ListChartersRequest\x1a\x1f.tocsin.v1.ListChartersResponse\x12\x46\n\tGetStatus\x12\x1b.tocsin.v1.GetStatusRequest\x1a\x1c.tocsin.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_end=147
   _globals['_GETSTATUSRESPONSE']._serialized_start=150
   _globals['_GETSTATUSRESPONSE']._serialized_end=289
-  _globals['_LOGSTATUS']._serialized_start=291
-  _globals['_LOGSTATUS']._serialized_end=417
-  _globals['_MEMBERSHIPSERVICE']._serialized_start=420
-  _globals['_MEMBERSHIPSERVICE']._serialized_end=592
+  _globals['_LOGSTATUS']._serialized_start=292
+  _globals['_LOGSTATUS']._serialized_end=433
+  _globals['_MEMBERSHIPSERVICE']._serialized_start=436
+  _globals['_MEMBERSHIPSERVICE']._serialized_end=608
 # @@protoc_insertion_point(module_scope)

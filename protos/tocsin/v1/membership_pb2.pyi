@@ -118,6 +118,7 @@ class LogStatus(_message.Message):
     LAST_REACHED_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
     writer: _builtins.bytes
     size: _builtins.int
     checkpoint_time: _builtins.int
@@ -127,6 +128,8 @@ class LogStatus(_message.Message):
     quarantined: _builtins.bool
     problem: _builtins.str
     """Why the last round failed; empty when it did not."""
+    holds: _builtins.int
+    """How many entries of the answering node's own log this member's node holds, as far as is known; 0 for the own log."""
     def __init__(
         self,
         *,
@@ -136,10 +139,11 @@ class LogStatus(_message.Message):
         last_reached: _builtins.int = ...,
         quarantined: _builtins.bool = ...,
         problem: _builtins.str = ...,
+        holds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_time", b"checkpoint_time", "last_reached", b"last_reached", "problem", b"problem", "quarantined", b"quarantined", "size", b"size", "writer", b"writer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_time", b"checkpoint_time", "holds", b"holds", "last_reached", b"last_reached", "problem", b"problem", "quarantined", b"quarantined", "size", b"size", "writer", b"writer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,10 @@ MAX_COMPLAINTS = 6
 """Partials that a client may attach to one batch as bad."""
 MAX_ENTRIES = 1_000
 """Entries in a submission, tags in a retraction, entries in one answer of ListEntries."""
+STEP_ENTRIES = 1_000
+"""An origin signs a checkpoint at every multiple of this size; a follower takes no more in one step."""
+MAX_STEPS = 64
+"""Intermediate checkpoints in one answer."""
 MAX_TAGS = 50_000
 """Tags in one look-up, over all writers."""
 MAX_HIT_INDICES = 64

@@ -208,7 +208,10 @@ class KeptFork:
 
 @dataclass(frozen=True, slots=True)
 class LogStatus:
-    """Where one log is; `last_reached` is 0 for the node's own log and for a member never reached."""
+    """Where one log is; `last_reached` is 0 for the node's own log and for a member never reached.
+
+    `holds` is how many entries of the node's own log the writer's node showed last, 0 for the own log.
+    """
 
     writer: MemberId
     size: int
@@ -216,6 +219,7 @@ class LogStatus:
     last_reached: int
     quarantined: bool
     problem: str
+    holds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

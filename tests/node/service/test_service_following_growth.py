@@ -26,6 +26,11 @@ def publish(federation: Federation, number: int, count: int) -> None:
     asyncio.run(node.publishing.tick())
 
 
+def let_flood(node: Node) -> None:
+    """Let a member's node append as much as it likes: the rule is its followers' to keep."""
+    node.publishing._allowed = lambda *_: 1_000_000  # type: ignore[method-assign] # that is the crime
+
+
 def round_with(node: Node) -> str:
     asyncio.run(node.following.round(member_id(1)))
     return node.following.peer(member_id(1)).problem
@@ -54,6 +59,7 @@ def test_a_step_that_was_cut_off_is_not_counted(federation: Federation) -> None:
 
 def test_a_quiet_origin_gets_back_what_it_may_append(federation: Federation) -> None:
     node = federation[2]
+    let_flood(federation[1])
     asyncio.run(federation[1].publishing.tick())
     assert round_with(node) == ""
     publish(federation, 1, PER_DAY)
@@ -77,6 +83,7 @@ def test_a_quiet_origin_gets_back_what_it_may_append(federation: Federation) -> 
 
 def test_a_flood_is_followed_slowly(federation: Federation) -> None:
     node = federation[2]
+    let_flood(federation[1])
     asyncio.run(federation[1].publishing.tick())
     assert round_with(node) == ""
     publish(federation, 1, 60)
@@ -87,3 +94,39 @@ def test_a_flood_is_followed_slowly(federation: Federation) -> None:
         asyncio.run(federation[1].publishing.tick())
     assert round_with(node) == ""
     assert size_at(node) == 61
+
+
+def test_an_origin_paces_itself_so_that_its_followers_keep_up(federation: Federation) -> None:
+    origin, node = federation[1], federation[2]
+    publish(federation, 1, 2 * PER_DAY)
+    assert round_with(node) == ""
+    assert size_at(node) == PER_DAY
+    assert origin.gateway.read_now(lambda snapshot: snapshot.waiting()) == PER_DAY + 1  # the charter's
+    assert not asyncio.run(origin.publishing.tick()).full
+    for _ in range(6):
+        federation.clock.advance(3_600)
+        asyncio.run(origin.publishing.tick())
+        assert round_with(node) == ""
+    assert size_at(node) == PER_DAY + 12
+    # A follower that restarted goes on counting where it was.
+    again = federation.open_node(2, node.store)
+    federation.clock.advance(1_800)
+    asyncio.run(origin.publishing.tick())
+    assert round_with(again) == ""
+
+
+def test_a_retraction_does_not_wait_for_the_pace(federation: Federation) -> None:
+    origin, node = federation[1], federation[2]
+    asyncio.run(origin.publishing.tick())
+    assert round_with(node) == ""
+    publish(federation, 1, PER_DAY)
+    assert round_with(node) == ""
+    asyncio.run(origin.publishing.retract(bytes(16), [bytes([1, 3]) * 8, bytes([1, 4]) * 8]))
+    federation.clock.advance(60)
+    assert asyncio.run(origin.publishing.tick()).appended == 2
+    assert asyncio.run(origin.looking_up.look_up([(origin.id, bytes([1, 3]) * 8)])) == []
+    assert "flood" in round_with(node)
+    federation.clock.advance(2 * 1_800)
+    asyncio.run(origin.publishing.tick())
+    assert round_with(node) == ""
+    assert asyncio.run(node.looking_up.look_up([(origin.id, bytes([1, 3]) * 8)])) == []

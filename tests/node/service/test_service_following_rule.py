@@ -141,11 +141,27 @@ def test_under_a_new_log_key_the_tree_held_decides() -> None:
 
 
 def test_a_day_brings_a_days_entries_and_silence_saves_up_no_more() -> None:
-    allowance = Allowance(48, NOW)
-    spent = allowance.at(NOW, 48).spend(ORIGIN, 48, 48, 1_000)
+    spent = Allowance(Allowance(0, 48).spend(ORIGIN, 48, NOW, NOW), 48)
     with pytest.raises(TooFast, match="flood"):
-        spent.at(NOW + 1_799, 48).spend(ORIGIN, 1, 48, 1_000)
-    assert spent.at(NOW + 1_800, 48).spend(ORIGIN, 1, 48, 1_000).left == 0
-    assert spent.at(NOW + 40 * rule.DAY_S, 48).spend(ORIGIN, 0, 48, 1_000).left == 48
-    with pytest.raises(TooFast, match="one step holds 10"):
-        allowance.spend(ORIGIN, 11, 48, 10)
+        spent.spend(ORIGIN, 1, NOW, NOW + 1_799)
+    assert Allowance(spent.spend(ORIGIN, 1, NOW, NOW + 1_800), 48).left(NOW, NOW + 1_800) == 0
+    later = NOW + 40 * rule.DAY_S
+    assert spent.left(later, later) == 48
+
+
+@given(st.lists(st.tuples(st.integers(0, 7_200), st.integers(0, 40)), max_size=40), st.integers(1, 50))
+def test_what_an_origin_paces_no_follower_finds_too_fast(ticks: list[tuple[int, int]], per_day: int) -> None:
+    """However the follower's steps fall, also one for many ticks, also behind by all of them."""
+    time, paced, size = NOW, 0, 0
+    log: list[tuple[int, int]] = []
+    for pause, wished in ticks:
+        time += pause
+        allowance = Allowance(paced, per_day)
+        size += (grown := min(wished, allowance.left(time, time)))
+        paced = allowance.after(grown, time)
+        log.append((time, size))
+    for every in (1, 2, 7):
+        held, since, followed = 0, 0, 0
+        for then, total in [*log[::every], *log[-1:]]:
+            followed = Allowance(followed, per_day).spend(ORIGIN, total - held, since, then)
+            held, since = total, then

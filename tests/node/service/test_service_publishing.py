@@ -33,7 +33,8 @@ from tocsin.node.service.errors import (
     UnknownSubmission,
 )
 from tocsin.node.service.log_keys import open_note, origin_time
-from tocsin.node.service.publishing import ClockBehind, OldHistory
+from tocsin.node.service.own_history import OldHistory
+from tocsin.node.service.publishing import ClockBehind
 from tocsin.node.service.tick.sequencing import sequence
 from tocsin.tlog.entry import WEEK_S, Entry, Kind, charter_header, parse_body, sealed_header, weeks_after
 from tocsin.wire.values import MemberId, Stored, TagHit

@@ -95,6 +95,7 @@ def contents(snapshot: Snapshot) -> dict[str, object]:
         "forks": snapshot.forks(),
         "audit": snapshot.audit(100),
         "seen": snapshot.seen_time(),
+        "intermediates": snapshot.intermediates(0, 10**6),
         "used": [dict(snapshot.budget_used(member)) for member in MEMBERS],
     }
     for member in MEMBERS:
@@ -102,6 +103,8 @@ def contents(snapshot: Snapshot) -> dict[str, object]:
         places = [(level, at) for level in range(8) for at in range(tip.size >> level)]
         everything[member.hex()] = (
             tip,
+            snapshot.retracts_due(member),
+            snapshot.overdue(member, 0),
             snapshot.entries(member, 0, 10**6),
             snapshot.nodes(member, places),
             snapshot.new_tags(member, 0, 10**6, 2**32 - 1),

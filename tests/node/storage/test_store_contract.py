@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from tests.fakes.memory_store import MemoryStore
 from tests.node.storage import material as m
 from tests.postgres_server import PostgresServer
-from tocsin.node.model import KEPT_BATCHES, Append, Charged, LiveTags
+from tocsin.node.model import KEPT_BATCHES, Append, Charged, Intermediate, LiveTags
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, Snapshot, Store, Transaction, WrongStart
 from tocsin.node.storage.open import open_store
 from tocsin.node.storage.sql_store import SqlStore
-from tocsin.wire.values import Acknowledged, SubmissionStatus, TagHit
+from tocsin.tlog.merkle import Frontier
+from tocsin.wire.values import Acknowledged, Stored, SubmissionStatus, TagHit
 
 KINDS = ("memory", "sqlite", "postgresql")
 
@@ -287,6 +288,41 @@ def test_tip_checkpoint_and_quarantine(store: Store) -> None:
         assert snapshot.tip(m.THIRD).quarantined
         assert snapshot.forks() == [(m.PEER, b"two histories"), (m.THIRD, b"never seen before")]
         assert snapshot.members() == [m.PEER, m.THIRD]
+
+
+def test_intermediate_checkpoints_are_kept_in_order_and_replaced(store: Store) -> None:
+    kept = [Intermediate(size, 10 + size, b"note %d" % size) for size in (3, 6, 9)]
+    with store.write() as transaction:
+        transaction.append(m.append(transaction, m.OWN, [m.sealed(1)] * 9, intermediates=kept, paced_until=7))
+        assert transaction.tip(m.OWN).paced_until == 7
+    again = Intermediate(6, 16, b"another note")
+    with store.write() as transaction:
+        transaction.save_intermediates([again])
+    with store.read() as snapshot:
+        assert snapshot.intermediates(0, 9) == [kept[0], again, kept[2]]
+        assert snapshot.intermediates(3, 1) == [again]
+        assert snapshot.intermediates(9, 9) == []
+
+
+def test_a_retract_is_due_by_a_size(store: Store) -> None:
+    bare = [
+        Stored(at, m.erased(m.sealed(at, not_after=3000 + at)), m.body_hash(m.sealed(at))) for at in range(3)
+    ]
+    with store.write() as transaction:
+        assert transaction.retracts_due(m.PEER) is None
+        due = ((0, 3000), (1, 3001), (2, 3002))
+        step = m.append_stored(Frontier(), m.PEER, bare, awaited=due, awaited_by=5)
+        transaction.append(step)
+        assert transaction.retracts_due(m.PEER) == 5
+        assert transaction.overdue(m.PEER, 2999) is None
+        transaction.append(m.append(transaction, m.PEER, [m.retract(0), m.sealed(9)], erase=[0]))
+        assert transaction.overdue(m.PEER, 2999) == 1
+        assert transaction.overdue(m.PEER, 3001) == 2
+        assert transaction.overdue(m.OWN, 0) is None
+        transaction.expire(3001)
+        assert transaction.overdue(m.PEER, 2999) == 2
+        transaction.append(m.append(transaction, m.PEER, [m.retract(2)], erase=[2]))
+        assert transaction.retracts_due(m.PEER) is None
 
 
 def test_a_charge_counts_once_per_batch_and_never_passes_the_limit(store: Store) -> None:

@@ -60,6 +60,7 @@ METHODS: Mapping[str, frozenset[Role]] = {
     "/tocsin.v1.PublishingService/Retract": _CLIENT,
     "/tocsin.v1.PublishingService/GetSubmission": _CLIENT,
     "/tocsin.v1.LogService/ListCheckpoints": _BOTH,
+    "/tocsin.v1.LogService/ListIntermediateCheckpoints": _NODE,
     "/tocsin.v1.LogService/ListEntries": _BOTH,
     "/tocsin.v1.LogService/GetConsistencyProof": _BOTH,
     "/tocsin.v1.LogService/GetProvenEntries": _BOTH,

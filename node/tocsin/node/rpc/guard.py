@@ -46,6 +46,7 @@ LARGE_AT_ONCE = 2
 LARGE_ANSWERS = frozenset(
     {
         "/tocsin.v1.LogService/ListCheckpoints",
+        "/tocsin.v1.LogService/ListIntermediateCheckpoints",
         "/tocsin.v1.LogService/ListEntries",
         "/tocsin.v1.LogService/GetProvenEntries",
         "/tocsin.v1.LogService/ListForks",

@@ -3,7 +3,8 @@
 1. One channel per member, kept open. It is made anew when the charter gives that member other endpoints or another
    authority, or this node another certificate; calls under way end on the old one.
 2. How a member's node is dialled, and that whoever answers is that node, is `tocsin.wire.tls`.
-3. Every call has a deadline and goes through the member's circuit breaker.
+3. Every call has a deadline and goes through the member's circuit breaker, but for `charters`: the first call of a
+   round of following, which comes at its own pace and so finds at once that a member is back.
 4. Answers are bounded in size and parsed; what cannot be parsed is MALFORMED. Every failure is a `PeerError`.
 """
 
@@ -122,6 +123,15 @@ class GrpcPeers:
         )
         return self._parse(member, lambda: {head.writer: head.note for head in log.parse_checkpoints(answer)})
 
+    async def intermediate_checkpoints(self, member: MemberId, after: int, limit: int) -> list[bytes]:
+        """Signed notes of that member's own log at the multiples of 1,000 above a size, ascending."""
+        link = self._link(member)
+        request = log.build_steps_request(after, limit)
+        answer: log_pb2.ListIntermediateCheckpointsResponse = await self._ask(
+            member, link.log.ListIntermediateCheckpoints, request, self._read_s
+        )
+        return self._parse(member, lambda: log.parse_steps(answer, limit))
+
     async def entries(self, member: MemberId, writer: MemberId, start: int, limit: int) -> list[Stored]:
         """Up to `limit` entries of a log from `start` on."""
         link = self._link(member)
@@ -146,8 +156,8 @@ class GrpcPeers:
         """Signed charter envelopes from a version on."""
         link = self._link(member)
         request = membership.build_first_version(first_version)
-        answer: membership_pb2.ListChartersResponse = await self._ask(
-            member, link.membership.ListCharters, request, self._read_s
+        answer: membership_pb2.ListChartersResponse = await self._answer(
+            member, self._circuit(member), link.membership.ListCharters, request, self._read_s
         )
         return self._parse(member, lambda: membership.parse_charters(answer))
 
@@ -182,11 +192,24 @@ class GrpcPeers:
     async def _ask(
         self, member: MemberId, method: Callable[..., Awaitable[_T]], request: object, seconds: float
     ) -> _T:
-        circuit = self._circuits.setdefault(member, Circuit(self._monotonic))
+        circuit = self._circuit(member)
         if not circuit.admits():
             raise PeerError(
                 member, Conclusion.CIRCUIT_OPEN, "it did not answer lately; it is asked again after a pause"
             )
+        return await self._answer(member, circuit, method, request, seconds)
+
+    def _circuit(self, member: MemberId) -> Circuit:
+        return self._circuits.setdefault(member, Circuit(self._monotonic))
+
+    async def _answer(
+        self,
+        member: MemberId,
+        circuit: Circuit,
+        method: Callable[..., Awaitable[_T]],
+        request: object,
+        seconds: float,
+    ) -> _T:
         try:
             answer = await method(request, timeout=seconds)
         except asyncio.CancelledError:

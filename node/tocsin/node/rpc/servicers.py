@@ -146,6 +146,13 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         """The newest checkpoint of every log here."""
         return log.build_checkpoints(await self._log_reader.checkpoints())
 
+    async def ListIntermediateCheckpoints(  # noqa: N802 - the wire's name
+        self, request: log_pb2.ListIntermediateCheckpointsRequest, context: _Context
+    ) -> log_pb2.ListIntermediateCheckpointsResponse:
+        """Checkpoints of this node's own log on the way to the newest."""
+        after, limit = log.parse_steps_request(request)
+        return log.build_steps(await self._log_reader.intermediate_checkpoints(after, limit))
+
     async def ListEntries(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListEntriesRequest, context: _Context
     ) -> log_pb2.ListEntriesResponse:

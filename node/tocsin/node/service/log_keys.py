@@ -32,6 +32,11 @@ def cosigner_of(charter: Charter, member: Member) -> Verifier:
     return cosigner_verifier(cosigner_name(charter.federation, member.id), member.cosigner)
 
 
+def member_cosigners(charter: Charter) -> list[Verifier]:
+    """Return every member's key for cosignatures."""
+    return [cosigner_of(charter, member) for member in charter.members]
+
+
 def origin_time(charter: Charter, origin: MemberId, note: Note) -> int:
     """Return when the origin itself last vouched for the checkpoint, unix seconds; raises `TlogError`."""
     return cosigned_at(note, cosigner_of(charter, charter.member(origin)))

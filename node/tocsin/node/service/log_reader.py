@@ -12,7 +12,7 @@ from tocsin.node.ports import Snapshot
 from tocsin.node.service.errors import LogQuarantined, OutOfRange, UnknownLog
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.tlog.merkle import Hash, consistency_proof, plan_consistency
-from tocsin.wire.limits import MAX_ENTRIES
+from tocsin.wire.limits import MAX_ENTRIES, MAX_STEPS
 from tocsin.wire.values import KeptFork, LogCheckpoint, MemberId, Stored
 
 
@@ -52,6 +52,12 @@ class LogReader:
             ]
 
         return await self._gateway.read(look)
+
+    async def intermediate_checkpoints(self, after: int, limit: int) -> list[bytes]:
+        """Return up to `limit`, 64 at most, checkpoints of the own log at multiples of `STEP_ENTRIES` above a size."""
+        most = max(0, min(limit, MAX_STEPS))
+        kept = await self._gateway.read(lambda snapshot: snapshot.intermediates(after, most))
+        return [checkpoint.note for checkpoint in kept]
 
     async def entries(self, writer: MemberId, start: int, limit: int) -> list[Stored]:
         """Return up to `limit`, 1,000 at most, entries from `start` on; none at the end of the log.

@@ -6,18 +6,18 @@
    what was retracted or has expired, in one transaction. Many small submissions take several, with other writes in
    between. Nothing signed leaves the node unless its transaction is durable, so there are never two roots for one size
    (M-6.12).
-3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those is not
-   sequenced yet and not part of this tick, the retraction waits. A tick that carries out retractions is one
+3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those was not
+   sequenced yet and is not part of this tick, the retraction waits. A tick that carries out retractions is one
    transaction (M-6.14).
 4. The time of a checkpoint never goes back. A clock that is more than 10 minutes behind what the store has seen stops
    the tick (M-6.13).
 5. With nothing waiting, the checkpoint's own cosignature is renewed every few ticks: that is how peers tell a quiet
    log from a dead one.
-6. Before its first tick the node asks its peers what they hold of its log, and it goes on listening. If a peer
-   has a larger or a different tree behind this log's signature, this store is an old copy or another process has
-   signed: the node refuses to sign until a person has looked.
+6. Nothing is signed before peers were asked what they hold of this log, nor against what they hold (`own_history`).
 7. What has expired is erased at the turn of its week, also by a node whose ticks fail: that it may not sign is no
    reason to keep anything longer (M-6.18).
+8. The log grows by what the charter allows, as its followers count it; what is above waits. Retractions never wait for
+   that, but they count (M-6.24).
 """
 
 from __future__ import annotations
@@ -30,14 +30,11 @@ from dataclasses import dataclass
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
-from tocsin.node.model import Append
+from tocsin.node.model import Append, LogTip
 from tocsin.node.ports import (
     Clock,
     IdempotencyConflict,
-    PeerError,
-    Peers,
     Signer,
-    Snapshot,
     StoreError,
     Transaction,
 )
@@ -53,16 +50,17 @@ from tocsin.node.service.errors import (
     UnknownKeyEpoch,
     UnknownSubmission,
 )
-from tocsin.node.service.following.rule import CLOCK_AHEAD_S
-from tocsin.node.service.log_keys import cosigner, cosigner_of, is_signed, log_signer, open_note
+from tocsin.node.service.following.rule import CLOCK_AHEAD_S, Allowance
+from tocsin.node.service.log_keys import cosigner, is_signed
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.notifications import ChangeNotifications
+from tocsin.node.service.own_checkpoints import OwnCheckpoints
+from tocsin.node.service.own_history import PATIENCE_S, OwnHistory
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.node.service.tick.plan import TickPlan
 from tocsin.oprf.group import Random
 from tocsin.sealing.box import cover_body
-from tocsin.tlog.checkpoint import Checkpoint, sign_checkpoint
-from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
+from tocsin.tlog.cosignature import add_cosignature
 from tocsin.tlog.entry import (
     TAG_BYTES,
     WEEK_S,
@@ -74,7 +72,6 @@ from tocsin.tlog.entry import (
     weeks_after,
 )
 from tocsin.tlog.errors import TlogError
-from tocsin.tlog.merkle import Frontier, plan_frontier
 from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES, MAX_ENTRIES
 from tocsin.wire.values import Acknowledged, MemberId, SubmissionStatus
 
@@ -82,17 +79,12 @@ MOST_PER_TICK = 20_000
 MOST_SUBMISSIONS = 30
 REFRESH_TICKS = 10
 CLOCK_BEHIND_S = 600
-PATIENCE_S = 15.0
 
 _log = structlog.get_logger(__name__)
 
 
 class ClockBehind(NotReady):
     """The clock is more than 10 minutes behind what the store has seen; nothing is signed until it is corrected."""
-
-
-class OldHistory(NotReady):
-    """Peers hold more, or something else, of this member's log than its store does."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +123,7 @@ class Publishing:
         membership: Membership,
         gateway: StoreGateway,
         signer: Signer,
-        peers: Peers,
+        history: OwnHistory,
         notifications: ChangeNotifications,
         clock: Clock,
         random: Random,
@@ -141,13 +133,12 @@ class Publishing:
         self._membership = membership
         self._gateway = gateway
         self._signer = signer
-        self._peers = peers
+        self._history = history
         self._notifications = notifications
         self._clock = clock
         self._random = random
         self._settings = settings
-        self._compared = False
-        self._old_history: str | None = None
+        self._checkpoints = OwnCheckpoints(member, signer)
         self._problem: str | None = None
         self._expired_week = 0
         self._plan = TickPlan(member, settings.most_per_tick, settings.most_submissions)
@@ -160,12 +151,7 @@ class Publishing:
     @property
     def problem(self) -> str | None:
         """Why the last tick did not happen, None if it did."""
-        return self._old_history or self._problem
-
-    def check_history(self) -> None:
-        """Raise `OldHistory` if this node must not sign until a person has looked (rule 6)."""
-        if self._old_history is not None:
-            raise OldHistory(self._old_history)
+        return self._history.problem or self._problem
 
     @property
     def expired_week(self) -> int:
@@ -233,76 +219,22 @@ class Publishing:
             )
         return status
 
-    async def compare_with_peers(self) -> None:
-        """Compare this member's log with what peers hold of it (rule 6); after this the node may sign.
-
-        Returns when every peer answered, or when at least one did and `patience_s` have passed. Raises
-        `OldHistory` if a peer holds more or something else, `NotReady` if no peer could be asked.
-        """
-        others = self._membership.others()
-
-        async def ask(peer: MemberId) -> bool:
-            try:
-                notes = await self._peers.checkpoints(peer)
-            except PeerError:
-                return False
-            if self._member in notes:
-                await self.seen_at_peer(peer, notes[self._member])
-            return True
-
-        tasks = [asyncio.create_task(ask(peer)) for peer in others]
-        if tasks:
-            done, late = await asyncio.wait(tasks, timeout=self._settings.patience_s)
-            for task in late:
-                task.cancel()
-            self.check_history()
-            if not any(task.result() for task in done):
-                raise NotReady(
-                    "no other member's node could be asked for its copy of this node's log, which must be compared "
-                    "before anything is signed; publishing goes on by itself as soon as one answers"
-                )
-        self._compared = True
-
-    async def seen_at_peer(self, peer: MemberId, note: bytes) -> None:
-        """Judge a note of this member's log that a peer holds (rule 6), and take over the cosignatures it brings.
-
-        What this log's key did not sign is ignored.
-        """
-        charter = self._membership.charter
-        try:
-            shown = open_note(charter, self._member, note).checkpoint
-        except TlogError:
-            _log.warning("unsigned-checkpoint-shown", peer=peer.hex())
-            return
-        problem = await self._gateway.read(
-            lambda snapshot: _conflict_with_own(snapshot, self._member, peer, shown)
-        )
-        if problem is not None and self._old_history is None:
-            self._old_history = problem
-            now = self._clock.now()
-            _log.error("publishing-stopped", problem=problem)
-            await self._gateway.write(
-                lambda transaction: transaction.record("old-history", problem, note, now)
-            )
-        if problem is None:
-            await self._gateway.write(
-                lambda transaction: _take_cosignatures(transaction, charter, self._member, note)
-            )
-
     async def tick(self) -> Ticked:
         """Sequence what is due and sign it, as much as one transaction may hold.
 
         Raises `OldHistory`, `ClockBehind`, `CharterExpired`, `NotReady`, `CannotStore` or `DiskFull`; nothing is
         signed then.
         """
-        self.check_history()
-        if not self._compared:
-            await self.compare_with_peers()
+        await self._history.compare()
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
         if not self._plan.ordered:
             await self._gateway.read(
-                lambda snapshot: self._plan.order(snapshot, lambda: self._cover(charter, now))
+                lambda snapshot: self._plan.order(
+                    snapshot,
+                    lambda: self._cover(charter, now),
+                    self._allowed(snapshot.tip(self._member), charter, now),
+                )
             )
         try:
             ticked, taken = await self._gateway.write_alone(
@@ -310,6 +242,7 @@ class Publishing:
             )
         except BaseException:
             self._plan.forget()
+            self._checkpoints.forget()
             raise
         self._plan.appended(taken)
         self._expired_week = max(self._expired_week, now // WEEK_S)
@@ -378,11 +311,15 @@ class Publishing:
         # What peers said of their own time must not push this log's ahead; only its own last time does.
         # M-6.13: the time of a checkpoint does not go back.
         time = max(now, tip.time)
-        batch, taken = self._plan.lay_out(transaction, tip.size, lambda: self._cover(charter, now))
+        allowed = self._allowed(tip, charter, now)
+        batch, taken = self._plan.lay_out(transaction, tip.size, lambda: self._cover(charter, now), allowed)
+        signing = self._checkpoints.sign_again(transaction, charter)
         appends = bool(batch.stored or batch.done) or not tip.checkpoint
         if appends:
-            frontier, nodes = tip.frontier.append([stored.leaf_hash() for stored in batch.stored])
-            note = self._sign(charter, frontier, time)
+            leaves = [stored.leaf_hash() for stored in batch.stored]
+            frontier, nodes, intermediates = self._checkpoints.extend(charter, tip.frontier, leaves, time)
+            note = self._checkpoints.sign(charter, frontier, time)
+            allowance = Allowance(tip.paced_until, charter.policy.entries_per_day)
             transaction.append(
                 Append(
                     self._member,
@@ -395,6 +332,8 @@ class Publishing:
                     batch.erase,
                     batch.assigned,
                     batch.done,
+                    allowance.after(len(leaves), now),
+                    intermediates,
                 )
             )
         # After the append, so that what expired while it waited goes, too, also later in the week.
@@ -405,20 +344,18 @@ class Publishing:
         expired = transaction.expire(week) if late or week > self._expired_week else 0
         if not appends and not is_signed(charter, self._member, tip.checkpoint):
             # A new charter gave this log another key: a quiet log, too, must be found under it.
-            transaction.save_checkpoint(self._member, self._sign(charter, tip.frontier, time), time)
+            transaction.save_checkpoint(
+                self._member, self._checkpoints.sign(charter, tip.frontier, time), time
+            )
         elif not appends and (expired or time - tip.time >= REFRESH_TICKS * self.tick_seconds()):
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             transaction.save_checkpoint(self._member, note, time)
-        return Ticked(
-            tip.size + len(batch.stored), len(batch.stored), expired, self._plan.more_after(taken)
-        ), taken
+        full = signing or self._plan.more_after(taken)
+        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full), taken
 
-    def _sign(self, charter: Charter, frontier: Frontier, time: int) -> bytes:
-        own = log_signer(charter, self._member, self._signer)
-        checkpoint = Checkpoint(own.verifier.name, frontier.size, frontier.root())
-        # M-6.7: the origin cosigns its own checkpoints.
-        note = sign_checkpoint(checkpoint, own)
-        return add_cosignature(note, cosigner(charter, self._member, self._signer), time)
+    def _allowed(self, tip: LogTip, charter: Charter, now: int) -> int:
+        # M-6.24: nothing of an earlier silence is saved up beyond what followers count.
+        return Allowance(tip.paced_until, charter.policy.entries_per_day).left(now, now)
 
     def _cover(self, charter: Charter, now: int) -> list[Entry]:
         keys = [
@@ -452,36 +389,6 @@ def _digest(label: bytes, parts: Sequence[bytes]) -> bytes:
     for part in parts:
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()
-
-
-def _conflict_with_own(snapshot: Snapshot, member: MemberId, peer: MemberId, shown: Checkpoint) -> str | None:
-    tip = snapshot.tip(member)
-    # M-6.12: where peers hold a larger or another tree of this log, nothing is signed.
-    if shown.size > tip.size:
-        return (
-            f"{peer.hex()} holds a checkpoint of {shown.size} entries that this log signed, but this store has "
-            f"{tip.size}: it is an old copy, or another process signed with this log's key. Restore the newest "
-            "copy of the database; nothing is signed until then"
-        )
-    nodes = snapshot.nodes(member, plan_frontier(shown.size))
-    if Frontier.of(shown.size, nodes).root() != shown.root:
-        return (
-            f"{peer.hex()} holds another history of the first {shown.size} entries of this log, signed by its key: "
-            "this store went on from an old copy, or another process signed with this log's key. Nothing is signed "
-            "until the other members know and the log key is replaced"
-        )
-    return None
-
-
-def _take_cosignatures(transaction: Transaction, charter: Charter, member: MemberId, note: bytes) -> None:
-    tip = transaction.tip(member)
-    cosigners = [cosigner_of(charter, record) for record in charter.members]
-    try:
-        merged = merge_cosignatures(tip.checkpoint, note, cosigners)
-    except TlogError:
-        return  # of an older checkpoint of this log: nothing to take over
-    if merged != tip.checkpoint:
-        transaction.save_checkpoint(member, merged, tip.time)
 
 
 _REUSED = "the idempotency key was used before with other content; choose a new random one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tocsin.node.ports import Snapshot
 from tocsin.node.service.following.schedule import Following
 from tocsin.node.service.membership import Membership
+from tocsin.node.service.own_history import OwnHistory
 from tocsin.node.service.publishing import Publishing
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.wire.values import LogStatus, MemberId, NodeStatus
@@ -19,12 +20,14 @@ class StatusReporter:
         membership: Membership,
         gateway: StoreGateway,
         publishing: Publishing,
+        history: OwnHistory,
         following: Following,
     ) -> None:
         self._member = member
         self._membership = membership
         self._gateway = gateway
         self._publishing = publishing
+        self._history = history
         self._following = following
 
     async def status(self, software_version: str) -> NodeStatus:
@@ -46,4 +49,5 @@ class StatusReporter:
         else:
             peer = self._following.peer(member)
             reached, problem = peer.progress.last_reached, peer.problem
-        return LogStatus(member, tip.size, tip.time, reached, tip.quarantined, problem)
+        holds = self._history.held_by(member)
+        return LogStatus(member, tip.size, tip.time, reached, tip.quarantined, problem, holds)

@@ -13,7 +13,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from tocsin.node.model import LiveTags, LogTip, Pending, PendingRetraction
+from tocsin.node.model import Intermediate, LiveTags, LogTip, Pending, PendingRetraction
 from tocsin.node.storage import rows, tables
 from tocsin.node.storage.backend import Backend
 from tocsin.tlog.merkle import Frontier, Hash
@@ -50,11 +50,14 @@ class SqlSnapshot:
         """Where the log stands; an empty log for a member not seen yet."""
         log = tables.log.c
         row = self._connection.execute(
-            select(log.frontier, log.checkpoint, log.time, log.quarantined).where(log.member == member)
+            select(log.frontier, log.checkpoint, log.time, log.quarantined, log.paced_until).where(
+                log.member == member
+            )
         ).first()
         if row is None:
             return LogTip(Frontier(), b"", 0)
-        return LogTip(rows.frontier(row.frontier), row.checkpoint, row.time, row.quarantined)
+        frontier = rows.frontier(row.frontier)
+        return LogTip(frontier, row.checkpoint, row.time, row.quarantined, row.paced_until)
 
     def entries(self, member: MemberId, start: int, limit: int) -> list[Stored]:
         """Entries in order of index, without gaps."""
@@ -92,6 +95,32 @@ class SqlSnapshot:
                         rows_read[level, index] = node
         return rows_read
 
+    def intermediates(self, after: int, limit: int) -> list[Intermediate]:
+        """Intermediate checkpoints of this member's own log above a size, ascending."""
+        kept = tables.intermediate.c
+        query = select(kept.size, kept.time, kept.note).where(kept.size > after).order_by(kept.size)
+        return [
+            Intermediate(size, time, note)
+            for size, time, note in self._connection.execute(query.limit(limit))
+        ]
+
+    def retracts_due(self, member: MemberId) -> int | None:
+        """The size by which the RETRACT of every entry that came without its body is due; None where none did."""
+        awaited = tables.awaited.c
+        query = select(func.max(awaited.due)).where(awaited.log == self._log(member))
+        due: int | None = self._connection.execute(query).scalar()
+        return due
+
+    def overdue(self, member: MemberId, week: int) -> int | None:
+        """The lowest index, live after `week`, without its body and without the RETRACT that was due by now."""
+        awaited = tables.awaited.c
+        due = (awaited.log == self._log(member)) & (awaited.due <= self.tip(member).size)
+        due &= awaited.not_after > week
+        lowest: int | None = self._connection.execute(
+            select(func.min(awaited.leaf_index)).where(due)
+        ).scalar()
+        return lowest
+
     def look_up(self, groups: Sequence[tuple[MemberId, bytes]]) -> list[TagHit]:
         """Live sealed entries under concatenated 16-byte tags, per writer."""
         return self._hits(groups, self._backend.look_up)
@@ -124,13 +153,13 @@ class SqlSnapshot:
     def pending_retractions(self) -> list[PendingRetraction]:
         """Acknowledged retractions not carried out yet, in order."""
         rows_read = self._connection.execute(
-            select(_WAITING.no, _WAITING.idempotency_key, _WAITING.content)
+            select(_WAITING.no, _WAITING.idempotency_key, _WAITING.content, _WAITING.unsettled)
             .where(_WAITING.content.is_not(None), _WAITING.kind == rows.RETRACTION)
             .order_by(_WAITING.no)
         )
         return [
-            PendingRetraction(rows.order(no, 0), key, tuple(rows.split_tags(tags)))
-            for no, key, tags in rows_read
+            PendingRetraction(rows.order(no, 0), key, tuple(rows.split_tags(tags)), waits_for)
+            for no, key, tags, waits_for in rows_read
         ]
 
     def waiting(self) -> int:

@@ -85,6 +85,28 @@ class Log(_Table, table=True):
     checkpoint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     time: int = Field(sa_column=Column(BigInteger, nullable=False))
     quarantined: bool = Field(sa_column=Column(Boolean, nullable=False))
+    paced_until: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class Intermediate(_Table, table=True):
+    """Checkpoints of this member's own log at the multiples of `STEP_ENTRIES`."""
+
+    __tablename__ = "intermediate"
+    __table_args__: ClassVar = (_CLUSTERED,)
+    size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    time: int = Field(sa_column=Column(BigInteger, nullable=False))
+    note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Awaited(_Table, table=True):
+    """Live entries of followed logs that came without a body, until the RETRACT that is due by a size has come."""
+
+    __tablename__ = "awaited"
+    __table_args__: ClassVar = (_CLUSTERED,)
+    log: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    leaf_index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    due: int = Field(sa_column=Column(BigInteger, nullable=False))
+    not_after: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class Leaf(_Table, table=True):
@@ -171,6 +193,7 @@ class Audit(_Table, table=True):
 metadata: MetaData = _Table.metadata
 meta, charter, submission = (metadata.tables[name] for name in ("meta", "charter", "submission"))
 log, leaf, body, live_tag = (metadata.tables[name] for name in ("log", "leaf", "body", "live_tag"))
+intermediate, awaited = (metadata.tables[name] for name in ("intermediate", "awaited"))
 fork, budget, batch, audit = (metadata.tables[name] for name in ("fork", "budget", "batch", "audit"))
 
 # Proofs are few among what was merely counted.
@@ -181,6 +204,8 @@ Index(
     sqlite_where=func.length(audit.c.evidence) > 0,
     postgresql_where=func.length(audit.c.evidence) > 0,
 )
+# The step that a RETRACT was due by is found without reading those that are not due.
+Index("awaited_due", awaited.c.log, awaited.c.due)
 # What waits is found without reading what does not.
 Index(
     "submission_waiting",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
 
-from tocsin.node.model import KEPT_BATCHES, Append, Charge, Charged
+from tocsin.node.model import KEPT_BATCHES, Append, Charge, Charged, Intermediate
 from tocsin.node.ports import BudgetExhausted, IdempotencyConflict, StoreUnavailable, WrongStart
 from tocsin.node.storage import rows, tables
 from tocsin.node.storage.backend import Backend
@@ -183,7 +183,7 @@ class SqlTransaction(SqlSnapshot):
         distinct = set(tags)
         # M-6.14: every live entry under the tags, sequenced or waiting.
         covered = sum(len(hit.indices) for hit in self.look_up([(self._member, b"".join(distinct))]))
-        covered += sum(
+        waiting = sum(
             pending.entry.body is not None and pending.entry.body.tag in distinct
             for pending in self._pending()
         )
@@ -193,13 +193,13 @@ class SqlTransaction(SqlSnapshot):
                 "idempotency_key": idempotency_key,
                 "digest": digest,
                 "kind": rows.RETRACTION,
-                "count": covered,
-                "unsettled": 0,
+                "count": covered + waiting,
+                "unsettled": waiting,
                 "content": b"".join(tags),
                 "indices": b"",
             },
         )
-        return Acknowledged(covered, repeated=False)
+        return Acknowledged(covered + waiting, repeated=False)
 
     def append(self, step: Append) -> None:
         """Add entries, nodes, frontier, checkpoint and erasures of one log; leaves stay (M-6.5). Raises WrongStart."""
@@ -223,11 +223,19 @@ class SqlTransaction(SqlSnapshot):
         for table, fresh in ((tables.leaf, leaves), (tables.body, bodies), (tables.live_tag, tags)):
             if fresh:
                 self._backend.insert(self._connection, table, fresh)
-        self._erase(log, [index for index in erased if index < step.start])
+        before = [index for index in erased if index < step.start]
+        self._erase(log, before)
+        self._settle_awaited(log, before, step)
+        self.save_intermediates(step.intermediates)
         self._connection.execute(
             update(tables.log)
             .where(_LOG.no == log)
-            .values(frontier=step.frontier.encode(), checkpoint=step.checkpoint, time=step.time)
+            .values(
+                frontier=step.frontier.encode(),
+                checkpoint=step.checkpoint,
+                time=step.time,
+                paced_until=step.paced_until,
+            )
         )
         if step.member == self._member:
             self._saw(step.time)
@@ -240,6 +248,15 @@ class SqlTransaction(SqlSnapshot):
         if not saved.rowcount:
             raise WrongStart(f"there is no log of {member.hex()} to save a checkpoint of")
 
+    def save_intermediates(self, checkpoints: Sequence[Intermediate]) -> None:
+        """Keep intermediate checkpoints of this member's own log, in place of those of the same size."""
+        table = tables.intermediate
+        for kept in checkpoints:
+            self._connection.execute(delete(table).where(table.c.size == kept.size))
+        if checkpoints:
+            fresh = [(kept.size, kept.time, kept.note) for kept in checkpoints]
+            self._backend.insert(self._connection, table, fresh)
+
     def expire(self, week: int) -> int:
         """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""
         # M-6.18: bodies go, leaves stay.
@@ -248,6 +265,7 @@ class SqlTransaction(SqlSnapshot):
         self._connection.execute(
             delete(tables.live_tag).where(tuple_(_TAG.log, _TAG.tag, _TAG.leaf_index).in_(places))
         )
+        self._connection.execute(delete(tables.awaited).where(tables.awaited.c.not_after <= week))
         return self._connection.execute(delete(tables.body).where(due)).rowcount
 
     def quarantine(self, member: MemberId, proof: bytes, now: int) -> None:
@@ -293,7 +311,12 @@ class SqlTransaction(SqlSnapshot):
         if member not in known:
             self._connection.execute(
                 insert(tables.log).values(
-                    member=member, frontier=Frontier().encode(), checkpoint=b"", time=0, quarantined=False
+                    member=member,
+                    frontier=Frontier().encode(),
+                    checkpoint=b"",
+                    time=0,
+                    quarantined=False,
+                    paced_until=0,
                 )
             )
             self._known_logs = None
@@ -307,6 +330,15 @@ class SqlTransaction(SqlSnapshot):
                 delete(tables.live_tag).where(tuple_(_TAG.log, _TAG.tag, _TAG.leaf_index).in_(places))
             )
             self._connection.execute(delete(tables.body).where(here))
+
+    def _settle_awaited(self, log: int, retracted: list[int], step: Append) -> None:
+        awaited = tables.awaited.c
+        for at in range(0, len(retracted), 500):
+            here = (awaited.log == log) & awaited.leaf_index.in_(retracted[at : at + 500])
+            self._connection.execute(delete(tables.awaited).where(here))
+        if step.awaited:
+            fresh = [(log, index, step.awaited_by, not_after) for index, not_after in step.awaited]
+            self._backend.insert(self._connection, tables.awaited, fresh)
 
     def _assign(self, assigned: Mapping[bytes, Sequence[tuple[int, int]]]) -> None:
         keys = list(assigned)

@@ -18,6 +18,7 @@ from tocsin.wire.limits import (
     MAX_INCLUSION_HASHES,
     MAX_LOCATIONS,
     MAX_LOGS,
+    MAX_STEPS,
 )
 from tocsin.wire.reasons import Reason
 from tocsin.wire.values import (
@@ -46,6 +47,26 @@ def build_checkpoints(checkpoints: Iterable[LogCheckpoint]) -> pb.ListCheckpoint
             for head in checkpoints
         ]
     )
+
+
+def parse_steps_request(message: pb.ListIntermediateCheckpointsRequest) -> tuple[int, int]:
+    """Parse above which size intermediate checkpoints are asked, and how many. Raises `Malformed`."""
+    return fields.parse_index(message.after, "after"), message.limit
+
+
+def build_steps_request(after: int, limit: int) -> pb.ListIntermediateCheckpointsRequest:
+    """Build the request for intermediate checkpoints."""
+    return pb.ListIntermediateCheckpointsRequest(after=after, limit=limit)
+
+
+def parse_steps(message: pb.ListIntermediateCheckpointsResponse, limit: int) -> list[bytes]:
+    """Parse intermediate checkpoints; the notes stay as they came. Raises `Malformed`."""
+    return list(fields.at_most(message.checkpoints, min(limit, MAX_STEPS), "checkpoints"))
+
+
+def build_steps(notes: Iterable[bytes]) -> pb.ListIntermediateCheckpointsResponse:
+    """Build intermediate checkpoints."""
+    return pb.ListIntermediateCheckpointsResponse(checkpoints=notes)
 
 
 def parse_page(message: pb.ListEntriesRequest) -> tuple[MemberId, int, int]:

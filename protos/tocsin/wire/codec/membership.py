@@ -45,6 +45,7 @@ def parse_status(message: pb.GetStatusResponse) -> NodeStatus:
                 log.last_reached,
                 log.quarantined,
                 log.problem,
+                log.holds,
             )
             for index, log in enumerate(fields.at_most(message.logs, MAX_LOGS, "logs"))
         ),
@@ -66,6 +67,7 @@ def build_status(status: NodeStatus) -> pb.GetStatusResponse:
                 last_reached=log.last_reached,
                 quarantined=log.quarantined,
                 problem=log.problem,
+                holds=log.holds,
             )
             for log in status.logs
         ],

@@ -1,54 +1,52 @@
-"""One exchange with a member: its charters, its checkpoints of every log, and what its own log has grown by.
+"""One exchange with a member: its charters, its checkpoints of every log, and steps of its own log.
 
 1. Ask for its charters from ours on, and adopt what verifies.
 2. Ask for the newest checkpoint that it knows of every log (M-6.19). Those of third logs are compared with ours: that
    is how a fork is caught. Those of this node's log show what peers hold of it, and bring their cosignatures.
-3. Its own log: what `rule` accepts is fetched, verified (`batch_verifier`) and stored with the tree, the checkpoint and
-   our cosignature in one transaction (M-6.8, M-6.16).
+3. Its own log: towards what `rule` accepts it is taken forward in steps (`stepping`), each stored with its tree, its
+   checkpoint and our cosignature in one transaction (M-6.8, M-6.16).
 4. An origin that forked is quarantined for good with the portable proof, and its log followed no further (M-6.20). On
    any other fault nothing is stored, and the next exchange tries again.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 
 from tocsin.charter.document import Charter, NotAMember
 from tocsin.charter.errors import BadCharter
 from tocsin.node.model import LogTip
-from tocsin.node.ports import Clock, PeerError, Peers, Signer, Snapshot, Transaction, WrongStart
+from tocsin.node.ports import Clock, PeerError, Peers, Signer, Snapshot, Transaction
 from tocsin.node.service.following import rule
-from tocsin.node.service.following.batch_verifier import BatchVerifier
-from tocsin.node.service.following.rule import CLOCK_AHEAD_S, Allowance, Cosign, Forked, Held, LogFault, Path
-from tocsin.node.service.log_keys import (
-    cosigner,
-    cosigner_of,
-    is_signed,
-    log_verifier_of,
-    open_note,
-    origin_time,
+from tocsin.node.service.following.rule import (
+    CLOCK_AHEAD_S,
+    Cosign,
+    Forked,
+    Held,
+    LogFault,
+    Path,
+    TreeRolledBack,
 )
+from tocsin.node.service.following.stepping import Stepping, Target, trusted_note
+from tocsin.node.service.log_keys import cosigner, is_signed, member_cosigners, open_note, origin_time
 from tocsin.node.service.membership import Membership
 from tocsin.node.service.notifications import ChangeNotifications
-from tocsin.node.service.publishing import REFRESH_TICKS, Publishing
+from tocsin.node.service.own_history import OwnHistory
+from tocsin.node.service.publishing import REFRESH_TICKS
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.proofs.fork import ForkProof, encode_fork
 from tocsin.tlog.checkpoint import SignedCheckpoint
 from tocsin.tlog.cosignature import add_cosignature, merge_cosignatures
-from tocsin.tlog.entry import Kind
 from tocsin.tlog.errors import TlogError
 from tocsin.tlog.merkle import Frontier, consistency_proof, plan_consistency, plan_frontier
-from tocsin.tlog.note import Note, Verifier
-from tocsin.wire.limits import MAX_ENTRIES
 from tocsin.wire.reasons import Reason
 from tocsin.wire.values import MemberId
 
-MOST_PER_STEP = 250_000
 CHARTER_ROUNDS = 10
 
 _log = structlog.get_logger(__name__)
@@ -60,7 +58,7 @@ class Progress:
 
     last_reached: int = 0
     exchanges: int = 0
-    allowance: Allowance | None = None  # None before the first step
+    behind: bool = False  # more steps could be taken at once
 
 
 class Fetching:
@@ -73,22 +71,19 @@ class Fetching:
         gateway: StoreGateway,
         signer: Signer,
         peers: Peers,
-        publishing: Publishing,
+        history: OwnHistory,
         notifications: ChangeNotifications,
         clock: Clock,
         verifying: Executor,
-        most_per_step: int,
     ) -> None:
         self._member = member
         self._membership = membership
         self._gateway = gateway
         self._signer = signer
         self._peers = peers
-        self._publishing = publishing
-        self._notifications = notifications
+        self._history = history
         self._clock = clock
-        self._verifying = verifying
-        self._most_per_step = most_per_step
+        self._stepping = Stepping(member, gateway, signer, peers, notifications, clock, verifying)
 
     async def exchange(self, peer: MemberId, progress: Progress) -> list[str]:
         """Do one exchange; return what is wrong with the peer or its log. Raises `PeerError` and the store's errors."""
@@ -96,9 +91,10 @@ class Fetching:
         progress.exchanges += 1
         notes = await self._peers.checkpoints(peer)
         progress.last_reached = self._clock.now()
+        progress.behind = False
         problems: list[str] = []
         if self._member in notes:
-            await self._publishing.seen_at_peer(peer, notes[self._member])
+            await self._history.seen_at_peer(peer, notes[self._member])
         if peer in notes:
             try:
                 problems += await self._follow(peer, progress, notes[peer])
@@ -162,7 +158,9 @@ class Fetching:
     async def _follow(self, origin: MemberId, progress: Progress, note: bytes) -> list[str]:
         """Bring a log up to what its origin shows; return a warning, if any. Raises `LogFault`."""
         charter, now = self._membership.charter, self._clock.now()
-        tip = await self._gateway.read(lambda snapshot: snapshot.tip(origin))
+        tip, due = await self._gateway.read(
+            lambda snapshot: (snapshot.tip(origin), snapshot.retracts_due(origin))
+        )
         if tip.quarantined:
             return ["quarantined: the origin signed two histories"]
         try:
@@ -170,22 +168,26 @@ class Fetching:
             time = origin_time(charter, origin, shown.note)
         except TlogError as error:
             raise LogFault(origin, f"its checkpoint is refused: {error}") from error
+        if due is not None and shown.checkpoint.size < due:
+            raise TreeRolledBack(origin, f"it shows {shown.checkpoint.size} entries after it showed {due}")
         held = _held(charter, origin, tip)
         path = None if held.signed is None else await self._path(origin, origin, held.signed, shown)
         decision = rule.decide(origin, held, shown, path, time, now)
         if not isinstance(decision, Cosign):
-            await self._quarantine(origin, decision)
-            raise Forked(origin, "the origin signed two histories; its log is quarantined and the proof kept")
-        per_day = charter.policy.entries_per_day
-        allowance = (progress.allowance or Allowance(per_day, tip.time)).at(time, per_day)
-        if not decision.grown and tip.checkpoint:
-            await self._refresh(charter, origin, shown, time, now)
-            after = allowance.spend(origin, 0, per_day, 0)
+            await self._convict(origin, decision)
+        if decision.grown or not tip.checkpoint:
+
+            async def compare(held_then: SignedCheckpoint, step: SignedCheckpoint) -> None:
+                between = await self._path(origin, origin, held_then, step)
+                fork = rule.contradiction(origin, held_then, step, between)
+                if fork is not None:
+                    await self._convict(origin, fork)
+
+            newest = Target(shown, time)
+            reached = await self._stepping.advance(charter, origin, tip, held.signed, newest, compare)
+            progress.behind = not reached
         else:
-            after = allowance.spend(origin, decision.grown, per_day, self._most_per_step)
-            await self._apply(charter, origin, tip, shown, time, now)
-        # Only what was stored counts: a step that was cut off is to be taken again.
-        progress.allowance = after
+            await self._refresh(charter, origin, shown, time, now)
         silent = now - time
         if silent > 2 * REFRESH_TICKS * charter.tick_seconds + CLOCK_AHEAD_S:
             return [f"stale: the origin last vouched for its log {silent} s ago"]
@@ -218,56 +220,17 @@ class Fetching:
             if tip.quarantined or tip.size != shown.checkpoint.size or time <= tip.time:
                 return
             if is_signed(charter, origin, tip.checkpoint):
-                merged = merge_cosignatures(tip.checkpoint, shown.raw, _cosigners(charter))
+                merged = merge_cosignatures(tip.checkpoint, shown.raw, member_cosigners(charter))
             else:
-                merged = _trusted_note(charter, origin, shown)
+                merged = trusted_note(charter, origin, shown)
             merged = add_cosignature(merged, cosigner(charter, self._member, self._signer), now)
             transaction.save_checkpoint(origin, merged, time)
 
         await self._gateway.write(write)
 
-    async def _apply(
-        self, charter: Charter, origin: MemberId, tip: LogTip, shown: SignedCheckpoint, time: int, now: int
-    ) -> None:
-        verifier = BatchVerifier(charter, origin, tip, shown, time, now)
-        await self._fetch_entries(origin, verifier, tip.size, shown.checkpoint.size)
-        note = add_cosignature(
-            _trusted_note(charter, origin, shown), cosigner(charter, self._member, self._signer), now
-        )
-        sealed = await self._gateway.read(lambda snapshot: _sealed(snapshot, origin, verifier.targets_before))
-        loop = asyncio.get_running_loop()
-        append = await loop.run_in_executor(self._verifying, verifier.finish, note, sealed)
-
-        def write(transaction: Transaction) -> None:
-            # Another exchange may have quarantined it while the entries travelled.
-            if transaction.tip(origin).quarantined:
-                raise Forked(origin, "the origin signed two histories")
-            transaction.append(append)
-
-        try:
-            await self._gateway.write(write)
-        except WrongStart as error:
-            raise LogFault(origin, f"the log changed here while its entries travelled: {error}") from error
-        if append.entries:
-            self._notifications.notify()
-
-    async def _fetch_entries(self, origin: MemberId, verifier: BatchVerifier, start: int, size: int) -> None:
-        """Feed the verifier; the next batch travels while one is verified."""
-        loop = asyncio.get_running_loop()
-        checking: asyncio.Future[None] | None = None
-        try:
-            while start < size:
-                limit = min(MAX_ENTRIES, size - start)
-                batch = await self._peers.entries(origin, origin, start, limit)
-                if checking is not None:
-                    await checking
-                checking = loop.run_in_executor(self._verifying, verifier.add, batch)
-                start += len(batch)
-                if not batch:
-                    await checking
-        finally:
-            if checking is not None:
-                await checking
+    async def _convict(self, origin: MemberId, fork: ForkProof) -> NoReturn:
+        await self._quarantine(origin, fork)
+        raise Forked(origin, "the origin signed two histories; its log is quarantined and the proof kept")
 
     async def _quarantine(self, origin: MemberId, fork: ForkProof) -> None:
         proof, now = encode_fork(fork), self._clock.now()
@@ -294,24 +257,6 @@ def _own_path(snapshot: Snapshot, origin: MemberId, old: int, new: int) -> Path:
     return Path(tuple(consistency_proof(old, new, nodes)), root)
 
 
-def _sealed(snapshot: Snapshot, origin: MemberId, indices: list[int]) -> Mapping[int, bool]:
-    if not indices:
-        return {}
-    entries = snapshot.entries_at(origin, indices)
-    return {index: stored.entry.header.kind is Kind.SEALED for index, stored in entries.items()}
-
-
 def _text(note: bytes) -> bytes:
     """Return what a note says, without its signatures."""
     return note.partition(b"\n\n")[0]
-
-
-def _cosigners(charter: Charter) -> list[Verifier]:
-    return [cosigner_of(charter, member) for member in charter.members]
-
-
-def _trusted_note(charter: Charter, origin: MemberId, shown: SignedCheckpoint) -> bytes:
-    """Return the note with the origin's signature and members' verified cosignatures, and nothing a stranger added."""
-    verifier = log_verifier_of(charter, origin)
-    own = tuple(line for line in shown.note.signatures if line.by(verifier))[:1]
-    return merge_cosignatures(Note(shown.note.text, own).encode(), shown.raw, _cosigners(charter))

@@ -7,7 +7,10 @@
 3. If a proof leads to the larger root from another root than the smaller checkpoint's, that proof convicts the origin
    (M-6.20). A proof that leads nowhere convicts nobody: the shower is refused.
 4. What is held under an earlier log key convicts nobody, but the tree held still decides how the log may go on.
-5. Of one log a day brings at most the charter's entries; a day of silence is saved up, no more (M-6.16).
+5. Of one log a day brings at most the charter's entries; a day of silence is saved up, no more (M-6.16). What is
+   above waits, step by step. The origin paces its own log by the same count (M-6.24).
+6. A log is followed in steps that end at the checkpoints its origin signs at every multiple of `STEP_ENTRIES`
+   (M-6.23). Their leaves lead to their roots; where they do not, rules 2 and 3 apply to the step.
 
 `decide` is the whole rule for what an origin shows of its own log, `contradiction` the part that applies to what
 anybody shows of any log. A witness that keeps only sizes and roots asks the shower for every proof, a `Path`.
@@ -33,6 +36,7 @@ from tocsin.wire.values import MemberId
 
 CLOCK_AHEAD_S = 600
 DAY_S = 86_400
+_US = 1_000_000
 
 
 class LogFault(AtFault):
@@ -52,7 +56,7 @@ class FromTheFuture(LogFault):
 
 
 class TooFast(LogFault):
-    """The log grew by more than the charter allows, or by more than one step holds."""
+    """The log grew by more than the charter allows."""
 
 
 class Unproven(LogFault):
@@ -184,31 +188,39 @@ def decide(
 
 @dataclass(frozen=True)
 class Allowance:
-    """How much one log may still grow (rule 5): `left` entries at the time `since` of the checkpoint held."""
+    """How much one log may grow (rule 5): each entry takes its share of a day, and a day may be run ahead of.
 
-    left: float
-    since: int
+    `paced_until` is when everything appended will have been allowed, `per_day` the charter's entries. In whole unix
+    microseconds, so that an origin and its followers count alike, in whatever steps they go.
+    """
 
-    def at(self, time: int, per_day: int) -> Allowance:
-        """Return the allowance at the time of a later checkpoint."""
-        gained = max(0, time - self.since) * per_day / DAY_S
-        return Allowance(self.left + gained, max(time, self.since))
+    paced_until: int
+    per_day: int
 
-    def spend(self, origin: MemberId, grown: int, per_day: int, most_per_step: int) -> Allowance:
-        """Return what is left after a step. Raises `TooFast`, by M-6.16 or because one step is held in memory."""
-        if grown > self.left:
+    def left(self, since: int, time: int) -> int:
+        """Return how many entries may be appended at `time`; before `since`, unix seconds, nothing is saved up."""
+        return max(0, (time + DAY_S) * _US - self._from(since)) // self._share()
+
+    def after(self, grown: int, since: int) -> int:
+        """Return `paced_until` once `grown` more entries are appended."""
+        return self._from(since) + grown * self._share()
+
+    def spend(self, origin: MemberId, grown: int, since: int, time: int) -> int:
+        """Return `after`. Raises `TooFast` (M-6.16)."""
+        left = self.left(since, time)
+        if grown > left:
             raise TooFast(
                 origin,
-                f"flood: it grew by {grown} entries, {int(self.left)} are allowed by now ({per_day} a day); "
+                f"flood: the next step has {grown} entries, {left} are allowed by now ({self.per_day} a day); "
                 "following resumes as more is allowed",
             )
-        if grown > most_per_step:
-            raise TooFast(
-                origin,
-                f"it grew by {grown} entries since the last round, one step holds {most_per_step}; "
-                "raise follow_entries in the node's settings to follow it",
-            )
-        return Allowance(min(per_day, self.left - grown), self.since)
+        return self.after(grown, since)
+
+    def _from(self, since: int) -> int:
+        return max(self.paced_until, since * _US)
+
+    def _share(self) -> int:
+        return max(1, DAY_S * _US // self.per_day)
 
 
 def _other_root(old: int, new: int, path: Path) -> Hash:

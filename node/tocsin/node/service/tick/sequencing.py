@@ -4,7 +4,8 @@
    name; then CHARTERs. Cover entries are SEALED entries like any other.
 2. A retraction covers the live entries under its tags that were acknowledged before it: those in the log already,
    and those of this tick that are older than it. An entry is retracted once.
-3. A retraction is carried out when no older entry is left waiting.
+3. A retraction that covers entries which were not sequenced yet is carried out when no older entry is left waiting;
+   every other at the next tick, whatever waits.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def retractions_due(
 ) -> list[PendingRetraction]:
     """Return the retractions to carry out now; `first_waiting` is the order of the oldest entry left for later."""
     return [
-        retraction for retraction in retractions if first_waiting is None or retraction.order < first_waiting
+        retraction
+        for retraction in retractions
+        if not retraction.waits_for or first_waiting is None or retraction.order < first_waiting
     ]
 
 

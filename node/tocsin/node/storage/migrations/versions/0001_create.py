@@ -57,7 +57,24 @@ def upgrade() -> None:
         sa.Column("checkpoint", sa.LargeBinary, nullable=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("quarantined", sa.Boolean, nullable=False),
+        sa.Column("paced_until", sa.BigInteger, nullable=False),
     )
+    op.create_table(
+        "intermediate",
+        _key("size"),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("note", sa.LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "awaited",
+        _key("log"),
+        _key("leaf_index"),
+        sa.Column("due", sa.BigInteger, nullable=False),
+        sa.Column("not_after", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("awaited_due", "awaited", ["log", "due"])
     op.create_table(
         "leaf",
         _key("log"),
