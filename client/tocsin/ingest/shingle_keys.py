@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -29,8 +30,8 @@ _Places: TypeAlias = NDArray[np.int64]
 _Number = TypeVar("_Number", bound=np.integer[Any])
 
 _BATCH_BYTES = 4 << 20
-_MAX_PARTS = 1 << 16
-_LONGEST_PART = 64
+_MAX_TOKENS = 1 << 17
+_MAX_SIZE = 8 << 20
 _WORD = 8
 
 _APART, _LETTER, _SPACE, _OTHER = range(4)
@@ -54,6 +55,27 @@ _SHIFT = np.uint64(64 - _UPPER)
 _LOW_BYTES = np.array([(1 << 8 * count) - 1 for count in range(_WORD + 1)], np.uint64)
 
 
+class _Parts(dict[bytes, int]):
+    """The numbers of parts that `tokens` is for, and their tokens, of part n from `limits[n]` to `limits[n + 1]`."""
+
+    def __init__(self, hash_of: Callable[[bytes], int], snapshots: Snapshots) -> None:
+        super().__init__()
+        self._hash_of, self._snapshots = hash_of, snapshots
+        self.tokens: list[str] = []
+        self.hashes, self.limits = array("Q"), array("q", (0,))
+        self.size = 0
+        """Bytes of all parts."""
+
+    def __missing__(self, part: bytes) -> int:
+        found = tokens(part.decode("utf-8", "surrogatepass"), self._snapshots)
+        self.tokens += found
+        self.hashes.extend(self._hash_of(token.encode()) for token in found)
+        self.limits.append(len(self.tokens))
+        self.size += len(part)
+        number = self[part] = len(self.limits) - 2
+        return number
+
+
 class _Batch(NamedTuple):
     """The tokens of several texts: `data[start:end]` in lower case, or `others[~end]` where the end is negative."""
 
@@ -62,10 +84,10 @@ class _Batch(NamedTuple):
     ends: NDArray[np.int32]
     others: list[str]
 
-    def tokens(self, at: int, count: int) -> list[str]:
-        places = zip(self.starts[at : at + count].tolist(), self.ends[at : at + count].tolist(), strict=True)
+    def tokens(self, places: _Places) -> list[str]:
         return [
-            self.others[~end] if end < 0 else self.data[start:end].decode().lower() for start, end in places
+            self.others[~end] if end < 0 else self.data[start:end].decode().lower()
+            for start, end in zip(self.starts[places].tolist(), self.ends[places].tolist(), strict=True)
         ]
 
 
@@ -76,11 +98,11 @@ class Keyed(NamedTuple):
     batch: _Batch
     first: int
 
-    def shingles(self, places: Sequence[int]) -> list[str]:
+    def shingles(self, places: _Places) -> list[str]:
         """Return shingles by their places among the keys, which are ascending."""
-        begin = places[0]
-        words = self.batch.tokens(self.first + begin, places[-1] + WORDS - begin)
-        return [" ".join(words[at - begin : at - begin + WORDS]) for at in places]
+        wanted = _distinct((places[:, None] + np.arange(WORDS)).ravel())
+        words = self.batch.tokens(self.first + wanted)
+        return [" ".join(words[at : at + WORDS]) for at in np.searchsorted(wanted, places).tolist()]
 
 
 class Keyer:
@@ -92,7 +114,7 @@ class Keyer:
         self._first = np.uint64(numbers[0])
         self._factor, *self._by_word = map(np.uint64, numbers[1:])
         self._snapshots = snapshots
-        self._parts: dict[bytes, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+        self._parts = _Parts(self._hash, snapshots)
 
     def keyed(self, texts: Sequence[str]) -> list[Keyed]:
         """Return the keys of each text (rules 1 to 4)."""
@@ -111,51 +133,39 @@ class Keyer:
     def _batch(self, texts: list[bytes]) -> list[Keyed]:
         # A line end keeps texts apart; those behind the last text may be read past its end.
         data = b"\n".join(texts) + bytes(_WORD)
-        kinds, at, others, keys = self._others(data)
+        kinds, at, others = self._others(data)
         starts, ends = _runs(kinds)
         hashed = self._hashed(data.lower(), starts, ends - starts)
-        if others:
+        if len(others):
             places = np.searchsorted(starts, at)
             starts = np.insert(starts, places, at)
-            ends = np.insert(ends, places, ~np.arange(len(others)))
-            hashed = np.insert(hashed, places, keys)
+            ends = np.insert(ends, places, ~others)
+            hashed = np.insert(hashed, places, np.frombuffer(self._parts.hashes, np.uint64)[others])
         limits = np.searchsorted(starts, np.cumsum([len(text) + 1 for text in texts])).tolist()
-        batch = _Batch(data, starts.astype(np.int32), ends.astype(np.int32), others)
+        batch = _Batch(data, starts.astype(np.int32), ends.astype(np.int32), self._parts.tokens)
         by_shingle = self._by_shingle(hashed)
         return [
             Keyed(by_shingle[first : max(first, min(last, first + MAX_TOKENS) - WORDS + 1)], batch, first)
             for first, last in zip([0, *limits], limits, strict=False)
         ]
 
-    def _others(self, data: bytes) -> tuple[NDArray[np.uint8], _Places, list[str], Keys]:
-        """Return the kinds of bytes, `_APART` in the parts that `tokens` is for, and the tokens of these."""
+    def _others(self, data: bytes) -> tuple[NDArray[np.uint8], _Places, _Places]:
+        """Return the kinds of bytes, `_APART` in the parts that `tokens` is for; where their tokens are, and which."""
+        if len(self._parts.tokens) > _MAX_TOKENS or self._parts.size > _MAX_SIZE:
+            self._parts = _Parts(self._hash, self._snapshots)
         marked = bytearray(data.translate(_KINDS))
         marked[-_WORD:] = bytes(_WORD)
         kinds = np.frombuffer(marked, np.uint8)
-        other = np.flatnonzero(kinds == _OTHER)
         spaces = np.flatnonzero(kinds == _SPACE)
-        parts = _distinct(np.searchsorted(spaces, other))
+        parts = _distinct(np.searchsorted(spaces, np.flatnonzero(kinds == _OTHER)))
         begins = np.concatenate(([0], spaces + 1))[parts]
         ends = np.append(spaces, len(data) - _WORD)[parts]
-        known = []
-        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-            part = data[begin:end]
-            known.append(self._parts.get(part) or self._part(part))
-            marked[begin:end] = bytes(end - begin)
-        found = list(itertools.chain.from_iterable(words for words, _ in known))
-        keys = np.fromiter(
-            itertools.chain.from_iterable(hashed for _, hashed in known), np.uint64, len(found)
-        )
-        return kinds, np.repeat(begins, [len(words) for words, _ in known]), found, keys
-
-    def _part(self, part: bytes) -> tuple[tuple[str, ...], tuple[int, ...]]:
-        words = tuple(tokens(part.decode("utf-8", "surrogatepass"), self._snapshots))
-        found = words, tuple(self._hash(word.encode()) for word in words)
-        if len(part) <= _LONGEST_PART:
-            if len(self._parts) >= _MAX_PARTS:
-                self._parts.clear()
-            self._parts[part] = found
-        return found
+        found = [data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+        numbers = np.fromiter(map(self._parts.__getitem__, found), np.int64, len(found))
+        kinds[_ranges(begins, ends - begins)] = _APART
+        limits = np.frombuffer(self._parts.limits, np.int64)
+        first, counts = limits[numbers], limits[numbers + 1] - limits[numbers]
+        return kinds, np.repeat(begins, counts), _ranges(first, counts)
 
     def _hash(self, token: bytes) -> int:
         """The same as `_hashed`, of one token."""
@@ -192,6 +202,11 @@ class Keyer:
         for word, factor in enumerate(self._by_word):
             keys += hashed[word : word + count] * factor
         return keys
+
+
+def _ranges(begins: _Places, sizes: _Places) -> _Places:
+    """Return the numbers of all ranges, one range after the other."""
+    return np.repeat(begins - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
 
 
 def _runs(kinds: NDArray[np.uint8]) -> tuple[_Places, _Places]:
@@ -250,7 +265,7 @@ def _hashes(
     for text, begin, (first, last) in zip(texts, begins, itertools.pairwise(limits), strict=False):
         if first < last:
             numbers = order[first:last]
-            shingles = text.shingles((places[numbers] - begin).tolist())
+            shingles = text.shingles(places[numbers] - begin)
             for number, shingle in zip(numbers.tolist(), shingles, strict=True):
                 hashes[number] = hash_of(shingle)
     return hashes

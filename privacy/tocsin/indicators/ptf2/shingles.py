@@ -7,18 +7,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
+from struct import Struct
 
 from tocsin.indicators.ptf2.normalising import Tokeniser
 from tocsin.indicators.snapshot_files import Snapshots
 
 WORDS = 3
-HASH_BYTES = 8
 
 _PREFIX = sha256(b"ptf2\x1f")
+_FIRST = Struct(">Q").unpack_from
 # Templates repeat their shingles: most are found here. Bounded, and emptied as a whole when it is full.
 _MAX_KNOWN = 1 << 18
+
+
+class _Hashes(dict[str, int]):
+    """Hashes by their shingle, found once."""
+
+    def __missing__(self, shingle: str) -> int:
+        if len(self) >= _MAX_KNOWN:
+            self.clear()
+        hashed = self[shingle] = shingle_hash(shingle)
+        return hashed
 
 
 class Shingler:
@@ -26,20 +37,12 @@ class Shingler:
 
     def __init__(self, snapshots: Snapshots) -> None:
         self._tokeniser = Tokeniser(snapshots)
-        self._known: dict[str, int] = {}
+        self.hash_of: Callable[[str], int] = _Hashes().__getitem__
+        """The hash of a shingle (rule 2)."""
 
     def hashes(self, text: str) -> frozenset[int]:
         """Return the hashes of a prompt's shingles (rule 3)."""
         return frozenset(map(self.hash_of, set(shingles(self._tokeniser.tokens(text)))))
-
-    def hash_of(self, shingle: str) -> int:
-        """Return the hash of a shingle (rule 2)."""
-        hashed = self._known.get(shingle)
-        if hashed is None:
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            hashed = self._known[shingle] = shingle_hash(shingle)
-        return hashed
 
 
 def shingles(words: Sequence[str]) -> Iterator[str]:
@@ -51,4 +54,5 @@ def shingle_hash(shingle: str) -> int:
     """Return the 64-bit hash of a shingle (rule 2)."""
     digest = _PREFIX.copy()
     digest.update(shingle.encode())
-    return int.from_bytes(digest.digest()[:HASH_BYTES], "big")
+    hashed: int = _FIRST(digest.digest())[0]
+    return hashed

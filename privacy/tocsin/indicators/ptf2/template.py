@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import itertools
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from operator import lt
 
 from tocsin.indicators.ptf2 import bands
 from tocsin.indicators.ptf2.bands import Banding
@@ -194,7 +194,7 @@ def read_skeleton(type: str, text: str) -> tuple[bytes, tuple[int, ...]]:
         or listed != id.hex()
         or len(data) % 8
         or not 0 < len(hashes) <= MAX_SHINGLES
-        or any(one >= two for one, two in itertools.pairwise(hashes))
+        or not all(map(lt, hashes, hashes[1:]))
     ):
         raise Refused(type, "template.text", "give the skeleton as `tocsin ingest` writes it, not a prompt")
     return id, hashes
