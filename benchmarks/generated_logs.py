@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,27 @@ _SYSTEM_PROMPTS = 200
 _SYSTEM_BYTES = 12_000
 _DOCUMENT_BYTES = 4_000
 SHAPES = ("steady", "chats", "documents", "few")
+TEMPLATED = ROOT.parent / "shared" / "data" / "prompts" / "templated.jsonl.gz"
+_SYLLABLES = (
+    "ba",
+    "ke",
+    "lo",
+    "mi",
+    "nu",
+    "sta",
+    "ron",
+    "tel",
+    "vas",
+    "dim",
+    "ur",
+    "fo",
+    "gi",
+    "pre",
+    "sha",
+    "wo",
+    "an",
+    "est",
+)
 _BUILT_IN = (
     "Read the passage below with care, then list every claim that it makes, one to a line. Passage: {}",
     "You are grading a student's answer. Give a mark from 0 to 10 and say in two sentences why. Answer: {}",
@@ -41,9 +63,8 @@ _BUILT_IN = (
 )
 
 
-def templates() -> list[list[str]]:
-    """Return prompts by template: those of the shared data where they are, else a few made up here."""
-    path = ROOT.parent / "shared" / "data" / "prompts" / "templated.jsonl.gz"
+def templates(path: Path = TEMPLATED) -> list[list[str]]:
+    """Return prompts by template: those of a file of JSON lines where it is there, else a few made up here."""
     found: dict[str, list[str]] = {}
     if path.exists():
         with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -52,19 +73,22 @@ def templates() -> list[list[str]]:
                 found.setdefault(record["template"], []).append(record["prompt"])
         return [prompts for prompts in found.values() if len(prompts) >= 20]
     chosen = Random(1)
-    words = [
-        f"{one}{two}" for one in ("ba", "ke", "lo", "mi", "nu", "sta") for two in ("ron", "tel", "vas", "dim")
+    # As often as in a language: the n-th word in one of n.
+    words = list(map("".join, itertools.product(_SYLLABLES, repeat=3)))
+    chosen.shuffle(words)
+    weights = list(itertools.accumulate(1 / rank for rank in range(1, len(words) + 1)))
+    return [
+        [shape.format(" ".join(chosen.choices(words, cum_weights=weights, k=120))) for _ in range(200)]
+        for shape in _BUILT_IN
     ]
-    return [[shape.format(" ".join(chosen.choices(words, k=120))) for _ in range(200)] for shape in _BUILT_IN]
 
 
-def write_shape(path: Path, records: int, shape: str) -> int:
-    """Write about so many records of a shape to `path`; return how many they are."""
+def write_shape(path: Path, records: int, shape: str, every: list[list[str]]) -> int:
+    """Write about so many records of a shape, of prompts by template, to `path`; return how many they are."""
     if shape == "steady":
-        write_logs(path, records)
+        write_logs(path, records, every)
         return records
     chosen = Random(11)
-    every = templates()
     words = sorted({word for prompts in every for prompt in prompts for word in prompt.split()})
     systems = [_text(chosen, words, _SYSTEM_BYTES) for _ in range(_SYSTEM_PROMPTS)]
     each = _FEW_EACH if shape == "few" else _HISTORY_EACH
@@ -125,10 +149,10 @@ def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def write_logs(path: Path, records: int, line_bytes: int = 2_000) -> int:
+def write_logs(path: Path, records: int, every: list[list[str]], line_bytes: int = 2_000) -> int:
     """Write `records` records of shape `steady` to `path`, of about `line_bytes` each; return of how many accounts."""
     chosen = Random(7)
-    bodies = _bodies(line_bytes)
+    bodies = _bodies(every, line_bytes)
     accounts = max(1, round(records / EXCHANGES_EACH))
     step = SPAN_SECONDS / max(records, 1)
     written = 0
@@ -170,10 +194,10 @@ def _exchanges(
             number += 1
 
 
-def _bodies(line_bytes: int) -> list[list[bytes]]:
+def _bodies(every: list[list[str]], line_bytes: int) -> list[list[bytes]]:
     """The part of a line behind its metadata, by template; made once, since JSON is what takes the time."""
     made = []
-    for prompts in templates():
+    for prompts in every:
         bodies = []
         for prompt in prompts:
             messages = json.dumps([{"role": "user", "content": prompt}])
