@@ -272,6 +272,18 @@ def start_lying(federation: Federation, home: Home, lie: str) -> Path:
     return file
 
 
+def start_script(federation: Federation, home: Home, script: str) -> None:
+    """Start in a node's place a script of this folder that takes node.toml."""
+    with home.log.open("ab") as log:
+        federation.nodes.processes[home.name] = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name(script)), str(home.folder / "node" / "node.toml")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    federation.nodes.await_serving(home)
+
+
 def is_lying(process: subprocess.Popen[bytes]) -> bool:
     """Whether `start_lying` started this one."""
     return isinstance(process.args, list) and process.args[1].endswith("lying_node.py")

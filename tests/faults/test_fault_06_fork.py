@@ -16,7 +16,18 @@ from pathlib import Path
 import pytest
 
 from tests.drafts import report_draft
-from tests.faults.parties import Wire, audited, charter_of, kill, logged, process, rows, start, until
+from tests.faults.parties import (
+    Wire,
+    audited,
+    charter_of,
+    kill,
+    logged,
+    process,
+    rows,
+    start,
+    start_script,
+    until,
+)
 from tests.federation import Federation, running
 from tocsin.client.system import monotonic
 from tocsin.localnet.federation import Home
@@ -132,21 +143,6 @@ def test_an_old_database_that_is_put_back_signs_nothing(logs: Federation, tmp_pa
     assert _status(home).returncode == 0
 
 
-def _start_forking(federation: Federation, home: Home) -> None:
-    with home.log.open("ab") as log:
-        federation.nodes.processes[home.name] = subprocess.Popen(
-            [
-                sys.executable,
-                str(Path(__file__).with_name("forking_node.py")),
-                str(home.folder / "node" / "node.toml"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
-    federation.nodes.await_serving(home)
-
-
 def _fork(federation: Federation, evil: Home, twin: Home, honest: list[Home]) -> None:
     """Show the first honest member one history and the others another; no history's node runs when this returns."""
     nodes = {home.name: process(federation, home) for home in honest}
@@ -159,7 +155,7 @@ def _fork(federation: Federation, evil: Home, twin: Home, honest: list[Home]) ->
     send(signal.SIGSTOP, honest)
     try:
         for home, value, victims in ((evil, ONE, honest[:1]), (twin, OTHER, honest[1:])):
-            _start_forking(federation, home)
+            start_script(federation, home, "forking_node.py")
             send(signal.SIGCONT, victims)
             _report(home, federation, value)
             for victim in victims:
