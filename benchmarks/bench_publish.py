@@ -33,9 +33,11 @@ NAME = "publish"
 TARGET = 0.7
 
 
-def rows_for(entries: list[Entry], member: bytes) -> list[Rows]:
-    """Return the rows that publishing these entries leaves behind."""
-    stored = [Stored(at, entry, sha256(entry.body_bytes()).digest()) for at, entry in enumerate(entries)]
+def rows_for(entries: list[Entry], member: bytes, start: int = 0) -> list[Rows]:
+    """Return the rows that publishing these entries leaves behind, at places from `start` on."""
+    stored = [
+        Stored(start + at, entry, sha256(entry.body_bytes()).digest()) for at, entry in enumerate(entries)
+    ]
     frontier, nodes = Frontier().append([entry.leaf_hash() for entry in stored])
     append = Append(MemberId(member), 0, stored, nodes, frontier, b"", 0)
     return rows_of(stored, completed_nodes(append))

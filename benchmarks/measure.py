@@ -110,6 +110,22 @@ def peak_mib(processes: Iterable[int] = ()) -> float:
     return max(peaks)
 
 
+def reset_peak() -> float:
+    """Let the kernel count this process's peak of memory anew; return what it holds now, in MiB."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _of_status("VmRSS")
+
+
+def peak_since_reset() -> float:
+    """Return the most memory that this process held since `reset_peak`, in MiB."""
+    return _of_status("VmHWM")
+
+
+def _of_status(name: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith(name))
+
+
 def machine() -> dict[str, str]:
     """Describe the machine: what a figure depends on, and nothing that names it."""
     model = platform.machine()

@@ -21,6 +21,7 @@ from tocsin.node.config import NodeConfig, load_config
 from tocsin.node.keys import NodeKeys, NodeSigner, open_keys, read_charter
 from tocsin.node.ops import collector
 from tocsin.node.ports import PeerError, Peers, Store
+from tocsin.node.service.checked_clock import CheckedClock
 from tocsin.node.service.fair_pool import FairPool
 from tocsin.node.service.publishing import PublishingSettings
 from tocsin.node.shares import FileShares
@@ -34,10 +35,14 @@ DAY_S = 86_400
 
 
 class Blank:
-    """The `Peers` of a new federation: they answer that they hold no log, and nothing else."""
+    """The `Peers` of a new federation: they agree with this node's clock and hold no log, and that is all they say."""
+
+    def __init__(self, clock: CheckedClock) -> None:
+        self._clock = clock
 
     async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
         """No log is known."""
+        self._clock.heard(member, self._clock.now())
         return {}
 
     async def _refuse(self, member: MemberId, *_: object) -> NoReturn:
@@ -102,7 +107,10 @@ def opened(home: Home, url: str | None = None) -> Iterator[Member]:
         base.membership.load(read_charter(config))
         loop = asyncio.new_event_loop()
         closing.callback(loop.close)
-        services = _assemble(config, keys, base, curve, Blank())
+        services = _assemble(config, keys, base, curve, Blank(base.clock))
+        # What a node does within seconds of its start.
+        loop.run_until_complete(services.history.compare())
+        loop.run_until_complete(services.expiring.erase())
         collector.tune()
         yield Member(config, keys, base, curve, loop, services)
 

@@ -22,6 +22,10 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.steady
 
+    def turn_to(self, time: int) -> None:
+        """Let time pass until then."""
+        self.advance(time - self.wall)
+
     def advance(self, seconds: int) -> None:
         self.wall += seconds
         self.steady += seconds

@@ -20,6 +20,7 @@ from tocsin.charter.envelope import SignedCharter, charter_hash, sign_document
 from tocsin.founding.certificates import make_authority
 from tocsin.node.assembly import Base, Services, Settings, assemble, open_base
 from tocsin.node.ports import PeerError, Store
+from tocsin.node.service.checked_clock import CheckedClock
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.fair_pool import FairPool
 from tocsin.node.service.following.schedule import FollowingSettings
@@ -95,9 +96,10 @@ def record_of(number: int) -> Member:
 class Wire:
     """One node's `Peers`: calls the other nodes' services. `down` are silent; hooks may change what comes back."""
 
-    def __init__(self, federation: Federation, me: MemberId) -> None:
+    def __init__(self, federation: Federation, me: MemberId, clock: CheckedClock) -> None:
         self._federation = federation
         self._me = me
+        self._clock = clock
         self.down: set[MemberId] = set()
         self.evaluated: Callable[[MemberId, PartialRequest, SignedPartial], SignedPartial] | None = None
         self.shown: Callable[[MemberId, dict[MemberId, bytes]], dict[MemberId, bytes]] | None = None
@@ -115,7 +117,9 @@ class Wire:
         return await _refusing(member, self._node(member).evaluating.budgets(self._me))
 
     async def checkpoints(self, member: MemberId) -> dict[MemberId, bytes]:
-        listed = await _refusing(member, self._node(member).log_reader.checkpoints())
+        reader = self._node(member).log_reader
+        listed = await _refusing(member, reader.checkpoints())
+        self._clock.heard(member, reader.time())
         notes = {head.writer: head.note for head in listed}
         return self.shown(member, notes) if self.shown else notes
 
@@ -179,6 +183,8 @@ class Node:
         self.publishing, self.following = services.publishing, services.following
         self.log_reader, self.looking_up = services.log_reader, services.looking_up
         self.status, self.history = services.status, services.history
+        self.restoring = services.restoring
+        self.expiring, self.clock = services.expiring, base.clock
 
 
 @dataclass
@@ -209,15 +215,16 @@ class Federation:
         publishing: PublishingSettings = PUBLISHING,
         following: FollowingSettings = FOLLOWING,
         free_repeats: float = 16_384.0,
+        clock: FakeClock | None = None,
     ) -> Node:
         """Start a member's services on a store; they are not put in place of its node."""
         me, keys = member_id(number), keys_of(number)
         store = store if store is not None else MemoryStore(NAME, me)
         pin = charter_hash(self.envelope.document)
-        base = open_base(NAME, me, pin, store, self.clock, self.executor)
+        base = open_base(NAME, me, pin, store, clock or self.clock, self.executor)
         self.opened.append(base)
         base.membership.load(self.envelope.encode())
-        wire = Wire(self, me)
+        wire = Wire(self, me, base.clock)
         held = {
             (key.key_class, key.epoch, seat): self.shares[seat - 1]
             for key in self.charter.classes
@@ -239,6 +246,11 @@ class Federation:
         self.clock.advance(self.charter.tick_seconds)
         for node in self.nodes.values():
             await node.publishing.tick()
+
+    async def erase_all(self) -> None:
+        """Let every node erase what has expired."""
+        for node in self.nodes.values():
+            await node.expiring.erase()
 
     async def follow_all(self) -> None:
         """Do one round between every two members."""

@@ -52,6 +52,7 @@ class _Submission:
 @dataclass
 class _State:
     seen_time: int = 0
+    erased_week: int = 0
     tips: dict[MemberId, LogTip] = field(default_factory=dict)
     entries: dict[tuple[MemberId, int], Stored] = field(default_factory=dict)
     tags: dict[tuple[MemberId, bytes], tuple[int, ...]] = field(default_factory=dict)
@@ -190,6 +191,10 @@ class MemorySnapshot:
         """The newest evidence of one kind of audit record first, whatever else was recorded since."""
         records = list(self._state.audit.values())[::-1]
         return [evidence for _, of_kind, _, evidence in records if of_kind == kind and evidence][:limit]
+
+    def erased_week(self) -> int:
+        """The week up to which bodies were erased, 0 for none."""
+        return self._state.erased_week
 
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
@@ -331,19 +336,45 @@ class MemoryTransaction(MemorySnapshot):
         """Keep intermediate checkpoints of this member's own log, in place of those of the same size."""
         self._table("intermediates").update({kept.size: kept for kept in checkpoints})
 
-    def expire(self, week: int) -> int:
-        """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""
+    def expire(self, week: int, most: int) -> int:
+        """Erase up to `most` bodies of every log's entries with not_after ≤ week; returns how many."""
+        self._state.erased_week = max(self._state.erased_week, week)
         due = [
             place
             for place, stored in self._state.entries.items()
             if stored.entry.body is not None and stored.entry.header.not_after <= week
-        ]
+        ][:most]
         for place in due:
             self._erase(place)
         awaited = self._table("awaited")
         for place in [place for place, (_, not_after) in awaited.items() if not_after <= week]:
             del awaited[place]
         return len(due)
+
+    def restore(self, member: MemberId, entries: Sequence[Stored]) -> None:
+        """Put bodies back that were erased; the caller has compared them with their leaves."""
+        for stored in entries:
+            self._erase((member, stored.index))
+            self._table("entries")[member, stored.index] = stored
+            if stored.entry.body is not None:
+                place = member, stored.entry.body.tag
+                tags = self._table("tags")
+                tags[place] = tuple(sorted({*tags.get(place, ()), stored.index}))
+
+    def set_erased_week(self, week: int) -> None:
+        """Correct the week up to which bodies count as erased."""
+        self._state.erased_week = week
+
+    def reset_time(self, now: int) -> None:
+        """Forget times after `now` of this member's own; its checkpoints lose their signatures until the next tick."""
+        self._state.seen_time = now
+        tip = self.tip(self._member)
+        if tip.time > now:
+            self._table("tips")[self._member] = replace(
+                tip, time=now, checkpoint=b"", paced_until=now * 1_000_000
+            )
+        kept = self._table("intermediates")
+        kept.update({size: replace(one, time=now, note=b"") for size, one in kept.items() if one.time > now})
 
     def quarantine(self, member: MemberId, proof: bytes, now: int) -> None:
         """Keep the proof and mark the log."""

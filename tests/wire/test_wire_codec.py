@@ -183,7 +183,8 @@ def test_new_tags(writer: MemberId, indices: tuple[int, ...], caught_up: bool) -
 @given(st.lists(st.builds(LogCheckpoint, members, st.binary(max_size=9), st.booleans()), max_size=3))
 def test_checkpoints_and_forks(heads: list[LogCheckpoint]) -> None:
     heads = list({head.writer: head for head in heads}.values())
-    assert log.parse_checkpoints(log.build_checkpoints(heads)) == heads
+    assert log.parse_checkpoints(log.build_checkpoints(heads, 7)) == heads
+    assert log.parse_time(log.build_checkpoints(heads, 7)) == 7
     forks = [KeptFork(head.writer, head.note) for head in heads]
     assert log.parse_forks(log.build_forks(forks)) == forks
 

@@ -97,6 +97,7 @@ def test_a_client_and_a_peer_connect_past_a_proxy(monkeypatch: pytest.MonkeyPatc
                 identity=lambda: identity,
                 executor=pool,
                 monotonic=lambda: 0.0,
+                heard=lambda member, time: None,
             )
             assert await peers.charters(MemberId(member.id), 1) == [b"a charter"]
             await peers.close()

@@ -1,4 +1,4 @@
-"""`tocsin node`: run this member's node, and export the proofs that it keeps."""
+"""`tocsin node`: run this member's node, export the proofs that it keeps, bring it back after a wrong clock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from tocsin.cli.extras import how_to_install
 from tocsin.cli.output import Json, print_json, print_table, say, utc
+from tocsin.client.system import now
 
 app = App(name="node", help="Run this member's node, and export the proofs that it keeps.")
 
@@ -41,6 +42,42 @@ def run(*, config: Annotated[Path, Parameter(name="--config")]) -> int:
         sys.stderr.write(f"tocsin node: {error}\n")
         return 2
     return run_node(settings)
+
+
+@app.command(name="reset-clock")
+def reset_clock(
+    *,
+    config: Annotated[Path, Parameter(help="The node's settings, node.toml or the folder that holds it.")],
+) -> int:
+    """Let a stopped node that signed with a clock far ahead sign again, by the clock as it is now.
+
+    Correct the clock first. Other members have accepted nothing that was dated more than 10 minutes ahead, so the node
+    signs its newest tree again at its next tick, and they follow it.
+
+    Example: tocsin node reset-clock --config node/
+
+    Exit codes: 0 reset; 2 nothing to reset, bad settings, or a store that is in use or not this node's;
+    3 the database is unavailable.
+    """
+    try:
+        from tocsin.node.config import load_config
+        from tocsin.node.errors import NodeError
+        from tocsin.node.ops.clock_reset import reset_clock as reset
+        from tocsin.node.storage.open import open_store
+    except ModuleNotFoundError as error:
+        return _not_installed(error)
+    try:
+        settings = load_config(config)
+        store = open_store(settings.database_url, settings.federation, settings.member_id)
+        try:
+            ahead = reset(store, now())
+        finally:
+            store.close()
+    except NodeError as error:
+        sys.stderr.write(f"tocsin node: {error}\n")
+        return error.exit_code
+    say(f"the database was {ahead:,} s ahead and goes by this clock again; start the node")
+    return 0
 
 
 @app.command

@@ -2,7 +2,7 @@
 
 1. `open_base` builds what it takes to load a charter: the way to the store, and the membership.
 2. `assemble` builds every service on that. Nothing runs until somebody calls it: whoever wants a node that publishes
-   and follows by itself runs `Services.publishing.run()` and `Services.following.run()`.
+   follows and erases by itself runs `run()` of `publishing`, `following`, `expiring` and `restoring` in `Services`.
 3. `build_rpc` puts the services behind the guard of a grpc server that does not listen yet.
 4. The product (`process`), tests and benchmarks build nodes here, and nowhere else; no service builds another.
 """
@@ -28,7 +28,9 @@ from tocsin.node.rpc.servicers import (
     MembershipServicer,
     PublishingServicer,
 )
+from tocsin.node.service.checked_clock import CheckedClock
 from tocsin.node.service.evaluating import FREE_REPEATS, Evaluating
+from tocsin.node.service.expiring import Expiring
 from tocsin.node.service.fair_pool import FairPool
 from tocsin.node.service.following.schedule import Following, FollowingSettings
 from tocsin.node.service.group_commit import GroupCommitWriter
@@ -39,6 +41,7 @@ from tocsin.node.service.notifications import ChangeNotifications
 from tocsin.node.service.own_history import OwnHistory
 from tocsin.node.service.publishing import Publishing, PublishingSettings
 from tocsin.node.service.relaying import SEAT_DEADLINE_S, Relaying
+from tocsin.node.service.restoring import Restoring
 from tocsin.node.service.status import StatusReporter
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf.group import Random
@@ -54,7 +57,7 @@ class Base:
 
     member: MemberId
     store: Store
-    clock: Clock
+    clock: CheckedClock
     writer: GroupCommitWriter
     gateway: StoreGateway
     membership: Membership
@@ -84,6 +87,8 @@ class Services:
     publishing: Publishing
     history: OwnHistory
     following: Following
+    expiring: Expiring
+    restoring: Restoring
     log_reader: LogReader
     looking_up: LookingUp
     status: StatusReporter
@@ -99,9 +104,10 @@ class Rpc:
 
 
 def open_base(
-    federation: str, member: MemberId, pin: bytes | None, store: Store, clock: Clock, readers: Executor
+    federation: str, member: MemberId, pin: bytes | None, store: Store, system: Clock, readers: Executor
 ) -> Base:
     """Build what it takes to load a charter. `pin` is the SHA-256 of charter 1; `readers` runs the store's reads."""
+    clock = CheckedClock(system)
     writer = GroupCommitWriter(store, clock)
     gateway = StoreGateway(store, writer, readers)
     membership = Membership(federation, member, pin, gateway, clock)
@@ -127,6 +133,8 @@ def assemble(
     relaying = Relaying(
         member, membership, evaluating, peers, gateway, clock, curve, settings.seat_deadline_s
     )
+    expiring = Expiring(membership, gateway, clock, random)
+    restoring = Restoring(membership, gateway, peers, notifications, clock)
     history = OwnHistory(member, membership, gateway, peers, clock, settings.publishing.patience_s)
     publishing = Publishing(
         member, membership, gateway, signer, history, notifications, clock, random, settings.publishing
@@ -151,8 +159,10 @@ def assemble(
         publishing,
         history,
         following,
-        LogReader(gateway),
-        LookingUp(member, membership, gateway, notifications, clock, lambda: publishing.expired_week),
+        expiring,
+        restoring,
+        LogReader(gateway, clock),
+        LookingUp(member, membership, gateway, notifications, clock, lambda: expiring.expired_week),
         StatusReporter(member, membership, gateway, publishing, history, following),
     )
 
@@ -173,6 +183,7 @@ def build_rpc(
         "store": base.store.healthy,
         "charter": lambda: membership.check_fresh(clock.now()),
         "history": services.history.check,
+        "clock": clock.check_agrees,
         "ticks": publishing.check_ticks,
         "shares": check_shares,
         "certificate": check_certificate,

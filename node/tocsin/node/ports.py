@@ -227,6 +227,9 @@ class Snapshot(Protocol):
     def proofs(self, kind: str, limit: int) -> list[bytes]:
         """The newest evidence of one kind of audit record first, whatever else was recorded since."""
 
+    def erased_week(self) -> int:
+        """The week up to which bodies were erased, 0 for none."""
+
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
 
@@ -260,8 +263,17 @@ class Transaction(Snapshot, Protocol):
     def save_intermediates(self, checkpoints: Sequence[Intermediate]) -> None:
         """Keep intermediate checkpoints of this member's own log, in place of those of the same size."""
 
-    def expire(self, week: int) -> int:
-        """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""
+    def expire(self, week: int, most: int) -> int:
+        """Erase up to `most` bodies of every log's entries with not_after ≤ week; returns how many."""
+
+    def restore(self, member: MemberId, entries: Sequence[Stored]) -> None:
+        """Put bodies back that were erased; the caller has compared them with their leaves."""
+
+    def set_erased_week(self, week: int) -> None:
+        """Correct the week up to which bodies count as erased."""
+
+    def reset_time(self, now: int) -> None:
+        """Forget times after `now` of this member's own; its checkpoints lose their signatures until the next tick."""
 
     def quarantine(self, member: MemberId, proof: bytes, now: int) -> None:
         """Keep the proof and mark the log."""

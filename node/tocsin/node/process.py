@@ -139,6 +139,7 @@ class Node:
             identity=lambda: self.identity.identity,
             executor=self.curve,
             monotonic=self.base.clock.monotonic,
+            heard=self.base.clock.heard,
         )
         services = assemble(
             self.base,
@@ -169,9 +170,11 @@ class Node:
             for name, run in (
                 ("publishing", services.publishing.run),
                 ("following", services.following.run),
+                ("expiry", services.expiring.run),
+                ("restoring", services.restoring.run),
                 ("health", rpc.health.run),
                 ("files", self._watch_files),
-                ("expiry", self._watch_expiry),
+                ("validity", self._watch_expiry),
                 ("descriptors", process_limits.watch_descriptors),
             )
         ]

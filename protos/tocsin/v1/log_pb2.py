@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tocsin.v1 import entry_pb2 as tocsin_dot_v1_dot_entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tocsin/v1/log.proto\x12\ttocsin.v1\x1a\x15tocsin/v1/entry.proto\"\x18\n\x16ListCheckpointsRequest\"H\n\x17ListCheckpointsResponse\x12-\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x18.tocsin.v1.LogCheckpoint\"H\n\rLogCheckpoint\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\x12\x13\n\x0bquarantined\x18\x03 \x01(\x08\"B\n\"ListIntermediateCheckpointsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\":\n#ListIntermediateCheckpointsResponse\x12\x13\n\x0b\x63heckpoints\x18\x01 \x03(\x0c\"B\n\x12ListEntriesRequest\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\r\n\x05start\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"8\n\x13ListEntriesResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.tocsin.v1.Entry\"P\n\x1aGetConsistencyProofRequest\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\x10\n\x08old_size\x18\x02 \x01(\x04\x12\x10\n\x08new_size\x18\x03 \x01(\x04\"-\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"F\n\x17GetProvenEntriesRequest\x12+\n\tlocations\x18\x01 \x03(\x0b\x32\x18.tocsin.v1.EntryLocation\"r\n\x18GetProvenEntriesResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.tocsin.v1.ProvenEntry\x12-\n\x0b\x63heckpoints\x18\x02 \x03(\x0b\x32\x18.tocsin.v1.LogCheckpoint\"j\n\x0bProvenEntry\x12*\n\x08location\x18\x01 \x01(\x0b\x32\x18.tocsin.v1.EntryLocation\x12\x1f\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x10.tocsin.v1.Entry\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"\x12\n\x10ListForksRequest\"3\n\x11ListForksResponse\x12\x1e\n\x05\x66orks\x18\x01 \x03(\x0b\x32\x0f.tocsin.v1.Fork\"%\n\x04\x46ork\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\x32\xbd\x04\n\nLogService\x12X\n\x0fListCheckpoints\x12!.tocsin.v1.ListCheckpointsRequest\x1a\".tocsin.v1.ListCheckpointsResponse\x12|\n\x1bListIntermediateCheckpoints\x12-.tocsin.v1.ListIntermediateCheckpointsRequest\x1a..tocsin.v1.ListIntermediateCheckpointsResponse\x12L\n\x0bListEntries\x12\x1d.tocsin.v1.ListEntriesRequest\x1a\x1e.tocsin.v1.ListEntriesResponse\x12\x64\n\x13GetConsistencyProof\x12%.tocsin.v1.GetConsistencyProofRequest\x1a&.tocsin.v1.GetConsistencyProofResponse\x12[\n\x10GetProvenEntries\x12\".tocsin.v1.GetProvenEntriesRequest\x1a#.tocsin.v1.GetProvenEntriesResponse\x12\x46\n\tListForks\x12\x1b.tocsin.v1.ListForksRequest\x1a\x1c.tocsin.v1.ListForksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tocsin/v1/log.proto\x12\ttocsin.v1\x1a\x15tocsin/v1/entry.proto\"\x18\n\x16ListCheckpointsRequest\"V\n\x17ListCheckpointsResponse\x12-\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x18.tocsin.v1.LogCheckpoint\x12\x0c\n\x04time\x18\x02 \x01(\x04\"H\n\rLogCheckpoint\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\x12\x13\n\x0bquarantined\x18\x03 \x01(\x08\"B\n\"ListIntermediateCheckpointsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\":\n#ListIntermediateCheckpointsResponse\x12\x13\n\x0b\x63heckpoints\x18\x01 \x03(\x0c\"B\n\x12ListEntriesRequest\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\r\n\x05start\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\r\"8\n\x13ListEntriesResponse\x12!\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x10.tocsin.v1.Entry\"P\n\x1aGetConsistencyProofRequest\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\x10\n\x08old_size\x18\x02 \x01(\x04\x12\x10\n\x08new_size\x18\x03 \x01(\x04\"-\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"F\n\x17GetProvenEntriesRequest\x12+\n\tlocations\x18\x01 \x03(\x0b\x32\x18.tocsin.v1.EntryLocation\"r\n\x18GetProvenEntriesResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.tocsin.v1.ProvenEntry\x12-\n\x0b\x63heckpoints\x18\x02 \x03(\x0b\x32\x18.tocsin.v1.LogCheckpoint\"j\n\x0bProvenEntry\x12*\n\x08location\x18\x01 \x01(\x0b\x32\x18.tocsin.v1.EntryLocation\x12\x1f\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x10.tocsin.v1.Entry\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\"\x12\n\x10ListForksRequest\"3\n\x11ListForksResponse\x12\x1e\n\x05\x66orks\x18\x01 \x03(\x0b\x32\x0f.tocsin.v1.Fork\"%\n\x04\x46ork\x12\x0e\n\x06writer\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\x32\xbd\x04\n\nLogService\x12X\n\x0fListCheckpoints\x12!.tocsin.v1.ListCheckpointsRequest\x1a\".tocsin.v1.ListCheckpointsResponse\x12|\n\x1bListIntermediateCheckpoints\x12-.tocsin.v1.ListIntermediateCheckpointsRequest\x1a..tocsin.v1.ListIntermediateCheckpointsResponse\x12L\n\x0bListEntries\x12\x1d.tocsin.v1.ListEntriesRequest\x1a\x1e.tocsin.v1.ListEntriesResponse\x12\x64\n\x13GetConsistencyProof\x12%.tocsin.v1.GetConsistencyProofRequest\x1a&.tocsin.v1.GetConsistencyProofResponse\x12[\n\x10GetProvenEntries\x12\".tocsin.v1.GetProvenEntriesRequest\x1a#.tocsin.v1.GetProvenEntriesResponse\x12\x46\n\tListForks\x12\x1b.tocsin.v1.ListForksRequest\x1a\x1c.tocsin.v1.ListForksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,33 +35,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=57
   _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=81
   _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=83
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=155
-  _globals['_LOGCHECKPOINT']._serialized_start=157
-  _globals['_LOGCHECKPOINT']._serialized_end=229
-  _globals['_LISTINTERMEDIATECHECKPOINTSREQUEST']._serialized_start=231
-  _globals['_LISTINTERMEDIATECHECKPOINTSREQUEST']._serialized_end=297
-  _globals['_LISTINTERMEDIATECHECKPOINTSRESPONSE']._serialized_start=299
-  _globals['_LISTINTERMEDIATECHECKPOINTSRESPONSE']._serialized_end=357
-  _globals['_LISTENTRIESREQUEST']._serialized_start=359
-  _globals['_LISTENTRIESREQUEST']._serialized_end=425
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=427
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=483
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=485
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=565
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=567
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=612
-  _globals['_GETPROVENENTRIESREQUEST']._serialized_start=614
-  _globals['_GETPROVENENTRIESREQUEST']._serialized_end=684
-  _globals['_GETPROVENENTRIESRESPONSE']._serialized_start=686
-  _globals['_GETPROVENENTRIESRESPONSE']._serialized_end=800
-  _globals['_PROVENENTRY']._serialized_start=802
-  _globals['_PROVENENTRY']._serialized_end=908
-  _globals['_LISTFORKSREQUEST']._serialized_start=910
-  _globals['_LISTFORKSREQUEST']._serialized_end=928
-  _globals['_LISTFORKSRESPONSE']._serialized_start=930
-  _globals['_LISTFORKSRESPONSE']._serialized_end=981
-  _globals['_FORK']._serialized_start=983
-  _globals['_FORK']._serialized_end=1020
-  _globals['_LOGSERVICE']._serialized_start=1023
-  _globals['_LOGSERVICE']._serialized_end=1596
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=169
+  _globals['_LOGCHECKPOINT']._serialized_start=171
+  _globals['_LOGCHECKPOINT']._serialized_end=243
+  _globals['_LISTINTERMEDIATECHECKPOINTSREQUEST']._serialized_start=245
+  _globals['_LISTINTERMEDIATECHECKPOINTSREQUEST']._serialized_end=311
+  _globals['_LISTINTERMEDIATECHECKPOINTSRESPONSE']._serialized_start=313
+  _globals['_LISTINTERMEDIATECHECKPOINTSRESPONSE']._serialized_end=371
+  _globals['_LISTENTRIESREQUEST']._serialized_start=373
+  _globals['_LISTENTRIESREQUEST']._serialized_end=439
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=441
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=497
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=499
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=579
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=581
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=626
+  _globals['_GETPROVENENTRIESREQUEST']._serialized_start=628
+  _globals['_GETPROVENENTRIESREQUEST']._serialized_end=698
+  _globals['_GETPROVENENTRIESRESPONSE']._serialized_start=700
+  _globals['_GETPROVENENTRIESRESPONSE']._serialized_end=814
+  _globals['_PROVENENTRY']._serialized_start=816
+  _globals['_PROVENENTRY']._serialized_end=922
+  _globals['_LISTFORKSREQUEST']._serialized_start=924
+  _globals['_LISTFORKSREQUEST']._serialized_end=942
+  _globals['_LISTFORKSRESPONSE']._serialized_start=944
+  _globals['_LISTFORKSRESPONSE']._serialized_end=995
+  _globals['_FORK']._serialized_start=997
+  _globals['_FORK']._serialized_end=1034
+  _globals['_LOGSERVICE']._serialized_start=1037
+  _globals['_LOGSERVICE']._serialized_end=1610
 # @@protoc_insertion_point(module_scope)

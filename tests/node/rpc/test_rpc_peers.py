@@ -90,6 +90,7 @@ def run(scenario: Callable[[World, GrpcPeers], Awaitable[None]]) -> None:
                 identity=lambda: identity,
                 executor=pool,
                 monotonic=lambda: world.time,
+                heard=lambda member, time: None,
                 evaluate_s=0.3,
                 read_s=0.3,
             )

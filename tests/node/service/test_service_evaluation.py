@@ -344,7 +344,7 @@ def test_repeats_are_limited_by_their_elements(federation: Federation) -> None:
 
 
 def test_an_expired_charter_evaluates_nothing(federation: Federation) -> None:
-    federation.clock.wall = federation.charter.expires
+    federation.clock.turn_to(federation.charter.expires)
     with pytest.raises(CharterExpired):
         evaluate(federation, federation[1], INPUTS)
 

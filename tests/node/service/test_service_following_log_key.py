@@ -92,7 +92,7 @@ def test_another_key_does_not_bring_another_history(
         liar = federation.open_node(1)
         asyncio.run(liar.membership.adopt(asyncio.run(federation[2].membership.charters(2))[0]))
         federation.faces[member_id(2), member_id(1)] = liar
-        liar.history._compared = True
+        liar.history._compared = liar.clock._confirmed = True
         publish(federation, liar, count, *tags)
         assert follow(federation[2], 1) != ""
         tip = federation[2].gateway.read_now(lambda snapshot: snapshot.tip(member_id(1)))

@@ -81,7 +81,7 @@ def twin(federation: Federation, number: int) -> Node:
     assert isinstance(original, MemoryStore)
     store._state = deepcopy(original._state)
     node = federation.open_node(number, store)
-    node.history._compared = True
+    node.history._compared = node.clock._confirmed = True
     return node
 
 

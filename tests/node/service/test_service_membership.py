@@ -165,7 +165,8 @@ def test_an_older_charter_is_a_rollback_unless_it_is_in_the_chain(federation: Fe
 
 def test_an_expired_charter_can_only_be_succeeded(federation: Federation) -> None:
     node = federation[1]
-    now = federation.clock.wall = federation.charter.expires
+    federation.clock.turn_to(federation.charter.expires)
+    now = federation.clock.now()
     with pytest.raises(CharterExpired, match="version 2"):
         node.membership.check_fresh(now)
     with pytest.raises(Expired):

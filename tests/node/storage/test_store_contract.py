@@ -242,9 +242,10 @@ def test_expiry_erases_in_every_log(store: Store) -> None:
     m.fill(store, m.OWN, [m.sealed(1, not_after=100), m.sealed(2, not_after=102)])
     m.fill(store, m.PEER, [m.sealed(3, not_after=101), m.sealed(4, not_after=100), m.retract(0)], erase=(0,))
     with store.write() as transaction:
-        assert transaction.expire(99) == 0
-        assert transaction.expire(101) == 2
-        assert transaction.expire(101) == 0
+        assert transaction.expire(99, 9) == 0
+        assert transaction.expire(101, 1) == 1
+        assert transaction.expire(101, 9) == 1
+        assert transaction.expire(101, 9) == 0
     with store.read() as snapshot:
         assert m.tags_of(snapshot, m.OWN) == [m.tag(2)]
         assert m.tags_of(snapshot, m.PEER) == []
@@ -319,7 +320,7 @@ def test_a_retract_is_due_by_a_size(store: Store) -> None:
         assert transaction.overdue(m.PEER, 2999) == 1
         assert transaction.overdue(m.PEER, 3001) == 2
         assert transaction.overdue(m.OWN, 0) is None
-        transaction.expire(3001)
+        transaction.expire(3001, 9)
         assert transaction.overdue(m.PEER, 2999) == 2
         transaction.append(m.append(transaction, m.PEER, [m.retract(2)], erase=[2]))
         assert transaction.retracts_due(m.PEER) is None
@@ -439,7 +440,7 @@ def test_seen_time_never_follows_another_members_clock(store: Store) -> None:
         lambda transaction: transaction.retract(m.key(8), b"d" * 32, [m.tag(1)], 900),
         lambda transaction: transaction.charge(m.charge(8), 900),
         lambda transaction: transaction.append(m.append(transaction, m.THIRD, [m.sealed(8)], erase=(0,))),
-        lambda transaction: transaction.expire(2**32),
+        lambda transaction: transaction.expire(2**32, 99),
         lambda transaction: transaction.quarantine(m.THIRD, b"proof", 900),
         lambda transaction: transaction.save_charter(1, b"x", 900),
         lambda transaction: transaction.record("kind", "detail", b"", 900),
@@ -527,7 +528,7 @@ def run_step(store: Store, kind: str, number: int, other: int) -> object:
             if kind == "follow":
                 return transaction.append(m.append(transaction, m.PEER, entries, erase=[number]))
             if kind == "expire":
-                return transaction.expire(100 + other)
+                return transaction.expire(100 + other, 10**6)
             if kind == "charge":
                 return transaction.charge(m.charge(number, other, limit=20), number)
             with transaction.savepoint():

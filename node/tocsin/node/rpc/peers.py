@@ -78,14 +78,16 @@ class GrpcPeers:
         identity: Callable[[], TlsIdentity],
         executor: Executor,
         monotonic: Callable[[], float],
+        heard: Callable[[MemberId, int], object],
         evaluate_s: float = EVALUATE_S,
         read_s: float = READ_S,
     ) -> None:
-        """`executor` runs the curve work of parsing partials."""
+        """`executor` runs the curve work of parsing partials; `heard` is told what each member's clock says."""
         self._charter = charter
         self._identity = identity
         self._executor = executor
         self._monotonic = monotonic
+        self._heard = heard
         self._evaluate_s = evaluate_s
         self._read_s = read_s
         self._links: dict[MemberId, _Link] = {}
@@ -121,7 +123,11 @@ class GrpcPeers:
         answer: log_pb2.ListCheckpointsResponse = await self._ask(
             member, link.log.ListCheckpoints, request, self._read_s
         )
-        return self._parse(member, lambda: {head.writer: head.note for head in log.parse_checkpoints(answer)})
+        notes = self._parse(
+            member, lambda: {head.writer: head.note for head in log.parse_checkpoints(answer)}
+        )
+        self._heard(member, self._parse(member, lambda: log.parse_time(answer)))
+        return notes
 
     async def intermediate_checkpoints(self, member: MemberId, after: int, limit: int) -> list[bytes]:
         """Signed notes of that member's own log at the multiples of 1,000 above a size, ascending."""

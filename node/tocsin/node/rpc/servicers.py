@@ -144,7 +144,7 @@ class LogServicer(log_pb2_grpc.LogServiceServicer):
         self, request: log_pb2.ListCheckpointsRequest, context: _Context
     ) -> log_pb2.ListCheckpointsResponse:
         """The newest checkpoint of every log here."""
-        return log.build_checkpoints(await self._log_reader.checkpoints())
+        return log.build_checkpoints(await self._log_reader.checkpoints(), self._log_reader.time())
 
     async def ListIntermediateCheckpoints(  # noqa: N802 - the wire's name
         self, request: log_pb2.ListIntermediateCheckpointsRequest, context: _Context

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from tocsin.node.model import LogTip
-from tocsin.node.ports import Snapshot
+from tocsin.node.ports import Clock, Snapshot
 from tocsin.node.service.errors import LogQuarantined, OutOfRange, UnknownLog
 from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.tlog.merkle import Hash, consistency_proof, plan_consistency
@@ -37,8 +37,13 @@ def known_tip(snapshot: Snapshot, writer: MemberId) -> LogTip:
 class LogReader:
     """Read-only views of the stored logs."""
 
-    def __init__(self, gateway: StoreGateway) -> None:
+    def __init__(self, gateway: StoreGateway, clock: Clock) -> None:
         self._gateway = gateway
+        self._clock = clock
+
+    def time(self) -> int:
+        """Return this node's time, unix seconds, for other members to compare theirs with."""
+        return self._clock.now()
 
     async def checkpoints(self) -> list[LogCheckpoint]:
         """Return the newest checkpoint of every log here."""

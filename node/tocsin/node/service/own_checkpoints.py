@@ -78,7 +78,8 @@ class OwnCheckpoints:
         stale = [
             checkpoint
             for checkpoint in kept
-            if not is_signed(charter, self._member, checkpoint.note)
+            if not checkpoint.note
+            or not is_signed(charter, self._member, checkpoint.note)
             or not any(line.by(verifier) for line in parse_note(checkpoint.note).signatures)
         ]
         transaction.save_intermediates([self._again(transaction, charter, one) for one in stale])

@@ -3,7 +3,7 @@
 1. Acknowledged means durable: entries are committed with their idempotency key before the answer (M-6.10).
 2. A tick puts what waits in one order (sealed entries by tag, then RETRACTs, then CHARTERs), so that neighbours say
    nothing (M-6.11). It appends in that order, signs and cosigns a checkpoint, marks submissions as sequenced and erases
-   what was retracted or has expired, in one transaction. Many small submissions take several, with other writes in
+   what was retracted, in one transaction. Many small submissions take several, with other writes in
    between. Nothing signed leaves the node unless its transaction is durable, so there are never two roots for one size
    (M-6.12).
 3. A retraction covers every live entry under its tags that was acknowledged before it. If one of those was not
@@ -14,9 +14,7 @@
 5. With nothing waiting, the checkpoint's own cosignature is renewed every few ticks: that is how peers tell a quiet
    log from a dead one.
 6. Nothing is signed before peers were asked what they hold of this log, nor against what they hold (`own_history`).
-7. What has expired is erased at the turn of its week, also by a node whose ticks fail: that it may not sign is no
-   reason to keep anything longer (M-6.18).
-8. The log grows by what the charter allows, as its followers count it; what is above waits. Retractions never wait for
+7. The log grows by what the charter allows, as its followers count it; what is above waits. Retractions never wait for
    that, but they count (M-6.24).
 """
 
@@ -32,12 +30,12 @@ import structlog
 from tocsin.charter.document import Charter, NotAMember
 from tocsin.node.model import Append, LogTip
 from tocsin.node.ports import (
-    Clock,
     IdempotencyConflict,
     Signer,
     StoreError,
     Transaction,
 )
+from tocsin.node.service.checked_clock import CheckedClock
 from tocsin.node.service.errors import (
     ExpiredEntry,
     InvalidEntry,
@@ -63,7 +61,6 @@ from tocsin.sealing.box import cover_body
 from tocsin.tlog.cosignature import add_cosignature
 from tocsin.tlog.entry import (
     TAG_BYTES,
-    WEEK_S,
     Entry,
     Header,
     Kind,
@@ -73,7 +70,7 @@ from tocsin.tlog.entry import (
 )
 from tocsin.tlog.errors import TlogError
 from tocsin.wire.limits import IDEMPOTENCY_KEY_BYTES, MAX_ENTRIES
-from tocsin.wire.values import Acknowledged, MemberId, SubmissionStatus
+from tocsin.wire.values import Acknowledged, MemberId, Stored, SubmissionStatus
 
 MOST_PER_TICK = 20_000
 MOST_SUBMISSIONS = 30
@@ -103,14 +100,13 @@ class PublishingSettings:
 
 @dataclass(frozen=True)
 class Ticked:
-    """What one transaction of a tick did: size of the log after it, entries appended, bodies erased by expiry.
+    """What one transaction of a tick did: size of the log after it, entries appended.
 
     `full`: more is due, and does not wait for the next tick.
     """
 
     size: int
     appended: int
-    expired: int
     full: bool = False
 
 
@@ -125,7 +121,7 @@ class Publishing:
         signer: Signer,
         history: OwnHistory,
         notifications: ChangeNotifications,
-        clock: Clock,
+        clock: CheckedClock,
         random: Random,
         settings: PublishingSettings = PublishingSettings(),
     ) -> None:
@@ -140,7 +136,6 @@ class Publishing:
         self._settings = settings
         self._checkpoints = OwnCheckpoints(member, signer)
         self._problem: str | None = None
-        self._expired_week = 0
         self._plan = TickPlan(member, settings.most_per_tick, settings.most_submissions)
 
     def check_ticks(self) -> None:
@@ -151,12 +146,7 @@ class Publishing:
     @property
     def problem(self) -> str | None:
         """Why the last tick did not happen, None if it did."""
-        return self._history.problem or self._problem
-
-    @property
-    def expired_week(self) -> int:
-        """The week up to which bodies were erased by this process, 0 before its first tick."""
-        return self._expired_week
+        return self._history.problem or self._problem or self._clock.problem
 
     def tick_seconds(self) -> float:
         """Seconds between two ticks."""
@@ -226,6 +216,7 @@ class Publishing:
         signed then.
         """
         await self._history.compare()
+        self._check_clock()
         now = self._clock.now()
         charter = self._membership.check_fresh(now)
         if not self._plan.ordered:
@@ -245,7 +236,6 @@ class Publishing:
             self._checkpoints.forget()
             raise
         self._plan.appended(taken)
-        self._expired_week = max(self._expired_week, now // WEEK_S)
         if ticked.appended:
             self._notifications.notify()
         return ticked
@@ -260,24 +250,12 @@ class Publishing:
                 if str(error) != self._problem:
                     _log.warning("tick-failed", problem=str(error))
                 self._problem = str(error)
-                await self._expire()
             else:
                 self._problem = None
             # What waits does not wait for the next tick, else a backlog would only grow. Half of the time is left to
             # the writes that came meanwhile.
             spent = self._clock.monotonic() - began
             await asyncio.sleep(spent if full else self.tick_seconds())
-
-    async def _expire(self) -> None:
-        """Erase what has expired without a tick (rule 7)."""
-        week = self._clock.now() // WEEK_S
-        if week <= self._expired_week:
-            return
-        try:
-            await self._gateway.write(lambda transaction: transaction.expire(week))
-        except (ServiceError, StoreError):
-            return  # the store is why the tick failed, or will be why the next one does
-        self._expired_week = week
 
     def _check_entry(self, charter: Charter, position: int, entry: Entry, now: int) -> None:
         header, field = entry.header, f"entries[{position}]"
@@ -329,29 +307,27 @@ class Publishing:
                     frontier,
                     note,
                     time,
-                    batch.erase,
+                    [*batch.erase, *_expired(batch.stored, now)],
                     batch.assigned,
                     batch.done,
                     allowance.after(len(leaves), now),
                     intermediates,
                 )
             )
-        # After the append, so that what expired while it waited goes, too, also later in the week.
-        week = now // WEEK_S
-        late = any(
-            stored.entry.body is not None and stored.entry.header.not_after <= week for stored in batch.stored
-        )
-        expired = transaction.expire(week) if late or week > self._expired_week else 0
         if not appends and not is_signed(charter, self._member, tip.checkpoint):
             # A new charter gave this log another key: a quiet log, too, must be found under it.
             transaction.save_checkpoint(
                 self._member, self._checkpoints.sign(charter, tip.frontier, time), time
             )
-        elif not appends and (expired or time - tip.time >= REFRESH_TICKS * self.tick_seconds()):
+        elif not appends and time - tip.time >= REFRESH_TICKS * self.tick_seconds():
             note = add_cosignature(tip.checkpoint, cosigner(charter, self._member, self._signer), time)
             transaction.save_checkpoint(self._member, note, time)
         full = signing or self._plan.more_after(taken)
-        return Ticked(tip.size + len(batch.stored), len(batch.stored), expired, full), taken
+        return Ticked(tip.size + len(batch.stored), len(batch.stored), full), taken
+
+    def _check_clock(self) -> None:
+        # M-6.25: nothing is signed by a clock that is not sure.
+        self._clock.check(alone=not self._membership.others())
 
     def _allowed(self, tip: LogTip, charter: Charter, now: int) -> int:
         # M-6.24: nothing of an earlier silence is saved up beyond what followers count.
@@ -374,6 +350,15 @@ class Publishing:
             )
             entries.append(Entry(header, parse_body(cover_body(self._random))))
         return entries
+
+
+def _expired(entries: Sequence[Stored], now: int) -> list[int]:
+    """Return which of these expired while they waited: their bodies are never stored."""
+    return [
+        stored.index
+        for stored in entries
+        if stored.entry.body is not None and not stored.entry.header.is_live(now)
+    ]
 
 
 def _check_key(idempotency_key: bytes) -> None:

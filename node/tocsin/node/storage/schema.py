@@ -71,7 +71,7 @@ def _bind(connection: Connection, federation: str, member: MemberId) -> None:
     row = connection.execute(select(meta.federation, meta.member)).first()
     if row is None:
         connection.execute(
-            insert(tables.meta).values(no=1, federation=federation, member=member, seen_time=0)
+            insert(tables.meta).values(no=1, federation=federation, member=member, seen_time=0, erased_week=0)
         )
         return
     _compare_owner(row.federation, row.member, federation, member)

@@ -223,6 +223,10 @@ class SqlSnapshot:
         )
         return [evidence for (evidence,) in self._connection.execute(query)]
 
+    def erased_week(self) -> int:
+        """The week up to which bodies were erased, 0 for none."""
+        return int(self._connection.execute(select(tables.meta.c.erased_week)).scalar_one())
+
     def seen_time(self) -> int:
         """The latest unix second any write recorded: what a clock may not fall far behind."""
         return int(self._connection.execute(select(tables.meta.c.seen_time)).scalar_one())

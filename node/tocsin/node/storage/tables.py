@@ -51,6 +51,7 @@ class Meta(_Table, table=True):
     federation: str = Field(sa_column=Column(Text, nullable=False))
     member: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     seen_time: int = Field(sa_column=Column(BigInteger, nullable=False))
+    erased_week: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class Charter(_Table, table=True):
@@ -125,7 +126,7 @@ class Body(_Table, table=True):
     """Bodies of live sealed entries; `sealed` is nonce ‖ box."""
 
     __tablename__ = "body"
-    __table_args__: ClassVar = (Index("body_not_after", "not_after"), _CLUSTERED)
+    __table_args__: ClassVar = (Index("body_not_after", "not_after", "log", "leaf_index"), _CLUSTERED)
     log: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     leaf_index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     not_after: int = Field(sa_column=Column(BigInteger, nullable=False))

@@ -21,7 +21,7 @@ from tocsin.node.storage.backend import Backend
 from tocsin.node.storage.snapshot import SqlSnapshot
 from tocsin.tlog.entry import Entry
 from tocsin.tlog.merkle import Frontier
-from tocsin.wire.values import Acknowledged, MemberId
+from tocsin.wire.values import Acknowledged, MemberId, Stored
 
 _LOG, _BODY, _TAG, _SUBMISSION = tables.log.c, tables.body.c, tables.live_tag.c, tables.submission.c
 _BUDGET, _BATCH = tables.budget.c, tables.batch.c
@@ -257,16 +257,52 @@ class SqlTransaction(SqlSnapshot):
             fresh = [(kept.size, kept.time, kept.note) for kept in checkpoints]
             self._backend.insert(self._connection, table, fresh)
 
-    def expire(self, week: int) -> int:
-        """Erase the bodies of every log's entries with not_after ≤ week; returns how many."""
+    def expire(self, week: int, most: int) -> int:
+        """Erase up to `most` bodies of every log's entries with not_after ≤ week; returns how many."""
         # M-6.18: bodies go, leaves stay.
-        due = _BODY.not_after <= week
-        places = select(_BODY.log, _BODY.tag, _BODY.leaf_index).where(due)
+        meta = tables.meta.c
+        self._connection.execute(update(tables.meta).where(meta.erased_week < week).values(erased_week=week))
+        query = select(_BODY.log, _BODY.leaf_index).where(_BODY.not_after <= week)
+        order = (_BODY.not_after, _BODY.log, _BODY.leaf_index)  # the index's own
+        due: dict[int, list[int]] = {}
+        for log, index in self._connection.execute(query.order_by(*order).limit(most)):
+            due.setdefault(log, []).append(index)
+        for log, indices in due.items():
+            self._erase(log, indices)
+        erased = sum(map(len, due.values()))
+        if erased < most:
+            self._connection.execute(delete(tables.awaited).where(tables.awaited.c.not_after <= week))
+        return erased
+
+    def restore(self, member: MemberId, entries: Sequence[Stored]) -> None:
+        """Put bodies back that were erased; the caller has compared them with their leaves."""
+        log, bodies, tags = self._log(member), [], []
+        for stored in entries:
+            header, body = stored.entry.header, stored.entry.body
+            if body is not None:
+                sealed = body.nonce + body.box
+                bodies.append((log, stored.index, header.not_after, header.period, body.tag, sealed))
+                tags.append((log, body.tag, stored.index))
+        self._erase(log, [stored.index for stored in entries])
+        for table, fresh in ((tables.body, bodies), (tables.live_tag, tags)):
+            if fresh:
+                self._backend.insert(self._connection, table, fresh)
+
+    def set_erased_week(self, week: int) -> None:
+        """Correct the week up to which bodies count as erased."""
+        self._connection.execute(update(tables.meta).values(erased_week=week))
+
+    def reset_time(self, now: int) -> None:
+        """Forget times after `now` of this member's own; its checkpoints lose their signatures until the next tick."""
+        kept = tables.intermediate.c
+        own = (_LOG.member == self._member) & (_LOG.time > now)
+        self._connection.execute(update(tables.meta).values(seen_time=now))
         self._connection.execute(
-            delete(tables.live_tag).where(tuple_(_TAG.log, _TAG.tag, _TAG.leaf_index).in_(places))
+            update(tables.log).where(own).values(time=now, checkpoint=b"", paced_until=now * 1_000_000)
         )
-        self._connection.execute(delete(tables.awaited).where(tables.awaited.c.not_after <= week))
-        return self._connection.execute(delete(tables.body).where(due)).rowcount
+        self._connection.execute(
+            update(tables.intermediate).where(kept.time > now).values(time=now, note=b"")
+        )
 
     def quarantine(self, member: MemberId, proof: bytes, now: int) -> None:
         """Keep the proof and mark the log."""

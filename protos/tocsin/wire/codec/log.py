@@ -39,13 +39,19 @@ def parse_checkpoints(message: pb.ListCheckpointsResponse) -> list[LogCheckpoint
     return _checkpoints(message.checkpoints)
 
 
-def build_checkpoints(checkpoints: Iterable[LogCheckpoint]) -> pb.ListCheckpointsResponse:
-    """Build the newest signed note of every log."""
+def parse_time(message: pb.ListCheckpointsResponse) -> int:
+    """Parse what the answering node's clock says, unix seconds. Raises `Malformed`."""
+    return fields.parse_index(message.time, "time")
+
+
+def build_checkpoints(checkpoints: Iterable[LogCheckpoint], time: int) -> pb.ListCheckpointsResponse:
+    """Build the newest signed note of every log, and what this node's clock says, unix seconds."""
     return pb.ListCheckpointsResponse(
+        time=time,
         checkpoints=[
             pb.LogCheckpoint(writer=head.writer, checkpoint=head.note, quarantined=head.quarantined)
             for head in checkpoints
-        ]
+        ],
     )
 
 

@@ -160,7 +160,7 @@ class BatchVerifier:
                     f"entry {index} is of class {header.key_class}, which the charter does not have",
                 ) from None
             key = known[header.key_class]
-        if header.not_after > weeks_after(self._time + CLOCK_AHEAD_S, key.retention_days * 86_400):
+        if header.not_after > weeks_after(self._now + CLOCK_AHEAD_S, key.retention_days * 86_400):
             raise LogFault(
                 self._origin,
                 f"entry {index} is to be kept longer than the {key.retention_days} days of class {key.key_class}",

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("federation", sa.Text, nullable=False),
         sa.Column("member", sa.LargeBinary, nullable=False),
         sa.Column("seen_time", sa.BigInteger, nullable=False),
+        sa.Column("erased_week", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "charter",
@@ -94,7 +95,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_index("body_not_after", "body", ["not_after"])
+    op.create_index("body_not_after", "body", ["not_after", "log", "leaf_index"])
     op.create_table(
         "live_tag",
         _key("log"),

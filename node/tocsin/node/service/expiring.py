@@ -1,0 +1,69 @@
+"""Erases the bodies that have expired, of every log, in pieces (M-6.18).
+
+1. A week turns for all members in the same second. Each begins ten minutes later, when by every honest clock it has
+   turned, and up to ten more, drawn once: they do not all write at once, and none erases what a peer holds to be live.
+2. A piece is one transaction of `PIECE` bodies, and after it the other writes have as long as it took. Memory does not
+   grow with what is due.
+3. It goes by the checked clock, and only while that is sure. Whether the node may sign makes no difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from tocsin.node.ports import StoreError
+from tocsin.node.service.checked_clock import AGREE_S, CheckedClock
+from tocsin.node.service.errors import ServiceError
+from tocsin.node.service.membership import Membership
+from tocsin.node.service.store_gateway import StoreGateway
+from tocsin.oprf.group import Random
+from tocsin.tlog.entry import WEEK_S
+
+PIECE = 2_000
+LOOK_S = 10.0
+SPREAD_S = 600
+
+
+class Expiring:
+    """The erasing of one node. `run` it, or `erase` what is due at once."""
+
+    def __init__(
+        self, membership: Membership, gateway: StoreGateway, clock: CheckedClock, random: Random
+    ) -> None:
+        self._membership = membership
+        self._gateway = gateway
+        self._clock = clock
+        self._delay = AGREE_S + int.from_bytes(random(2), "big") % SPREAD_S
+        self._week = 0
+
+    @property
+    def expired_week(self) -> int:
+        """The week up to which this process has erased every body, 0 before it did so first."""
+        return self._week
+
+    async def run(self) -> None:
+        """Erase at each turn of a week until cancelled (rule 1)."""
+        while True:
+            if self._clock.now() - self._due() * WEEK_S >= self._delay:
+                # The store says itself why it takes nothing; what is due stays due.
+                with suppress(ServiceError, StoreError):
+                    await self.erase()
+            await asyncio.sleep(LOOK_S)
+
+    async def erase(self) -> int:
+        """Erase what has expired, if the clock is sure enough; return how many bodies. Raises the store's refusals."""
+        week, erased = self._due(), 0
+        alone = not self._membership.others()
+        while week > self._week and self._clock.may_erase(alone=alone):
+            began = self._clock.monotonic()
+            piece = await self._gateway.write_alone(lambda transaction: transaction.expire(week, PIECE))
+            erased += piece
+            if piece < PIECE:
+                self._week = week
+                break
+            await asyncio.sleep(self._clock.monotonic() - began)
+        return erased
+
+    def _due(self) -> int:
+        return self._clock.now() // WEEK_S
