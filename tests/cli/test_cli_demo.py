@@ -57,9 +57,12 @@ def test_the_demonstration_finds_matches_and_leaves_nothing_behind(tmp_path: Pat
         assert title in done.stdout
     told = done.stdout[done.stdout.index("3 providers have") :].splitlines()
     assert len(told) < 20
-    assert max(map(len, told)) <= 80
+    assert max(len(line) for line in told if not line.startswith("Its page: ")) <= 80
     assert told[-1].endswith("try commands on.")
-    assert list(tmp_path.iterdir()) == []
+    # The path may be long, and stays whole.
+    (page,) = [Path(line.removeprefix("Its page: ")) for line in told if line.startswith("Its page: ")]
+    assert list(tmp_path.iterdir()) == [page]
+    assert page.read_text().startswith("<!doctype html>")
     assert nodes_under(tmp_path) == []
 
 
@@ -85,10 +88,12 @@ def test_its_json_names_no_value_and_its_folder_can_be_kept(tmp_path: Path) -> N
     assert "tocsin node run --config" in commands
     assert "Matches" not in told, "tables are shown with --details"
     assert len(told.splitlines()) < 20
-    assert max(map(len, told.splitlines())) <= 80
+    assert max(len(line) for line in told.splitlines() if not line.startswith("Its page: ")) <= 80
     for part in (
         "Alone: Aster banned 4, Borealis banned 4",
         "Aster learned from Borealis",
+        "Aster named the campaign, C1, in a room that only holders of its values can open; Borealis joined",
+        f"Its page: {kept / 'aster' / 'data' / 'campaign.html'}",
         "A thief of Aster's",
     ):
         assert part in " ".join(told.split())

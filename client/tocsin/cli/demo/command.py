@@ -44,7 +44,7 @@ def demo(
     prompts
         Prompt texts for the benign users' gateway logs: one a line, or JSON lines with `prompt`; plain or .gz.
     keep
-        Leave everything in this new folder instead of removing it.
+        Leave everything in this new folder instead of removing all but the campaign's page.
     """
     from tocsin.cli.ingest import need_extra
 
@@ -62,7 +62,7 @@ def demo(
     with ended_by_sigterm(), temporary_folder(keep) as folder:
         outcome = run(
             Path(folder), members=members, committee=seats, threshold=threshold, seed=seed, prompts=prompts,
-            detail=Detail.TABLES if details else Detail.STORY,
+            detail=Detail.TABLES if details else Detail.STORY, keep=keep is not None,
         )  # fmt: skip
     if json:
         print_json(outcome)

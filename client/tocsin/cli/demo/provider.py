@@ -1,11 +1,12 @@
 """One provider's client process: reads its own accounts and gateway log, then reports or queries.
 
-`python -m tocsin.cli.demo.provider ingest|report|query CLIENT DATA` prints one JSON object. Raw values are read from
-DATA and stay in this process; what it prints names accounts and types, for the provider's own eyes.
+`python -m tocsin.cli.demo.provider STEP CLIENT DATA` prints one JSON object. Raw values are read from DATA and stay in
+this process; what it prints names accounts and types, for the provider's own eyes.
 
 1. `ingest` makes indicators of the gateway's log, as `tocsin ingest` does; the other steps read them.
 2. Reported are the values of accounts that the provider itself confirmed, queried are those of all other accounts.
-3. Of one value, the report counts the confirmed accounts behind it and their exchanges, nothing about others.
+3. What the analysts of a provider do with a campaign is in `campaign`.
+4. Of one value, the report counts the confirmed accounts behind it and their exchanges, nothing about others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
 
+from tocsin.cli.demo.campaign import INDICATORS, join_room, open_room, page
 from tocsin.cli.demo.population import GATEWAY, values_of
 from tocsin.client import Client, ReportDraft
 from tocsin.client.system import monotonic, now
@@ -28,8 +30,6 @@ from tocsin.ingest.indicators_file import read_indicators
 from tocsin.ingest.ingesting import Options
 from tocsin.ingest.ingesting import ingest as run
 from tocsin.sealing.label import AbuseKind
-
-INDICATORS = "indicators.parquet"
 
 # Nobody is reported over these alone: half the internet shares them.
 _NEVER_REPORTED = frozenset({"net.ja4"})
@@ -80,6 +80,8 @@ def report(client: Client, data: Path) -> dict[str, object]:
     """Report what confirmed accounts hold."""
     found, refused = holdings(data)
     exchanges = _exchanges(data)
+    # A report of the value that names a room says more; it stays.
+    said = client.reported()
     drafts = [
         ReportDraft(
             value,
@@ -90,7 +92,7 @@ def report(client: Client, data: Path) -> dict[str, object]:
             exchanges=sum(exchanges[account] for account in holding.confirmed),
         )
         for value, holding in found.items()
-        if holding.confirmed and value.type not in _NEVER_REPORTED
+        if holding.confirmed and value.type not in _NEVER_REPORTED and client.key_of(value) not in said
     ]
     receipt = client.submit(drafts)
     return {"reported": receipt.accepted, "evaluated": receipt.evaluated, "no_canonical_form": refused}
@@ -129,8 +131,11 @@ def main(arguments: list[str]) -> None:
     """Run one step and print its outcome as JSON."""
     step, client_folder, data = arguments
     started, cpu = monotonic(), process_time()
-    with Client.connect(client_folder) as client:
-        outcome = {"ingest": ingest, "report": report, "query": query}[step](client, Path(data))
+    if analysts := {"open": open_room, "join": join_room, "page": page}.get(step):
+        outcome = analysts(Path(client_folder), Path(data))
+    else:
+        with Client.connect(client_folder) as client:
+            outcome = {"ingest": ingest, "report": report, "query": query}[step](client, Path(data))
     outcome |= {"seconds": round(monotonic() - started, 2), "cpu_seconds": round(process_time() - cpu, 2)}
     sys.stdout.write(json.dumps(outcome) + "\n")
 

@@ -74,6 +74,7 @@ def run(
     seed: int,
     prompts: Path | None,
     detail: Detail,
+    keep: bool,
 ) -> dict[str, Any]:
     """Run the demonstration in `folder` and tell its story; returns what it is told from. Raises DemoFailed."""
     phases = Phases()
@@ -95,13 +96,22 @@ def run(
         phases.seconds["starting the nodes"] = nodes.started_seconds
         with phases.phase("each provider ingests its gateway's log"):
             ingested = _all("ingest", homes, data)
+        with phases.phase(f"{homes[0].name}'s analysts find the campaign and open a room"):
+            opened = _all("open", homes[:1], data)
         with phases.phase("each provider reports what its confirmed accounts hold"):
             reported = _all("report", homes, data)
         with phases.phase("publishing and following"):
             Federation(homes, nodes).await_followed(_FOLLOW_SECONDS)
         with phases.phase("each provider queries everything else it holds"):
             queried = _all("query", homes, data)
-        outcome = {"ingested": ingested, "reported": reported, "queried": queried}
+        with phases.phase("each provider's analysts score what matched and join the room"):
+            joined = _all("join", homes, data)
+            Federation(homes, nodes).await_followed(_FOLLOW_SECONDS)
+            shown = _all("page", homes[:1], data)[homes[0].name]
+        outcome = {
+            "ingested": ingested, "opened": opened, "reported": reported, "queried": queried, "joined": joined,
+            "campaign": shown,
+        }  # fmt: skip
         values = {value.canonical for path in data.values() for value in holdings(path)[0]}
         stolen = thief(homes[0], values)
         by_template = [_by_template(provider, queried[provider.name]) for provider in providers]
@@ -123,9 +133,20 @@ def run(
     if total == 0:
         raise DemoFailed("no match was found: every provider should hold values that others reported")
     following = "tocsin demo --details shows the tables; --keep DIR keeps the members to try commands on."
-    for line in story(providers, queried, stolen, following):
+    shown["page"] = str(_lasting(Path(shown["page"]), keep=keep))
+    for line in story(providers, queried, stolen, shown, following):
         say(line)
     return outcome | {"seconds": phases.seconds, "matches": total}
+
+
+def _lasting(page: Path, *, keep: bool) -> Path:
+    """Return where the page stays: in a kept folder, else in a file of its own among the temporary ones."""
+    if keep:
+        return page
+    handle, name = tempfile.mkstemp(prefix="tocsin-campaign-", suffix=".html")
+    with os.fdopen(handle, "wb") as file:
+        file.write(page.read_bytes())
+    return Path(name)
 
 
 def temporary_folder(keep: Path | None) -> Any:

@@ -19,9 +19,10 @@ _SHOWN = 3
 
 
 def story(
-    providers: Sequence[Provider], queried: Mapping[str, Mapping[str, Any]], thief: View, next_command: str
-) -> list[str]:
-    """Return the lines of the story."""
+    providers: Sequence[Provider], queried: Mapping[str, Mapping[str, Any]], thief: View,
+    campaign: Mapping[str, Any], next_command: str,
+) -> list[str]:  # fmt: skip
+    """Return the lines of the story; a path is never broken."""
     accounts = sum(len(provider.accounts) for provider in providers)
     banned = [sum(account.confirmed for account in provider.accounts) for provider in providers]
     said = [
@@ -48,7 +49,22 @@ def story(
         f"{found}. Nobody learned of a value that it does not hold itself."
     )
     said.append(f"Next: {next_command}")
-    return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+    lines = [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+    at = next(number for number, line in enumerate(lines) if line.startswith("A thief"))
+    return [*lines[:at], *_campaign(providers, campaign), *lines[at:]]
+
+
+def _campaign(providers: Sequence[Provider], campaign: Mapping[str, Any]) -> list[str]:
+    """Who named the campaign, who joined its room, and where its page is."""
+    sightings = [entry for entry in campaign["room"]["entries"] if entry["kind"] == "sighting"]
+    joined = [entry["writer_name"] for entry in sightings if not entry["mine"]]
+    least = sum(entry["accounts"]["min"] for entry in sightings)
+    others = f"{len(joined)} others" if len(joined) > _SHOWN else " and ".join(joined) or "nobody"
+    text = (
+        f"{providers[0].name} named the campaign, {campaign['campaign']['campaign']}, in a room that only holders of "
+        f"its values can open; {others} joined: they confirmed at least {least} accounts."
+    )
+    return [*textwrap.wrap(text, WIDTH, subsequent_indent="  "), f"Its page: {campaign['page']}"]
 
 
 def _learned(provider: Provider, outcome: Mapping[str, Any]) -> str:
