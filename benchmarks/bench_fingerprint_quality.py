@@ -119,11 +119,9 @@ class Quality:
         print(f"{NAME}: {what}: {value:.3f}", file=sys.stderr, flush=True)
 
 
-def hit_users(
-    corpus: Corpus, templates: Mapping[str, Sequence[str]], users: int, random: Random
-) -> dict[str, float]:
+def hit_users(corpus: Corpus, users: int, random: Random) -> dict[str, float]:
     """Return how many framework users are hit, through the local filter, by other users and by operators' reports."""
-    pairs = framework_operators(corpus, templates, 10, random)
+    pairs = framework_operators(corpus, corpus.lengthened(random), 10, random)
     sides = []
     for side in (0, 1):
         accounts = framework_users(corpus, users, random)
@@ -246,11 +244,11 @@ def found(quality: Quality, corpus: Corpus, random: Random, smoke: bool) -> None
     measured("two invented turns, the same in all, no session ids", behind_two(base))
 
 
-def confused(quality: Quality, corpus: Corpus, random: Random, smoke: bool) -> None:
+def confused(quality: Quality, corpus: Corpus, random: Random, seed: int, smoke: bool) -> None:
     """Measure what should not be found: innocents, strangers, and what has text in common."""
     count, users = (2, 20) if smoke else (30, 1_000)
     own_parts = corpus.lengthened(random)
-    draws = [hit_users(corpus, own_parts, users, random) for _ in range(1 if smoke else 3)]
+    draws = [hit_users(corpus, users, Random(seed + draw)) for draw in range(1 if smoke else 3)]
     for who, most in (("by users", 110), ("by operators", 0)):
         hits = [draw[who] for draw in draws]
         more = {
@@ -292,7 +290,7 @@ def main() -> None:
         embedding.choose(chosen, other.related)
     quality = Quality(embedding)
     found(quality, corpus, random, options.smoke)
-    confused(quality, corpus, random, options.smoke)
+    confused(quality, corpus, random, options.seed, options.smoke)
     guessed(quality, corpus, other, 20_000 if options.smoke else 500_000, 1 if options.smoke else 5)
     if embedding is not None:
         embedding.close()

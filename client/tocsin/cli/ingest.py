@@ -79,7 +79,7 @@ def ingest(
     common: CommonFile = None,
     local_percent: Annotated[
         float, Parameter(help="Drop shingles that more of your accounts than this have in a skeleton.")
-    ] = 3.0,
+    ] = 2.0,
     state: StateFolder = None,
     workers: Annotated[int, Parameter(help="Processes.")] = 2,
     trusted_hops: Annotated[

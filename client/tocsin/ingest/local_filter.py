@@ -1,7 +1,7 @@
 """What many accounts of a provider write is theirs, not a campaign's: shingles that are local (PTF2.md §7).
 
 1. A shingle is local where more than N accounts have it in a skeleton: a framework that half of the customers use, a
-   page that a school gave to its pupils. N is 3 % of the accounts of the run by default, and never fewer than 20.
+   page that a school gave to its pupils. N is 2 % of the accounts of the run by default, and never fewer than 20.
 2. A skeleton that is 80 % local or more is refused as `template.local`. Of one that is 20 % local or more the local
    shingles are dropped, and what is left is judged like any other; a smaller share is left in, so that an everyday
    phrase here and there does not make another value of a template than elsewhere.
@@ -27,7 +27,7 @@ from tocsin.indicators.ptf2.template import (
 )
 
 LOCAL = "template.local"
-LOCAL_PERCENT = 3.0
+LOCAL_PERCENT = 2.0
 LOCAL_ACCOUNTS = 20
 """A shingle that so many accounts have, and no more, is never local."""
 
