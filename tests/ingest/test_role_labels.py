@@ -54,6 +54,8 @@ CHAT = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TURN}
         f"SYSTEM\n{SYSTEM}\nUSER\n{TURN}",
         f"!!system\n{SYSTEM}\n!!user\n{TURN}",
         f"- System:\n{SYSTEM}\n- User:\n{TURN}",
+        f"__System:__ {SYSTEM}\n__User:__ {TURN}",
+        f"### **System:** {SYSTEM}\n### **User:** {TURN}",
         f"🧭 System: {SYSTEM}\n👤 User: {TURN}",
     ],
 )
@@ -110,6 +112,8 @@ def test_a_chat_template_of_a_model_that_is_not_known_holds_no_turn() -> None:
         "user\tage\nbob\t3",
         "Human\nrights in one page, please",
         '"User" has many meanings; list them.',
+        ("-" * 80 + "\n") * 900 + "user",
+        "*" * 60_000 + " user:",
         "@user tell me more",
         f"My dialogue has two lines.\nHuman: {TURN}\nAssistant: None.\nIs that polite?",
     ],

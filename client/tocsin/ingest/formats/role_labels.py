@@ -70,16 +70,19 @@ _INFLECTED = {
 # it; a bracket that the mark opened; `>`, `|` or a tab; or, of a heading, a rule and a word by itself, the end of the
 # line.
 _LABEL = re.compile(
-    rf"^[ \t]{{0,16}}(?P<mark>(?:[^\w\s]{{1,80}}[ \t]?){{1,2}}|(?=\w))"
-    rf"(?P<word>(?P<phrase>{'|'.join(_INFLECTED)})|{_BEFORE}(?P<role>{_WORD}){_KIND})(?!\w)"
+    # The runs are possessive: a text of nothing but dashes takes no longer than another.
+    rf"^[ \t]{{0,16}}+(?P<mark>(?:[^\w\s]|_){{1,80}}+[ \t]?(?:(?:[^\w\s]|_){{1,8}}+[ \t]?)?|(?=\w))"
+    rf"(?P<word>(?P<phrase>{'|'.join(_INFLECTED)})|{_BEFORE}(?P<role>{_WORD}){_KIND})(?![^\W_])"
     r"(?:[*_\]\)}>\"'’»】」]{0,3}[ \t\u00a0\u202f]?(?::(?=[\s*_\"'“]|$)|：)[*_]{0,2}"
     r"|(?P<bare>(?<=\w)(?:>(?!\w)|[ ]?\||\t))"
     r"|(?P<closed>[\])}>】」»|]{1,3})(?!['\"])"
-    r"|(?P<alone>[ ]?[^\w\s:,;.?!()]{0,80}[ \t]*$))",
+    r"|(?P<alone>[ ]?(?:[^\w\s:,;.?!()]|_){0,80}+[ \t]*+$))",
     re.MULTILINE | re.IGNORECASE,
 )
 _BRACKETS = "[({<【「«|"
 _RULE = 3
+_LOOKED_AT = 1 << 18
+"""Characters in which labels are sought: four times what of a turn is looked at."""
 _HEADING = re.compile(r"^\#{2,4}[ ]?(Instruction|Input|Response)s?[ \t]{0,4}:?[ \t]{0,4}$", re.MULTILINE)
 _AWAITS = re.compile(r"(?:^|\s)(Assistant|ASSISTANT|AI|assistant)[ ]?:\s*$")
 _BEFORE_HUMAN = re.compile(r"^[ \t]*(Human|User|HUMAN|USER|human|user)[ ]?:(?=\s)", re.MULTILINE)
@@ -216,7 +219,7 @@ def _labelled(text: str, first: re.Match[str]) -> list[Part] | None:
     quote = style[0] if style[0] in ('"', "'") else None
     marks = [
         (label[0], match)
-        for match in _LABEL.finditer(text)
+        for match in _LABEL.finditer(text, 0, _LOOKED_AT)
         if (label := _label(match)) is not None and label[1] == style
     ]
     roles = {role for role, _ in marks}
