@@ -89,6 +89,10 @@ def test_alone_it_finds_what_shares_values_with_its_own_confirmed(
     score(member, tmp_path / "state")
     summary = json.loads(capsys.readouterr().out)
     assert (summary["flagged"], summary["established"], summary["signals"]) == (12, 400, 0)
+    assert {flag["account"] for flag in summary["flags"]} == NORTH
+    bits = [flag["bits"] for flag in summary["flags"]]
+    assert bits == sorted(bits, reverse=True)
+    assert {tuple(flag["reporters"]) for flag in summary["flags"]} == {()}
     assert flagged(tmp_path / "state") == NORTH
     text = explained(tmp_path / "state", "north11", capsys)
     assert text.startswith("north11: flagged, ")
@@ -107,8 +111,11 @@ def test_two_judgements_of_others_flag_and_one_makes_candidates(
     assert text.startswith("south0: not flagged, 8 bits")
     assert "reported by Alder" in text
     assert "a second member's judgement, or one of your own" in text
+    capsys.readouterr()
     score(member, tmp_path / "both", "--signals", str(member / "both.parquet"))
     assert flagged(tmp_path / "both") == NORTH | SOUTH
+    south = next(flag for flag in json.loads(capsys.readouterr().out)["flags"] if flag["account"] == "south0")
+    assert (south["groups"], south["reporters"]) == (["network", "person", "tooling"], ["Alder", "Birch"])
 
 
 def test_a_report_that_names_another_members_entry_stays_its_writers_word(
@@ -243,6 +250,24 @@ def test_csv_and_times_are_read_like_parquet_and_days(member: Path, tmp_path: Pa
         ).write_csv(str(tmp_path / "holdings.csv"), header=True)
     score(member, tmp_path / "state", holdings=tmp_path / "holdings.csv")
     assert flagged(tmp_path / "state") == NORTH
+
+
+def test_json_lines_and_lists_of_accounts_are_read_too(member: Path, tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        confirmed = connection.sql(f"SELECT account FROM '{member / 'confirmed.parquet'}'").fetchall()
+        connection.sql(
+            f"COPY (FROM '{member / 'accounts.parquet'}') TO '{tmp_path / 'a.jsonl'}' (FORMAT json)"
+        )
+        connection.sql(
+            f"COPY (FROM '{member / 'holdings.parquet'}') TO '{tmp_path / 'h.ndjson'}' (FORMAT json)"
+        )
+    banned = tmp_path / "banned.txt"
+    banned.write_text("".join(f"{account}\n" for (account,) in confirmed))
+    state = tmp_path / "state"
+    arguments = ["--holdings", str(tmp_path / "h.ndjson"), "--accounts", str(tmp_path / "a.jsonl")]
+    more = ["--confirmed", str(banned), "--today", "1970-01-31", "--state", str(state)]
+    assert run(["detect", "run", *arguments, *more]) == 0
+    assert flagged(state) == NORTH
 
 
 def test_without_old_accounts_nobody_is_flagged_and_it_says_why(

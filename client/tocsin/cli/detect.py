@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from tocsin.cli.options import DEFAULT_CONFIG, Config
-from tocsin.cli.output import Json, counted, note, print_json, print_table, say, warn
+from tocsin.cli.output import Json, counted, note, print_json, print_table, say, warn, wrapped
 from tocsin.cli.usage import BadUsage
 
 if TYPE_CHECKING:
+    from tocsin.detect.explaining import Flagged
     from tocsin.detect.rules import Rules
     from tocsin.detect.runs import Sources
 
@@ -26,6 +28,7 @@ Holdings = Annotated[
     Parameter(help="Parquet or CSV file, such as `tocsin ingest` writes, or URL#schema.table of a database."),
 ]
 DEFAULT_STATE = Path("detect")
+_SHOWN = 20
 
 
 @app.command
@@ -114,7 +117,8 @@ def run(
     """
     from dataclasses import asdict
 
-    from tocsin.detect.runs import Sources, detect
+    from tocsin.detect.explaining import flagged
+    from tocsin.detect.runs import Sources, detect, last_run
 
     if measure_lift and (casebook is None or shadow):
         raise BadUsage("--measure-lift goes with --casebook and without --shadow")
@@ -132,8 +136,12 @@ def run(
             "no account is older than 60 days, so nothing shows which values are common: no account can be flagged; "
             "check the column `created`"
         )
+    flags = []
+    if not shadow:
+        with last_run(state) as connection:
+            flags = flagged(connection)
     if json:
-        print_json(asdict(summary) | {"shadow": shadow})
+        print_json(asdict(summary) | {"shadow": shadow, "flags": [asdict(flag) for flag in flags]})
         return 0
     rows = [
         ("accounts", summary.accounts),
@@ -147,7 +155,28 @@ def run(
     ]
     title = f"Run {summary.number}" + (f", shadow rule {shadow} (no effect)" if shadow else "")
     print_table(title, ("what", "how many"), [(what, f"{count:,}") for what, count in rows])
+    if flags:
+        _print_flagged(flags)
     return 0
+
+
+def _print_flagged(flags: Sequence[Flagged]) -> None:
+    print_table(
+        "Flagged, the strongest first",
+        ("account", "bits", "evidence", "reported by"),
+        [
+            (
+                flag.account,
+                f"{flag.bits:g}",
+                ", ".join(flag.groups),
+                wrapped(", ".join(flag.reporters) or "only you", 30),
+            )
+            for flag in flags[:_SHOWN]
+        ],
+    )
+    if len(flags) > _SHOWN:
+        say(f"and {len(flags) - _SHOWN:,} more; --json has them all")
+    say("tocsin detect explain ACCOUNT says why")
 
 
 @app.command

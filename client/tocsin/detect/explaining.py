@@ -52,6 +52,33 @@ class Explanation:
     would_end: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """A flagged account: its bits, the groups that speak against it, and who reported values of it."""
+
+    account: str
+    bits: float
+    groups: tuple[str, ...]
+    reporters: tuple[str, ...]
+
+
+def flagged(connection: duckdb.DuckDBPyConnection) -> list[Flagged]:
+    """Return the accounts that the current run flags, the strongest first."""
+    rows = connection.execute(
+        """SELECT scores.account, scores.bits, list(DISTINCT evidence."group"),
+            list(DISTINCT signals.reporter) FILTER (signals.reporter IS NOT NULL)
+        FROM current.scores AS scores
+        JOIN current.evidence AS evidence USING (account, abuse)
+        LEFT JOIN current.signals AS signals ON signals.type = evidence.type AND signals.value = evidence.value
+            AND signals.abuse = evidence.abuse
+        WHERE scores.flag = 1 GROUP BY scores.account, scores.bits ORDER BY scores.bits DESC, scores.account"""
+    ).fetchall()
+    return [
+        Flagged(account, in_bits(bits), tuple(sorted(groups)), tuple(sorted(reporters or ())))
+        for account, bits, groups, reporters in rows
+    ]
+
+
 def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -> Explanation:
     """Explain one account by the current run. Raises `NoSuchAccount`."""
     scored = connection.execute(

@@ -1,8 +1,8 @@
 """A member's own tables, read in place: holdings, accounts, confirmed accounts, verdicts and signals.
 
-1. A source is a Parquet or CSV file, or a table that Ibis can open: `postgresql://user@host/database#schema.table`, or
-   the URL of any warehouse of Ibis whose driver is installed. A password belongs into the driver's own place, never
-   into a URL.
+1. A source is a file (Parquet, CSV, JSON lines, or text with one account a line) or a table that Ibis can open:
+   `postgresql://user@host/database#schema.table`, or the URL of any warehouse of Ibis whose driver is installed. A
+   password belongs into the driver's own place, never into a URL.
 2. Holdings have account, type, value and first and last seen, as unix seconds, times or dates (`first_seen`,
    `last_seen`), or as days since 1970 (`first_day`, `last_day`). What detection does not use is not read.
 3. Rows without an account, type or value are left out.
@@ -106,11 +106,25 @@ def _file(path: Path, local: BaseBackend) -> Table:
     from tocsin.ingest.parquet import one_file
 
     try:
-        if path.suffix.lower() == ".csv":
-            return local.read_csv(one_file(str(path)))
+        match path.suffix.lower():
+            case ".csv":
+                return local.read_csv(one_file(str(path)))
+            case ".jsonl" | ".ndjson":
+                return local.read_json(one_file(str(path)), format="newline_delimited")
+            case ".txt":
+                one_column = {
+                    "header": False,
+                    "columns": {"account": "VARCHAR"},
+                    "delim": "\x1f",
+                    "quote": "",
+                }
+                return local.read_csv(one_file(str(path)), **one_column)
         return local.read_parquet(one_file(str(path)))
     except duckdb.Error:
-        raise BadHoldings(f"{path} is neither Parquet nor CSV with a header") from None
+        raise BadHoldings(
+            f"{path} cannot be read as its name says: .csv with a header, .jsonl, .txt with one account a line, "
+            "anything else Parquet"
+        ) from None
 
 
 def _columns(table: Table, name: str, needed: tuple[str, ...]) -> dict[str, str]:
