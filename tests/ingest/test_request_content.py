@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tocsin.ingest.formats.messages import request_of, text_of, tools_of
+from tocsin.ingest.formats.messages import request_of, text_of
+from tocsin.ingest.formats.request_options import tools_of
 from tocsin.ingest.formats.role_text import NOTHING, Turns, turns_of_prompt, turns_of_unknown
 
 SYSTEM = "You are the clerk of the harbour office."

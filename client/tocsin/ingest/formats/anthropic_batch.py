@@ -13,7 +13,9 @@ from typing import Any
 
 from ..accounts import account_among
 from ..exchange import UNDATED, BadExchange, Exchange
-from .messages import each_of, mapping, parameters_of, request_of, text, tools_of
+from .json_values import each_of, mapping, text
+from .messages import request_of
+from .request_options import parameters_of, tools_of
 
 
 def read(document: Any) -> Iterator[Exchange]:

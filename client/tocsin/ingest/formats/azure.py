@@ -19,7 +19,9 @@ from typing import Any
 from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
-from .messages import first_text, loads, mapping, parameters_of, request_of, text, tools_beside
+from .json_values import first_text, loads, mapping, text
+from .messages import request_of
+from .request_options import parameters_of, tools_beside
 from .spans import Span, exchanges_of
 
 CATEGORIES = frozenset(("GatewayLlmLogs", "GatewayLogs", "RequestResponse", "Audit", "Trace"))

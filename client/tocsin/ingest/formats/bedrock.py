@@ -19,7 +19,9 @@ from typing import Any
 from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
-from .messages import first_text, loads, mapping, parameters_of, request_of, tools_beside
+from .json_values import first_text, loads, mapping
+from .messages import request_of
+from .request_options import parameters_of, tools_beside
 
 USER_NAMES = (
     "user_id", "userId", "user-id", "user", "UserId", "username", "userName", "end_user", "endUser", "end_user_id",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .messages import loads
+from .json_values import loads
 
 _NAMES = frozenset(
     (

@@ -25,7 +25,9 @@ from tocsin.indicators.registry import TYPES
 from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
-from .messages import each_of, loads, mapping, parameters_of, request_of, text, text_of, tools_of
+from .json_values import each_of, loads, mapping, text
+from .messages import request_of, text_of
+from .request_options import parameters_of, tools_of
 
 _REQUIRED = ("account", "time")
 _FIELDS = frozenset(

@@ -15,7 +15,9 @@ from ..accounts import account_among
 from ..exchange import UNDATED, BadExchange, Exchange
 from ..times import time_of
 from .bedrock import SESSION_NAMES, USER_NAMES
-from .messages import first_text, mapping, parameters_of, request_of, tools_beside
+from .json_values import first_text, mapping
+from .messages import request_of
+from .request_options import parameters_of, tools_beside
 
 _NO_CONVERSATION = ("countTokens", "embedContent", "batchEmbedContents", "computeTokens")
 

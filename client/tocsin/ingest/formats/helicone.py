@@ -15,7 +15,9 @@ from typing import Any
 from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
-from .messages import each_of, first_text, loads, mapping, parameters_of, request_of, tools_beside
+from .json_values import each_of, first_text, loads, mapping
+from .messages import request_of
+from .request_options import parameters_of, tools_beside
 
 _SESSION = ("Helicone-Session-Id", "helicone-session-id", "Helicone-Session-ID", "session_id", "sessionId")
 _NO_CONVERSATION = (

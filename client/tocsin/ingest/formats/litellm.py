@@ -20,7 +20,9 @@ from typing import Any
 from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
-from .messages import OTHER_CALLS, each_of, mapping, parameters_of, request_of, text, text_of, tools_beside
+from .json_values import each_of, mapping, text
+from .messages import request_of, text_of
+from .request_options import OTHER_CALLS, parameters_of, tools_beside
 from .role_text import NOTHING, Turns
 
 _PLACEHOLDER = "default-message-value"

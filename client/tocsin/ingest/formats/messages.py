@@ -13,42 +13,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-import orjson
-
-from ..exchange import BadExchange, Exchange
-from ..json_text import parse_json
+from .json_values import loads, mapping, text
 from .role_labels import SYSTEM_ROLES, USER_ROLES
 from .role_text import NOTHING, Turns, is_printed_request, shown, turns_of_prompt, turns_of_unknown
 
-_Item = TypeVar("_Item")
-
 _MAX_DEPTH = 8
-
-# LiteLLM's names of calls that are no conversation; the asynchronous ones begin with an `a`.
-_OTHER_CALLS = (
-    "embedding", "image_edit", "image_generation", "image_variation", "moderation", "rerank", "search", "speech",
-    "transcription", "vector_store_search", "vector_store_create", "create_file", "file_retrieve", "file_content",
-    "file_list", "file_delete", "create_batch", "retrieve_batch", "list_batches", "cancel_batch", "ocr",
-    "call_mcp_tool", "list_mcp_tools", "create_video", "video_generation", "vector_store_file_create",
-    "create_container", "realtime",
-)  # fmt: skip
-OTHER_CALLS = frozenset((*_OTHER_CALLS, *(f"a{name}" for name in _OTHER_CALLS)))
-_MAX_EFFORT = 16
-_PARAMETERS = frozenset(
-    (
-        "frequency_penalty", "max_completion_tokens", "max_output_tokens", "max_tokens", "n", "presence_penalty",
-        "reasoning_effort", "seed", "temperature", "top_k", "top_p",
-    )
-)  # fmt: skip
-_CAMEL = {
-    "maxTokens": "max_tokens", "maxOutputTokens": "max_output_tokens", "topP": "top_p", "topK": "top_k",
-    "frequencyPenalty": "frequency_penalty", "presencePenalty": "presence_penalty",
-}  # fmt: skip
-_TOOLS = frozenset(("tools", "functions", "toolConfig", "config"))
-_NAMED_PARAMETERS = _PARAMETERS | _CAMEL.keys()
 
 # Where the messages are in a request, and what it may be wrapped in.
 _MESSAGES = ("messages", "contents", "input", "prompt", "prompts", "inputText", "inputPrompt", "message")
@@ -68,41 +40,6 @@ _CLASSES = {
     "tool": "tool", "toolmessage": "tool", "function": "tool", "functionmessage": "tool",
 }  # fmt: skip
 _PART_KINDS = {"system-prompt": "system", "user-prompt": "user"}
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """The value where it is an object, or JSON text of one; else an empty one."""
-    if type(value) is dict:
-        return value
-    if type(value) is str and value[:1] == "{":
-        loaded = loads(value)
-        if type(loaded) is dict:
-            return loaded
-    return {}
-
-
-def text(value: Any) -> str | None:
-    """The value where it is text with something in it."""
-    return value if type(value) is str and value else None
-
-
-def first_text(values: Mapping[str, Any], *names: str) -> str | None:
-    """The first of the named values that is text, or a whole number as it is written."""
-    for name in names:
-        value = values.get(name)
-        if type(value) is str and value:
-            return value
-        if type(value) is int:
-            return str(value)
-    return None
-
-
-def loads(value: str) -> Any:
-    """What JSON text holds; None where it is not JSON."""
-    try:
-        return parse_json(value)
-    except ValueError:
-        return None
 
 
 def text_of(content: Any) -> str | None:
@@ -424,69 +361,3 @@ def _as_pairs(messages: list[Any]) -> list[Any] | None:
 
 def _is_text_part(part: Mapping[str, Any]) -> bool:
     return part.get("type") in ("text", "input_text") or part.keys() == {"text"}
-
-
-def tools_of(tools: Any) -> str | None:
-    """JSON text of an array of tool schemas, given as an array or as JSON text of one; None where there are none."""
-    if type(tools) is str:
-        tools = loads(tools) if tools[:1] in ("[", "{") else None
-    if type(tools) is dict:
-        tools = tools.get("tools") or tools.get("functionDeclarations")  # Bedrock's toolConfig
-    if type(tools) is not list or not tools:
-        return None
-    if any(type(tool) is str for tool in tools):
-        tools = [loads(tool) if type(tool) is str else tool for tool in tools]
-        tools = [tool for tool in tools if type(tool) is dict]
-    return dumps(tools) if tools else None
-
-
-def tools_beside(request: Mapping[str, Any]) -> str | None:
-    """The tools that a request offers, in any provider's form."""
-    if _TOOLS.isdisjoint(request):
-        return None
-    config = request.get("config")
-    return (
-        tools_of(request.get("tools"))
-        or tools_of(request.get("functions"))
-        or tools_of(request.get("toolConfig"))
-        or (tools_of(config.get("tools")) if type(config) is dict else None)
-    )
-
-
-def parameters_of(parameters: Mapping[str, Any]) -> str | None:
-    """Compact JSON of the sampling parameters among `parameters`; texts a user chooses are not among them."""
-    found = {
-        _CAMEL.get(name, name): parameters[name]
-        for name in parameters
-        if name in _NAMED_PARAMETERS and _is_parameter(name, parameters[name])
-    }
-    return dumps(found) if found else None
-
-
-def _is_parameter(name: str, value: Any) -> bool:
-    if type(value) is str:
-        return name == "reasoning_effort" and len(value) <= _MAX_EFFORT
-    return type(value) is int or type(value) is float
-
-
-def dumps(value: Any) -> str:
-    """Compact JSON with sorted keys."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:
-        raise BadExchange("holds a value that JSON has no form for") from None
-
-
-def each_of(items: Iterable[_Item], make: Callable[[_Item], Exchange]) -> Iterator[Exchange]:
-    """Yield the exchange of each item. Raises BadExchange, after those that could be read, for those that could not."""
-    first, refused = "", 0
-    for item in items:
-        try:
-            exchange = make(item)
-        except BadExchange as error:
-            first = first or error.rule
-            refused += 1
-        else:
-            yield exchange
-    if refused:
-        raise BadExchange(first, refused)

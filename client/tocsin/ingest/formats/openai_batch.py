@@ -15,7 +15,9 @@ from typing import Any
 
 from ..accounts import account_among
 from ..exchange import UNDATED, BadExchange, Exchange
-from .messages import mapping, parameters_of, request_of, text, tools_beside
+from .json_values import mapping, text
+from .messages import request_of
+from .request_options import parameters_of, tools_beside
 
 _CONVERSATIONS = ("/chat/completions", "/responses", "/completions", "/messages")
 

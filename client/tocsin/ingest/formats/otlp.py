@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..exchange import BadExchange, Exchange, checked_time
-from .messages import mapping, text
-from .spans import WHO, Span, event_name, exchanges_of
+from .json_values import mapping, text
+from .span_names import WHO
+from .spans import Span, event_name, exchanges_of
 
 _SCALARS = frozenset(("stringValue", "boolValue", "doubleValue"))
 _MAX_DEPTH = 64  # of structured values; messages need about ten

@@ -16,7 +16,9 @@ from ..accounts import account_among
 from ..exchange import BadExchange, Exchange
 from ..times import time_of
 from .bedrock import SESSION_NAMES, USER_NAMES
-from .messages import each_of, first_text, loads, mapping, parameters_of, request_of, text, tools_beside
+from .json_values import each_of, first_text, loads, mapping, text
+from .messages import request_of
+from .request_options import parameters_of, tools_beside
 
 _OWN = frozenset( ("ai_org", "ai_model", "ai_provider", "virtual_key", "prompt_token", "req_units", "request_url",
 "config", "mode", "trace_id") )  # fmt: skip

@@ -14,8 +14,9 @@ from typing import Any
 
 from ..exchange import BadExchange, Exchange, checked_time
 from ..times import time_of
-from .messages import mapping, text
-from .spans import WHO, Span, event_name, exchanges_of
+from .json_values import mapping, text
+from .span_names import WHO
+from .spans import Span, event_name, exchanges_of
 
 _MAX_DEPTH = 8
 _CHILD_OF = ("CHILD_OF", "FOLLOWS_FROM")

@@ -26,54 +26,11 @@ from typing import Any
 
 from ..accounts import account_among, is_placeholder
 from ..exchange import BadExchange, Exchange
-from .messages import (
-    OTHER_CALLS,
-    each_of,
-    loads,
-    mapping,
-    parameters_of,
-    prompt_of,
-    request_of,
-    text,
-    text_of,
-    tools_beside,
-    tools_of,
-)
+from .json_values import each_of, loads, mapping, text
+from .messages import prompt_of, request_of, text_of
+from .request_options import OTHER_CALLS, parameters_of, tools_beside, tools_of
 from .role_text import NOTHING, Turns
-
-_ASSOCIATION = "traceloop.association.properties."
-_AI = "ai.telemetry.metadata."
-# Where a library keeps what the application says about a call, and what it calls the user and the conversation there.
-_SAID = (
-    _ASSOCIATION, _AI, "langfuse.observation.metadata.", "langfuse.trace.metadata.", "langsmith.metadata.",
-    "lmnr.association.properties.", "opik.metadata.", "braintrust.metadata.", "metadata.",
-)  # fmt: skip
-_USER = ("user_id", "userId", "user")
-_SESSION = (
-    "session_id", "sessionId", "conversation_id", "conversationId", "chat_id", "chatId", "thread_id", "threadId",
-)  # fmt: skip
-# In order of preference: the conventions; Langfuse; LiteLLM's two integrations, the key's user and then the end user;
-# what an application says; ADK, MLflow and PostHog; the `user` of a request; and plain names.
-ACCOUNT = (
-    "user.id", "enduser.id", "enduser.pseudo.id", "langfuse.user.id", "litellm.metadata.user_api_key_user_id",
-    "metadata.user_api_key_user_id", "litellm.end_user.id", "litellm.metadata.user_api_key_end_user_id",
-    "metadata.user_api_key_end_user_id", *(prefix + name for prefix in _SAID for name in _USER),
-    "gcp.vertex.agent.user_id", "mlflow.trace.user", "posthog.distinct_id", "posthog_distinct_id",
-    f"{_AI}posthog_distinct_id", "gen_ai.user.id", "gen_ai.user", "llm.user", "gen_ai.request.user",
-    "gen_ai.openai.request.user", "openai.request.user", "app.user.id", "app.user_id", "user_id", "userId",
-)  # fmt: skip
-CONVERSATION = (
-    "gen_ai.conversation.id", "session.id", "langfuse.session.id",
-    *(prefix + name for prefix in _SAID for name in _SESSION), "gcp.vertex.agent.session_id", "mlflow.trace.session",
-    "app.session.id", "session_id", "conversation_id",
-)  # fmt: skip
-_ADDRESS = (
-    "client.address", "http.client_ip", "client.socket.address", "litellm.metadata.requester_ip_address",
-    "metadata.requester_ip_address",
-)  # fmt: skip
-_USER_AGENT = ("user_agent.original", "http.user_agent", "metadata.user_agent")
-_JA4 = ("tls.client.ja4", "client.ja4", "ja4")
-WHO = frozenset((*ACCOUNT, *CONVERSATION, *_ADDRESS, *_USER_AGENT, *_JA4))
+from .span_names import ACCOUNT, ADDRESS, CONVERSATION, JA4, USER_AGENT, WHO
 
 _NO_EXCHANGE = OTHER_CALLS.union(
     ("create_agent", "embeddings", "execute_tool", "invoke_workflow", "retrieval")
@@ -327,9 +284,9 @@ def _finished(nested: tuple[_Call, list[_Call]]) -> Exchange:
         system=turns.system,
         tools=_tools(attributes) or next((tools for other in others if (tools := _tools(other.attributes))), None),
         first_user_turn=turns.first,
-        address=_first(attributes, _ADDRESS),
-        user_agent=_first(attributes, _USER_AGENT),
-        ja4=_first(attributes, _JA4),
+        address=_first(attributes, ADDRESS),
+        user_agent=_first(attributes, USER_AGENT),
+        ja4=_first(attributes, JA4),
         parameters=parameters_of({**invocation, **langfuse, **requested}),
         last_user_turn=turns.last,
         user_turns=turns.user_turns,
