@@ -26,6 +26,7 @@ NAMES = (
     "publish",
     "publish-one",
     "follow",
+    "growth",
     "match",
     "fingerprint",
     "start",

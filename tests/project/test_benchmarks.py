@@ -16,6 +16,7 @@ NAMES = (
     "publish",
     "publish-one",
     "follow",
+    "growth",
     "match",
     "start",
     "fingerprint",

@@ -213,3 +213,18 @@ def test_a_node_that_signed_into_the_future_has_a_way_back(federation: Federatio
         asyncio.run(follower.following.round(member_id(number)))
         assert follower.following.peer(member_id(number)).problem == ""
         assert found(follower, member_id(number), [tag]) == 1
+
+
+def test_what_was_written_by_an_unsure_clock_does_not_stop_a_sure_one(federation: Federation) -> None:
+    asyncio.run(federation.tick_all())
+    ahead = FakeClock(federation.clock.now() + 700)
+    node = federation.open_node(1, federation[1].store, clock=ahead)
+    tag = bytes([7]) * 16
+    asyncio.run(node.publishing.submit(tag, [federation.entry(tag)]))
+    with pytest.raises(ClockUnsure, match="700 s ahead"):
+        asyncio.run(node.publishing.tick())
+    ahead.wall -= 700
+    asyncio.run(node.following.round(member_id(2)))
+    asyncio.run(node.publishing.tick())
+    assert node.publishing.problem is None
+    assert found(node, node.id, [tag]) == 1

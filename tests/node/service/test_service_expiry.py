@@ -62,8 +62,9 @@ def test_a_node_that_may_not_sign_erases_all_the_same(federation: Federation) ->
 def test_expiry_goes_in_pieces_with_other_writes_between(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expiring, "PIECE", 2)
-    node = federation[1]
+    monkeypatch.setattr(expiring, "MOST", 2)
+    monkeypatch.setattr(expiring, "FEWEST", 2)
+    node = federation.open_node(1)
     turn = submit(federation, node, *(bytes([number]) * 16 for number in range(7)))
     asyncio.run(node.publishing.tick())
     federation.clock.turn_to(turn)

@@ -45,6 +45,11 @@ class CheckedClock:
         return self._system.monotonic()
 
     @property
+    def confirmed(self) -> bool:
+        """Whether another member agrees with the time the node goes by."""
+        return self._confirmed
+
+    @property
     def problem(self) -> str | None:
         """What an operator has to correct, None for nothing."""
         if self._problem is not None or self._steady():

@@ -2,8 +2,8 @@
 
 1. A week turns for all members in the same second. Each begins ten minutes later, when by every honest clock it has
    turned, and up to ten more, drawn once: they do not all write at once, and none erases what a peer holds to be live.
-2. A piece is one transaction of `PIECE` bodies, and after it the other writes have as long as it took. Memory does not
-   grow with what is due.
+2. A piece is one transaction, of `MOST` bodies or as many fewer as take `PIECE_S`; after it the other writes have as
+   long as it took. Memory does not grow with what is due.
 3. It goes by the checked clock, and only while that is sure. Whether the node may sign makes no difference.
 """
 
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
-from tocsin.node.ports import StoreError
+from tocsin.node.ports import StoreError, Transaction
 from tocsin.node.service.checked_clock import AGREE_S, CheckedClock
 from tocsin.node.service.errors import ServiceError
 from tocsin.node.service.membership import Membership
@@ -20,7 +21,8 @@ from tocsin.node.service.store_gateway import StoreGateway
 from tocsin.oprf.group import Random
 from tocsin.tlog.entry import WEEK_S
 
-PIECE = 2_000
+FEWEST, MOST = 100, 2_000
+PIECE_S = 0.1
 LOOK_S = 10.0
 SPREAD_S = 600
 
@@ -36,6 +38,7 @@ class Expiring:
         self._clock = clock
         self._delay = AGREE_S + int.from_bytes(random(2), "big") % SPREAD_S
         self._week = 0
+        self._piece = FEWEST
 
     @property
     def expired_week(self) -> int:
@@ -57,13 +60,20 @@ class Expiring:
         alone = not self._membership.others()
         while week > self._week and self._clock.may_erase(alone=alone):
             began = self._clock.monotonic()
-            piece = await self._gateway.write_alone(lambda transaction: transaction.expire(week, PIECE))
+            most = self._piece
+            piece = await self._gateway.write_alone(partial(_expire, week=week, most=most))
             erased += piece
-            if piece < PIECE:
+            if piece < most:
                 self._week = week
                 break
-            await asyncio.sleep(self._clock.monotonic() - began)
+            took = self._clock.monotonic() - began
+            self._piece = max(FEWEST, min(MOST, int(most * PIECE_S / max(took, 0.001)), 2 * most))
+            await asyncio.sleep(took)
         return erased
 
     def _due(self) -> int:
         return self._clock.now() // WEEK_S
+
+
+def _expire(transaction: Transaction, week: int, most: int) -> int:
+    return transaction.expire(week, most)

@@ -279,13 +279,14 @@ class Publishing:
 
     def _tick(self, transaction: Transaction, charter: Charter, now: int) -> tuple[Ticked, int]:
         """Do one transaction; also return how much of the plan it took."""
-        seen = transaction.seen_time()
-        # M-6.13: no signature by a clock that is more than 10 minutes behind the store.
+        tip = transaction.tip(self._member)
+        # M-6.13: no signature by a clock that is more than 10 minutes behind. What other writes recorded while the
+        # clock was unsure does not count against a time that others have confirmed.
+        seen = tip.time if self._clock.confirmed else transaction.seen_time()
         if now < seen - CLOCK_BEHIND_S:
             raise ClockBehind(
                 f"system clock is {seen - now} s behind the last recorded time; correct it to resume publishing"
             )
-        tip = transaction.tip(self._member)
         # What peers said of their own time must not push this log's ahead; only its own last time does.
         # M-6.13: the time of a checkpoint does not go back.
         time = max(now, tip.time)
