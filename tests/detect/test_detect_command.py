@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.detect.casebook.scored import opened, scored, taken
 from tests.detect.populations import campaign, innocents, write_provider, write_table
 from tocsin.cli.main import run
 from tocsin.detect.holdings import SIGNAL_COLUMNS
@@ -145,6 +146,34 @@ def test_a_report_that_names_another_members_entry_stays_its_writers_word(
 def test_a_member_whose_judgement_proved_right_may_flag_alone(member: Path, tmp_path: Path) -> None:
     score(member, tmp_path / "state", "--signals", str(member / "one.parquet"), "--trusted", "Alder")
     assert flagged(tmp_path / "state") == NORTH | SOUTH
+
+
+def test_what_a_muted_member_says_is_shown_and_weighs_nothing(
+    member: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book, state = tmp_path / "casebook", tmp_path / "state"
+    with opened(book) as made:
+        taken(made, *(scored(f"a{number}", root="Alder") for number in range(10)))
+        with made.database.writing() as connection:
+            connection.exec_driver_sql("UPDATE flag SET state = 'rejected'")
+    signals = tmp_path / "signals.parquet"
+    with duckdb.connect() as connection:
+        both = connection.sql(f"FROM '{member / 'both.parquet'}'").fetchall()
+    passed_on = signal("contact.phone", "+15550177", "Cinder", root="Alder", hops=1)
+    write_table(signals, SIGNALS, [*both, passed_on])
+    capsys.readouterr()
+    score(member, state, "--signals", str(signals), "--casebook", str(book))
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert (summary["signals"], summary["muted_signals"]) == (3, 4)
+    assert flagged(state) == NORTH
+    assert "Alder is muted: your reviewers rejected 10 of 10 accounts that rested on it alone" in err
+    text = explained(state, "south0", capsys)
+    assert "`contact.phone`, reported by Alder, weighs nothing: your verdicts muted it" in text
+    assert "`contact.phone`, reported by Cinder, weighs nothing" in text
+    # What rested on it is gone from the run, and still counts.
+    score(member, state, "--signals", str(signals), "--casebook", str(book))
+    assert json.loads(capsys.readouterr().out)["muted_signals"] == 4
 
 
 def test_a_household_is_one_group(member: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,6 +153,8 @@ def run(
         ("flagged for the first time", summary.new_flags),
         ("candidates", summary.candidates),
     ]
+    if summary.muted_signals:
+        rows.insert(4, ("signals of muted members", summary.muted_signals))
     title = f"Run {summary.number}" + (f", shadow rule {shadow} (no effect)" if shadow else "")
     print_table(title, ("what", "how many"), [(what, f"{count:,}") for what, count in rows])
     if flags:
@@ -203,13 +205,14 @@ def explain(
     thresholds = rules_of(rules)
     with last_run(state) as connection:
         found = explaining.explain(connection, account, thresholds)
+        muted = explaining.muted_reports(connection, account)
     if json:
         document = asdict(found)
         for reason in document["reasons"]:
             reason["weight"], reason["counts"] = in_bits(reason["weight"]), reason["counts"] / 20
             if not values:
                 del reason["value"]
-        print_json(document | {"bits": in_bits(found.bits)})
+        print_json(document | {"bits": in_bits(found.bits), "muted": muted})
         return 0
     say(
         f"{account}: {'flagged' if found.flag else 'not flagged'}, {in_bits(found.bits):g} bits from "
@@ -218,6 +221,8 @@ def explain(
     for reason in found.reasons:
         shown = f": {reason.value}" if values else ""
         say(f"  {explaining.sentence(reason)}; counts {reason.counts / 20:g}{shown}")
+    for text in muted:
+        say(f"  {text}")
     for what in found.missing:
         say(f"  to be flagged: {what}")
     for what in found.would_end:
@@ -330,7 +335,7 @@ def _with_verdicts(sources: Sources, casebook: Path, rules: Rules) -> Sources:
     from dataclasses import replace
 
     from tocsin.cli.casebook import open_book
-    from tocsin.detect.casebook.measuring import judged, trusted
+    from tocsin.detect.casebook.measuring import judged, muted, trusted
     from tocsin.detect.weights import CONFIRMED, REJECTED
 
     with open_book(casebook) as book, book.database.reading() as connection:
@@ -338,7 +343,18 @@ def _with_verdicts(sources: Sources, casebook: Path, rules: Rules) -> Sources:
             (verdict.account, CONFIRMED if verdict.confirmed else REJECTED, verdict.abuse)
             for verdict in judged(connection)
         )
-        return replace(sources, verdicts=verdicts, trusted=sources.trusted | trusted(connection, rules))
+        silent = muted(connection, rules)
+        for member, decided in silent.items():
+            note(
+                f"{member} is muted: your reviewers rejected {decided.rejected} of "
+                f"{decided.rejected + decided.confirmed} accounts that rested on it alone; its reports weigh nothing"
+            )
+        return replace(
+            sources,
+            verdicts=verdicts,
+            trusted=sources.trusted | trusted(connection, rules),
+            muted=frozenset(silent),
+        )
 
 
 def _run_alone(casebook: Path, state: Path, sources: Sources, today: int, rules: Rules) -> None:

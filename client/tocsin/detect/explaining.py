@@ -85,8 +85,11 @@ def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -
         "SELECT abuse, bits, firm_bits, flag, groups FROM current.scores WHERE account = ?", [account]
     ).fetchone()
     if scored is None:
+        muted = muted_reports(connection, account)
         raise NoSuchAccount(
-            "nothing speaks against this account in the last run: check the id, or run `tocsin detect run`"
+            "; ".join(("nothing that counts speaks against this account in the last run", *muted))
+            if muted
+            else "nothing speaks against this account in the last run: check the id, or run `tocsin detect run`"
         )
     abuse, bits, firm_bits, flag, independent = scored
     rows = connection.execute(
@@ -100,6 +103,19 @@ def explain(connection: duckdb.DuckDBPyConnection, account: str, rules: Rules) -
     ).fetchall():
         reported[type, value].add(reporter)
     return _explanation(account, bits, firm_bits, flag, independent, rows, reported, rules)
+
+
+def muted_reports(connection: duckdb.DuckDBPyConnection, account: str) -> list[str]:
+    """Say which values of an account muted members reported, without the values."""
+    rows = connection.execute(
+        """SELECT DISTINCT type, reporter FROM current.muted_signals
+        SEMI JOIN (SELECT type, value FROM current.holdings WHERE account = ?) USING (type, value)
+        ORDER BY type, reporter""",
+        [account],
+    ).fetchall()
+    return [
+        f"`{type}`, reported by {reporter}, weighs nothing: your verdicts muted it" for type, reporter in rows
+    ]
 
 
 def explain_each(connection: duckdb.DuckDBPyConnection, rules: Rules, accounts: str) -> Iterator[Explanation]:

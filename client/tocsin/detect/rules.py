@@ -52,6 +52,10 @@ class Rules:
     """Verdicts on accounts that rest on one reporter alone, before its judgement may flag alone."""
     trust_percent: int = 85
     """Share of those verdicts that must be confirmations."""
+    mute_verdicts: int = 10
+    """Verdicts on accounts that rest on one member alone, before it can be muted."""
+    mute_percent: int = 80
+    """Share of those verdicts, if they are rejections, from which all that the member says weighs nothing."""
     reopen: int = 6
     """A rejected account stays closed until its score has grown by this much."""
     random_percent: int = 5
@@ -68,7 +72,7 @@ class Rules:
             raise BadRules("disputed_divisor and volume_ratio must be at least 1")
         if not 0 < self.candidate <= self.flag:
             raise BadRules("candidate must be above 0 and not above flag")
-        for name in ("trust_percent", "random_percent", "reporter_percent"):
+        for name in ("trust_percent", "mute_percent", "random_percent", "reporter_percent"):
             if getattr(self, name) > 100:
                 raise BadRules(f"{name} must be a whole number from 0 to 100")
 

@@ -61,6 +61,8 @@ class Sources:
     signals: str | None = None
     trusted: frozenset[str] = frozenset()
     """Members whose judgement may flag alone: 20 verdicts, 85 % of them confirmations."""
+    muted: frozenset[str] = frozenset()
+    """Members whose reports weigh nothing: they are kept apart, to be shown."""
     verdicts: tuple[tuple[str, int, int], ...] = field(default=(), repr=False)
     """Of the casebook: account, state (`CONFIRMED` or `REJECTED`), abuse."""
     flagged_before: FlagsBefore = FlagsBefore.KNOWN
@@ -79,6 +81,7 @@ class RunSummary:
     flagged: int
     candidates: int
     new_flags: int
+    muted_signals: int
 
 
 def detect(state: Path, sources: Sources, today: int, rules: Rules, *, shadow: str = "") -> RunSummary:
@@ -185,6 +188,16 @@ def _load(
         connection.execute(
             "INSERT INTO types VALUES (?, ?, ?, ?)", [type, of.family, of.group, of.slack_days]
         )
+    connection.execute(
+        """CREATE TABLE muted_signals AS SELECT * FROM signals
+        WHERE list_contains($muted, reporter) OR coalesce(list_contains($muted, root), false)""",
+        {"muted": sorted(sources.muted)},
+    )
+    connection.execute(
+        """DELETE FROM signals
+        WHERE list_contains($muted, reporter) OR coalesce(list_contains($muted, root), false)""",
+        {"muted": sorted(sources.muted)},
+    )
     connection.execute("CREATE TABLE trusted (root VARCHAR)")
     for member in sorted(sources.trusted):
         connection.execute("INSERT INTO trusted VALUES (?)", [member])
@@ -246,7 +259,7 @@ def _finish(
             [today],
         )
         connection.execute("CREATE SCHEMA IF NOT EXISTS current")
-        for name in (*STAGES, *_INPUT_TYPES):
+        for name in (*STAGES, *_INPUT_TYPES, "muted_signals"):
             connection.execute(f"CREATE OR REPLACE VIEW current.{name} AS SELECT * FROM {schema}.{name}")
     return RunSummary(
         number,
@@ -258,4 +271,5 @@ def _finish(
         count("SELECT count(*) FROM scores WHERE flag = 1"),
         count(f"SELECT count(*) FROM scores WHERE flag = 0 AND bits >= {rules.candidate}"),
         new,
+        count("SELECT count(*) FROM muted_signals"),
     )

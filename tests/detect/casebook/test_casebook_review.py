@@ -13,6 +13,7 @@ from tocsin.detect.casebook.campaigns import update_campaigns
 from tocsin.detect.casebook.claiming import claim, claim_next, release
 from tocsin.detect.casebook.deciding import (
     Decision,
+    appeal,
     decide,
     decide_campaign,
     draw_sample,
@@ -231,3 +232,19 @@ def test_a_sample_that_does_not_support_the_outcome_decides_nothing(book: Casebo
     decide_sample(book, 28)
     with pytest.raises(NotOpen, match="28 of 30 flags of the sample are confirmed, 29 are needed"):
         decide_campaign(book, "C1", Decision(*YES, "bea"), NOW, never)
+
+
+def test_a_member_is_muted_by_the_teams_own_verdicts_alone_and_until_they_change(book: Casebook) -> None:
+    taken(book, *(scored(f"a{number}", root="Alder") for number in range(10)))
+    for number in range(10):
+        with book.database.reading() as connection:
+            assert measuring.muted(connection, DEFAULT) == {}
+            flag = flag_of_account(connection, f"a{number}")
+        claim(book, flag.no, "ann", NOW)
+        judge(book, flag, "ann", YES if number < 2 else NO)
+    with book.database.reading() as connection:
+        assert measuring.muted(connection, DEFAULT) == {"Alder": measuring.Yield("Alder", 2, 8)}
+        assert measuring.trusted(connection, DEFAULT) == frozenset()
+    appeal(book, "a9", "bea", "", NOW)
+    with book.database.reading() as connection:
+        assert measuring.muted(connection, DEFAULT) == {}

@@ -7,6 +7,9 @@
    alone, of which `rules.trust_percent` confirmed.
 4. Hits by type: an account counts once for each type that was reported; verdicts by sample do not count.
 5. A decision is reversed when a later final one about the same account has another outcome.
+6. A member is muted after `rules.mute_verdicts` final verdicts on flags that rested on it alone, of which
+   `rules.mute_percent` rejected. Only the team's own verdicts count: others' disputes cannot mute anybody. A verdict
+   that is reversed counts as what it is now.
 """
 
 from __future__ import annotations
@@ -133,20 +136,35 @@ def judged(connection: Connection) -> list[FinalVerdict]:
 
 def trusted(connection: Connection, rules: Rules) -> frozenset[str]:
     """Return the members whose judgement may flag alone (rule 3)."""
-    counts: dict[str, list[bool]] = defaultdict(list)
+    return frozenset(
+        root
+        for root, (confirmed, rejected) in _by_root(connection).items()
+        if confirmed + rejected >= rules.trust_verdicts
+        and confirmed * 100 >= (confirmed + rejected) * rules.trust_percent
+    )
+
+
+def muted(connection: Connection, rules: Rules) -> dict[str, Yield]:
+    """Return the members whose reports weigh nothing, with the verdicts that say so (rule 6)."""
+    return {
+        root: Yield(root, confirmed, rejected)
+        for root, (confirmed, rejected) in sorted(_by_root(connection).items())
+        if confirmed + rejected >= rules.mute_verdicts
+        and rejected * 100 >= (confirmed + rejected) * rules.mute_percent
+    }
+
+
+def _by_root(connection: Connection) -> dict[str, tuple[int, int]]:
+    """Return how many accounts that rest on one member alone were confirmed and rejected, by that member."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     rows = connection.execute(
         select(_FLAG.root, _FLAG.state).where(
             _FLAG.root.is_not(None), _FLAG.state.in_((CONFIRMED, REJECTED)), ~_FLAG.sampled
         )
     )
     for root, state in rows:
-        counts[str(root)].append(state == CONFIRMED)
-    return frozenset(
-        root
-        for root, verdicts in counts.items()
-        if len(verdicts) >= rules.trust_verdicts
-        and sum(verdicts) * 100 >= len(verdicts) * rules.trust_percent
-    )
+        counts[str(root)][state] += 1
+    return {root: (states[CONFIRMED], states[REJECTED]) for root, states in counts.items()}
 
 
 def hits(connection: Connection) -> dict[str, Counter[str]]:
