@@ -84,7 +84,7 @@ def test_keys_depend_on_the_text_alone(texts: list[str]) -> None:
     assert [keyed.keys.tolist() for keyed in together] == [
         keyer.keyed([text])[0].keys.tolist() for text in texts
     ]
-    with patch.object(shingle_keys, "_BATCH_BYTES", 20), patch.object(shingle_keys, "_MAX_TOKENS", 2):
+    with patch.object(shingle_keys, "_BATCH_BYTES", 20), patch.object(shingle_keys, "_MAX_KNOWN", 2):
         apart = Keyer(KEY, CURRENT).keyed(texts)
     assert [keyed.keys.tolist() for keyed in together] == [keyed.keys.tolist() for keyed in apart]
 

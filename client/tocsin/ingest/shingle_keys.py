@@ -30,8 +30,8 @@ _Places: TypeAlias = NDArray[np.int64]
 _Number = TypeVar("_Number", bound=np.integer[Any])
 
 _BATCH_BYTES = 4 << 20
-_MAX_TOKENS = 1 << 17
-_MAX_SIZE = 8 << 20
+_MAX_KNOWN = 1 << 17
+_MAX_KNOWN_BYTES = 8 << 20
 _WORD = 8
 
 _APART, _LETTER, _SPACE, _OTHER = range(4)
@@ -151,7 +151,7 @@ class Keyer:
 
     def _others(self, data: bytes) -> tuple[NDArray[np.uint8], _Places, _Places]:
         """Return the kinds of bytes, `_APART` in the parts that `tokens` is for; where their tokens are, and which."""
-        if len(self._parts.tokens) > _MAX_TOKENS or self._parts.size > _MAX_SIZE:
+        if len(self._parts.tokens) > _MAX_KNOWN or self._parts.size > _MAX_KNOWN_BYTES:
             self._parts = _Parts(self._hash, self._snapshots)
         marked = bytearray(data.translate(_KINDS))
         marked[-_WORD:] = bytes(_WORD)
