@@ -5,7 +5,7 @@
 2. A skeleton that is 80 % local or more is refused as `template.local`. Of one that is 20 % local or more the local
    shingles are dropped, and what is left is judged like any other; a smaller share is left in, so that an everyday
    phrase here and there does not make another value of a template than elsewhere.
-3. Counts are kept of at most 2^20 shingles in one process. Where there are more, one is taken off each and what is zero
+3. Counts are kept of at most 2^19 shingles in one process. Where there are more, one is taken off each and what is zero
    is forgotten (Misra and Gries): so none is counted too high, and too low by the number of such rounds at most.
 4. A campaign with more accounts than N at one provider is refused there, too. The refusals are counted, and the option
    is the provider's.
@@ -33,8 +33,8 @@ LOCAL_ACCOUNTS = 20
 
 _REFUSED_PERCENT = 80
 _DROPPED_PERCENT = 20
-_MAX_COUNTED = 1 << 20
-_MAX_WAITING = 1 << 19
+_MAX_COUNTED = 1 << 19
+_MAX_WAITING = 1 << 18
 _NONE: frozenset[int] = frozenset()
 _WORTH_SENDING = 3
 

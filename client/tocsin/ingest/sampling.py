@@ -31,7 +31,7 @@ DEFAULT_K = 256
 DEFAULT_WINDOW_DAYS = 28
 MAX_ACCOUNTS = 40_000
 """How many accounts (in windows) a worker holds."""
-MAX_PLACES = 1_250_000
+MAX_PLACES = 400_000
 """How many places of conversations a worker holds, of all accounts together."""
 
 TEXT, FACTS, TOOLS, SYSTEM = 0, 1, 2, 3
