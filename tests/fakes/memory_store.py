@@ -337,12 +337,13 @@ class MemoryTransaction(MemorySnapshot):
         self._table("intermediates").update({kept.size: kept for kept in checkpoints})
 
     def expire(self, week: int, most: int) -> int:
-        """Erase up to `most` bodies of every log's entries with not_after ≤ week; returns how many."""
+        """Erase up to `most` bodies with not_after ≤ week, of every log, or of quarantined logs; returns how many."""
         self._state.erased_week = max(self._state.erased_week, week)
         due = [
             place
             for place, stored in self._state.entries.items()
-            if stored.entry.body is not None and stored.entry.header.not_after <= week
+            if stored.entry.body is not None
+            and (stored.entry.header.not_after <= week or self.tip(place[0]).quarantined)
         ][:most]
         for place in due:
             self._erase(place)

@@ -264,7 +264,7 @@ class Transaction(Snapshot, Protocol):
         """Keep intermediate checkpoints of this member's own log, in place of those of the same size."""
 
     def expire(self, week: int, most: int) -> int:
-        """Erase up to `most` bodies of every log's entries with not_after ≤ week; returns how many."""
+        """Erase up to `most` bodies with not_after ≤ week, of every log, or of quarantined logs; returns how many."""
 
     def restore(self, member: MemberId, entries: Sequence[Stored]) -> None:
         """Put bodies back that were erased; the caller has compared them with their leaves."""

@@ -179,6 +179,11 @@ def test_a_quarantined_log_is_not_followed_or_matched(federation: Federation) ->
     publish(federation, federation[1], 5, T[5])
     assert "quarantined" in follow(node, 1)[0]
     assert size_at(node, 1) == before
+    assert asyncio.run(node.expiring.erase()) > 0  # what it retracts later would not be heard of
+    assert all(
+        stored.entry.body is None
+        for stored in node.gateway.read_now(lambda snapshot: snapshot.entries(forked, 0, 9))
+    )
     assert asyncio.run(node.looking_up.look_up([(forked, T[1]), (node.id, T[1])])) == []
     with pytest.raises(LogQuarantined):
         asyncio.run(node.looking_up.proven_entries([(forked, 0)]))

@@ -255,6 +255,20 @@ def test_expiry_erases_in_every_log(store: Store) -> None:
         m.check_trees(snapshot)
 
 
+def test_a_quarantined_logs_bodies_go(store: Store) -> None:
+    for member in (m.OWN, m.PEER):
+        m.fill(store, member, [m.sealed(1), m.sealed(2), m.sealed(3)])
+    with store.write() as transaction:
+        transaction.quarantine(m.PEER, b"proof", 10)
+        assert transaction.expire(1, 2) == 2
+        assert transaction.expire(1, 2) == 1
+        assert transaction.expire(1, 2) == 0
+    with store.read() as snapshot:
+        assert m.tags_of(snapshot, m.PEER) == []
+        assert len(m.tags_of(snapshot, m.OWN)) == 3
+        m.check_trees(snapshot)
+
+
 def test_an_append_begins_where_the_log_ends(store: Store) -> None:
     m.fill(store, m.PEER, [m.sealed(1)])
     with store.read() as snapshot:

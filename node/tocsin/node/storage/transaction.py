@@ -258,18 +258,23 @@ class SqlTransaction(SqlSnapshot):
             self._backend.insert(self._connection, table, fresh)
 
     def expire(self, week: int, most: int) -> int:
-        """Erase up to `most` bodies of every log's entries with not_after ≤ week; returns how many."""
+        """Erase up to `most` bodies with not_after ≤ week, of every log, or of quarantined logs; returns how many."""
         # M-6.18: bodies go, leaves stay.
         meta = tables.meta.c
         self._connection.execute(update(tables.meta).where(meta.erased_week < week).values(erased_week=week))
         query = select(_BODY.log, _BODY.leaf_index).where(_BODY.not_after <= week)
         order = (_BODY.not_after, _BODY.log, _BODY.leaf_index)  # the index's own
-        due: dict[int, list[int]] = {}
-        for log, index in self._connection.execute(query.order_by(*order).limit(most)):
-            due.setdefault(log, []).append(index)
-        for log, indices in due.items():
-            self._erase(log, indices)
-        erased = sum(map(len, due.values()))
+        # M-6.20: what a quarantined log retracts later would not be heard of.
+        quarantined = select(_LOG.no).where(_LOG.quarantined)
+        rest = select(_BODY.log, _BODY.leaf_index).where(_BODY.log.in_(quarantined))
+        erased = 0
+        for places in (query.order_by(*order), rest):
+            due: dict[int, list[int]] = {}
+            for log, index in self._connection.execute(places.limit(most - erased)).all():
+                due.setdefault(log, []).append(index)
+            for log, indices in due.items():
+                self._erase(log, indices)
+            erased += sum(map(len, due.values()))
         if erased < most:
             self._connection.execute(delete(tables.awaited).where(tables.awaited.c.not_after <= week))
         return erased
