@@ -45,6 +45,8 @@ EVENTS: Mapping[str, str] = {
     "unsigned-checkpoint-shown": "warning: `peer` shows a checkpoint of this log that this log's key did not sign",
     # following
     "following-failed": "warning: the last exchange with `member` failed or found a fault: `problem`",
+    "bodies-restored": "warning: `count` bodies that were erased too early, by a clock ahead, were fetched again",
+    "restoring-failed": "warning: bodies that were erased too early could not be fetched again yet: `problem`",
     "charter-refused": "warning: `peer` offered a charter that does not verify: `problem`",
     "log-quarantined": "error: `origin` signed two histories; the proof is kept and the log followed no further",
     # evaluating
